@@ -1,0 +1,3 @@
+//! The customer file.
+
+pub mod model;

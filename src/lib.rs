@@ -1,0 +1,6 @@
+//! Baremo keeps an industry's customer file and grades every customer by policies that the industry writes itself.
+
+pub mod customers;
+pub mod faults;
+pub mod policy;
+pub mod transactions;

@@ -1,0 +1,3 @@
+//! The rule engine: packs, their checks, and the assessment of subjects. Only here: rhai.
+
+pub mod model;

@@ -1,0 +1,176 @@
+//! What policies decide: outcomes, scores, indicators, reasons and entitlements, as structure that is stored and rendered later.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::transactions::model::Period;
+
+/// All policies of one release applied to one subject at one instant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assessed {
+    /// One entry for each policy, in the order of the pack.
+    pub policies: Vec<PolicyResult>,
+}
+
+/// What one policy made of a subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyResult {
+    /// The policy's id.
+    pub policy: String,
+    /// The decision, or why there is none.
+    #[serde(flatten)]
+    pub result: Verdict,
+    /// What the script read, in the order of first reading.
+    pub inputs: Vec<Input>,
+}
+
+/// A decision, or why there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The policy decided.
+    Decided(Decision),
+    /// The script stopped with an error: the message, with line and column.
+    Failed(String),
+    /// A policy that this one depends on has no outcome: its id.
+    Blocked(String),
+}
+
+/// One policy's decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// One of the policy's declared outcomes.
+    pub outcome: String,
+    /// The score, rounded half up to 6 places, where the policy has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<Decimal>,
+    /// Parts of the score.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indicators: Vec<Indicator>,
+    /// Why, most important first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
+    /// What the outcome entitles to, by key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub entitlements: BTreeMap<String, Entitlement>,
+}
+
+/// One part of a score.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Indicator {
+    /// Its key.
+    pub key: String,
+    /// Its value; absent where its data are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<Decimal>,
+    /// Its weight as declared.
+    pub weight: Decimal,
+    /// What it adds to the score: value × weight ÷ sum of the weights present.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contribution: Option<Decimal>,
+    /// Its own parts, where it is itself a score.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Indicator>,
+}
+
+/// A reason: a code whose text stands in the pack's texts, and the values it mentions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Code of the reason.
+    pub code: String,
+    /// Values by placeholder, in canonical text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, String>,
+}
+
+/// The value of an entitlement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Entitlement {
+    /// Yes or no.
+    Boolean(bool),
+    /// A list of texts.
+    Texts(Vec<String>),
+    /// A number in canonical text, or a text.
+    Text(String),
+}
+
+/// Something that a script read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Where it comes from.
+    pub kind: InputKind,
+    /// Key of the field or metric, id of the policy or cohort.
+    pub key: String,
+    /// The value in canonical text; absent where there was none. For a cohort, its cuts separated by `;`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// The window of a metric.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<Period>,
+}
+
+/// Where an input comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InputKind {
+    /// A field of the customer file.
+    Field,
+    /// A metric.
+    Metric,
+    /// The outcome of another policy.
+    Outcome,
+    /// The cuts of a cohort, in the subject's group.
+    Cohort,
+    /// The as-of date.
+    AsOf,
+}
+
+/// A subject as policies see it: his values, and the windows of those that are metrics.
+#[derive(Clone, Debug, Default)]
+pub struct Subject {
+    /// The customer's code.
+    pub code: String,
+    /// Fields and metrics by key; absent ones have no entry.
+    pub values: crate::customers::model::Values,
+    /// Windows of metrics by key.
+    pub windows: BTreeMap<String, Period>,
+}
+
+/// When, and relative to whom, a subject is assessed.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances<'a> {
+    /// The date everything is as of.
+    pub as_of: Date,
+    /// Frozen statistics of the population.
+    pub cohort: &'a Cohort,
+}
+
+/// Frozen statistics of the population for every cohort that a pack declares.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cohort {
+    /// By cohort id.
+    pub cohorts: BTreeMap<String, CohortCuts>,
+}
+
+/// The cuts of one cohort, for all and for each group that is large enough.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CohortCuts {
+    /// Cuts over the whole population, ascending.
+    pub all: Cuts,
+    /// Cuts by group: the values of the grouping fields, joined by `/`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, Cuts>,
+}
+
+/// Cuts of one group, ascending, with the number of customers they come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cuts {
+    /// Customers counted.
+    pub count: u64,
+    /// The smallest value of each class but the lowest.
+    pub cuts: Vec<Decimal>,
+}

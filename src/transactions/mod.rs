@@ -1,0 +1,3 @@
+//! Orders, payments and their totals.
+
+pub mod model;

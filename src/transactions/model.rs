@@ -1,0 +1,692 @@
+//! Transactions, their monthly totals and the metrics that a pack declares over them: types, arithmetic and windows, no I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use indexmap::IndexMap;
+use jiff::Span;
+use jiff::civil::Date;
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::customers::model::{FieldType, Fields, Value, Values};
+use crate::faults::{Fault, did_you_mean};
+
+/// The measure that a product's factor converts to the pack's unit.
+pub const QUANTITY: &str = "quantity";
+/// The measure in money.
+pub const AMOUNT: &str = "amount";
+/// Decimal places of a metric, rounded half up before anything reads it.
+pub const METRIC_PLACES: u32 = 6;
+/// Most lines of one transaction.
+pub const MAX_LINES: usize = 200;
+
+/// One kind of transaction, as the pack declares it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kind {
+    /// Whether each line names a product.
+    #[serde(default)]
+    pub products: bool,
+    /// The kind that this one subtracts from: a return has positive amounts and lowers the orders' sums.
+    pub subtracts_from: Option<String>,
+    /// The measures of a line; those of the kind it subtracts from when none are named.
+    #[serde(default)]
+    pub measures: Vec<String>,
+}
+
+/// How a metric is computed from the totals of its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Function {
+    /// Sum of the measure; 0 of nothing.
+    Sum,
+    /// Sum divided by the months of the window, those before the customer opened left out; 0 of nothing.
+    MeanPerMonth,
+    /// Number of orders.
+    Orders,
+    /// Number of lines.
+    Lines,
+    /// Date of the last transaction; absent of nothing.
+    LastDate,
+    /// Days from the last transaction to the as-of date; absent of nothing.
+    Recency,
+    /// Share of the window's months that have a transaction, 0 to 1; months before the customer opened are left out.
+    ActiveMonths,
+    /// Sum over the sum of the window just before, less 1; absent when that one is not positive.
+    Growth,
+    /// Sum of the measure over the sum of the measure `of`; absent when that one is 0.
+    Ratio,
+    /// Amount over quantity; absent when the quantity is 0.
+    AveragePrice,
+    /// Number of different products.
+    Breadth,
+    /// Share of the largest product in the sum of the measure, 0 to 1; absent when the sum is not positive.
+    Concentration,
+    /// Smallest value of the measure on a line; absent of nothing.
+    Minimum,
+    /// Largest value of the measure on a line; absent of nothing.
+    Maximum,
+}
+
+/// The time over which a metric is computed, relative to the as-of date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Window {
+    /// The n calendar months before the month of the as-of date, 1 to 60.
+    FullMonths(u8),
+    /// From the first of the as-of date's month to the as-of date; must be `true`.
+    MonthToDate(bool),
+    /// The n days that end with the as-of date, 1 to 1830.
+    Days(u16),
+}
+
+/// A derived field, declared by the pack over transactions of a kind and a window.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metric {
+    /// How it is computed.
+    pub function: Function,
+    /// Kind of transactions it reads; kinds that subtract from it lower its sums.
+    pub kind: String,
+    /// Measure it reads, where the function wants one.
+    pub measure: Option<String>,
+    /// The measure it divides by, for a ratio.
+    pub of: Option<String>,
+    /// The one product category it reads; all when absent.
+    pub category: Option<String>,
+    /// The time it is computed over.
+    pub window: Window,
+    /// Unit of its values, for people: `case`, `CNY`, `day`.
+    pub unit: Option<String>,
+}
+
+/// What a pack declares about transactions.
+#[derive(Clone, Debug, Default)]
+pub struct Definitions {
+    /// Kinds by key.
+    pub kinds: IndexMap<String, Kind>,
+    /// Metrics by key.
+    pub metrics: IndexMap<String, Metric>,
+    /// The date field from which a newcomer's months are counted.
+    pub opening_field: Option<String>,
+}
+
+/// First and last day of a window, both inside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+pub struct Period {
+    /// First day.
+    #[schema(value_type = String, format = Date, example = "2017-10-01")]
+    pub from: Date,
+    /// Last day.
+    #[schema(value_type = String, format = Date, example = "2017-12-31")]
+    pub to: Date,
+}
+
+/// One line of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Product code, for kinds with products.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    /// What one unit of the product is in the pack's unit, when the line was accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub factor: Option<Decimal>,
+    /// Value of each measure, as sent.
+    pub measures: BTreeMap<String, Decimal>,
+}
+
+/// What totals need to know of one transaction.
+#[derive(Clone, Debug)]
+pub struct Dated {
+    /// Business date, in the pack's zone.
+    pub on: Date,
+    /// The order it belongs to: transactions of one order count as one.
+    pub order: String,
+    /// Its lines.
+    pub lines: Vec<Line>,
+}
+
+/// Sum, count, minimum and maximum of one measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeasureTotals {
+    /// Sum over the lines.
+    pub sum: Decimal,
+    /// Lines that state the measure.
+    pub count: u32,
+    /// Smallest value on a line.
+    pub min: Decimal,
+    /// Largest value on a line.
+    pub max: Decimal,
+}
+
+/// Totals of one customer, kind and month (or part of one).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MonthTotals {
+    /// Different orders.
+    pub orders: u32,
+    /// Lines.
+    pub lines: u32,
+    /// Date of the last transaction.
+    pub last_on: Date,
+    /// Totals by measure.
+    pub measures: BTreeMap<String, MeasureTotals>,
+}
+
+/// Sums by measure of one product within a month.
+pub type ProductTotals = BTreeMap<String, BTreeMap<String, Decimal>>;
+
+/// The totals of the transactions of one customer, kind and month: nothing when there are none.
+pub fn total(transactions: &[Dated]) -> Option<(MonthTotals, ProductTotals)> {
+    let last_on = transactions.iter().map(|transaction| transaction.on).max()?;
+    let orders: BTreeSet<&str> = transactions.iter().map(|transaction| transaction.order.as_str()).collect();
+    let mut products = ProductTotals::new();
+    let mut measures: BTreeMap<String, MeasureTotals> = BTreeMap::new();
+    let mut lines = 0;
+    for line in transactions.iter().flat_map(|transaction| &transaction.lines) {
+        lines += 1;
+        for (measure, sent) in &line.measures {
+            let value = line.in_pack_unit(measure, *sent);
+            measures.entry(measure.clone()).and_modify(|totals| totals.add(value)).or_insert(MeasureTotals {
+                sum: value,
+                count: 1,
+                min: value,
+                max: value,
+            });
+            if let Some(product) = &line.product {
+                *products.entry(product.clone()).or_default().entry(measure.clone()).or_default() += value;
+            }
+        }
+    }
+    let orders = u32::try_from(orders.len()).unwrap_or(u32::MAX);
+    Some((MonthTotals { orders, lines, last_on, measures }, products))
+}
+
+impl Line {
+    /// A measure's value as totals take it: the quantity times the product's factor, others as sent.
+    pub fn in_pack_unit(&self, measure: &str, sent: Decimal) -> Decimal {
+        match self.factor {
+            Some(factor) if measure == QUANTITY => (sent * factor).normalize(),
+            _ => sent,
+        }
+    }
+}
+
+impl MeasureTotals {
+    fn add(&mut self, value: Decimal) {
+        self.sum += value;
+        self.count += 1;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+    }
+}
+
+/// A calendar month, counted from year 0: its order is the order of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Month(i32);
+
+impl Month {
+    /// The month in which a date lies.
+    pub fn of(date: Date) -> Self {
+        Self(i32::from(date.year()) * 12 + i32::from(date.month()) - 1)
+    }
+
+    /// The month so many months later, or earlier when negative.
+    #[must_use]
+    pub fn plus(self, months: i32) -> Self {
+        Self(self.0 + months)
+    }
+
+    /// The year, and the month within it from 1 to 12.
+    pub fn parts(self) -> (i16, i8) {
+        let year = i16::try_from(self.0.div_euclid(12)).unwrap_or(i16::MAX);
+        (year, i8::try_from(self.0.rem_euclid(12)).unwrap_or_default() + 1)
+    }
+
+    /// First and last day.
+    pub fn period(self) -> Period {
+        let (year, month) = self.parts();
+        let first = Date::new(year, month, 1).unwrap_or(Date::MIN);
+        Period { from: first, to: first.last_of_month() }
+    }
+}
+
+impl Window {
+    /// First and last day of the window as of a date. Days before year 1 are cut off.
+    pub fn period(self, as_of: Date) -> Period {
+        let month = Month::of(as_of);
+        match self {
+            Self::FullMonths(months) => {
+                Period { from: month.plus(-i32::from(months)).period().from, to: month.plus(-1).period().to }
+            }
+            Self::MonthToDate(_) => Period { from: month.period().from, to: as_of },
+            Self::Days(days) => Period { from: days_before(as_of, i64::from(days) - 1), to: as_of },
+        }
+    }
+
+    /// The window of the same length just before.
+    fn previous(self, as_of: Date) -> Period {
+        let period = self.period(as_of);
+        match self {
+            Self::FullMonths(months) => {
+                let first = Month::of(period.from);
+                Period { from: first.plus(-i32::from(months)).period().from, to: first.plus(-1).period().to }
+            }
+            Self::MonthToDate(_) => {
+                let before = as_of.checked_sub(Span::new().months(1)).unwrap_or(Date::MIN);
+                Period { from: before.first_of_month(), to: before }
+            }
+            Self::Days(days) => {
+                let to = days_before(period.from, 1);
+                Period { from: days_before(to, i64::from(days) - 1), to }
+            }
+        }
+    }
+}
+
+fn days_before(date: Date, days: i64) -> Date {
+    date.checked_sub(Span::new().days(days)).unwrap_or(Date::MIN)
+}
+
+impl Period {
+    /// The period cut at month ends: each piece lies within one month.
+    pub fn pieces(self) -> impl Iterator<Item = Period> {
+        let last = Month::of(self.to);
+        std::iter::successors(Some(Month::of(self.from)), |month| Some(month.plus(1)))
+            .take_while(move |month| *month <= last)
+            .map(move |month| {
+                let whole = month.period();
+                Period { from: whole.from.max(self.from), to: whole.to.min(self.to) }
+            })
+    }
+
+    /// Whether it is one whole calendar month.
+    pub fn is_whole_month(self) -> bool {
+        Month::of(self.from).period() == self
+    }
+}
+
+/// Totals of one customer, as far as the pack's metrics read them.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    months: BTreeMap<(String, Month), (MonthTotals, ProductTotals)>,
+    parts: BTreeMap<(String, Period), (MonthTotals, ProductTotals)>,
+}
+
+impl Ledger {
+    /// Enters the totals of a whole month.
+    pub fn enter_month(&mut self, kind: &str, month: Month, totals: MonthTotals, products: ProductTotals) {
+        self.months.insert((kind.to_owned(), month), (totals, products));
+    }
+
+    /// Enters the totals of a part of a month.
+    pub fn enter_part(&mut self, kind: &str, part: Period, totals: MonthTotals, products: ProductTotals) {
+        self.parts.insert((kind.to_owned(), part), (totals, products));
+    }
+
+    fn piece(&self, kind: &str, piece: Period) -> Option<&(MonthTotals, ProductTotals)> {
+        if piece.is_whole_month() {
+            self.months.get(&(kind.to_owned(), Month::of(piece.from)))
+        } else {
+            self.parts.get(&(kind.to_owned(), piece))
+        }
+    }
+}
+
+/// A metric's value with what it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricValue {
+    /// The value, rounded half up to [`METRIC_PLACES`]; absent where the function says so.
+    pub value: Option<Value>,
+    /// The window.
+    pub window: Period,
+    /// The figures that the value can be recomputed from by hand, by name.
+    pub figures: BTreeMap<&'static str, String>,
+}
+
+/// What a metric is computed from.
+#[derive(Clone, Copy)]
+pub struct Basis<'a> {
+    /// The customer's totals.
+    pub ledger: &'a Ledger,
+    /// Category of each product code.
+    pub categories: &'a BTreeMap<String, String>,
+    /// The date the metric is computed as of.
+    pub as_of: Date,
+    /// When the customer opened, if the pack names the field and the file has it.
+    pub opened_on: Option<Date>,
+}
+
+impl Definitions {
+    /// Every fault of the declarations, with a pointer into the manifest (`/metrics/monthly_volume/measure`).
+    pub fn check(&self, fields: &Fields) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (key, kind) in &self.kinds {
+            let at = format!("/kinds/{key}");
+            if let Some(base) = &kind.subtracts_from {
+                match self.kinds.get(base) {
+                    Some(base_kind) if base_kind.subtracts_from.is_none() => {}
+                    Some(_) => faults.push(Fault::new(
+                        format!("{at}/subtracts_from"),
+                        "kind",
+                        format!("'{base}' itself subtracts from another kind"),
+                    )),
+                    None => {
+                        let hint = did_you_mean(base, self.kinds.keys().map(String::as_str));
+                        let detail = format!("there is no kind '{base}'{hint}");
+                        faults.push(Fault::new(format!("{at}/subtracts_from"), "unknown_kind", detail));
+                    }
+                }
+            }
+            if self.measures(key).is_empty() {
+                faults.push(Fault::new(at, "measures", format!("the kind '{key}' declares no measures")));
+            }
+        }
+        for (key, metric) in &self.metrics {
+            if fields.get(key).is_some() {
+                let detail = format!("'{key}' is already the key of a field");
+                faults.push(Fault::new(format!("/metrics/{key}"), "doubled", detail));
+            }
+            faults.extend(self.check_metric(metric).into_iter().map(|fault| fault.under(&format!("/metrics/{key}"))));
+        }
+        if let Some(key) = &self.opening_field
+            && fields.get(key).is_none_or(|field| field.field_type != FieldType::Date)
+        {
+            let detail = format!("'{key}' is not a field of type date");
+            faults.push(Fault::new("/pack/opening_field", "unknown_field", detail));
+        }
+        faults
+    }
+
+    fn check_metric(&self, metric: &Metric) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let mut fault = |part: &str, code: &str, detail: String| faults.push(Fault::new(part, code, detail));
+        if !self.kinds.contains_key(&metric.kind) {
+            let hint = did_you_mean(&metric.kind, self.kinds.keys().map(String::as_str));
+            fault("/kind", "unknown_kind", format!("there is no kind '{}'{hint}", metric.kind));
+            return faults;
+        }
+        let measures = self.measures(&metric.kind);
+        for (part, measure, wanted) in [
+            ("/measure", &metric.measure, metric.function.reads_measure()),
+            ("/of", &metric.of, metric.function == Function::Ratio),
+        ] {
+            match measure {
+                None if wanted => {
+                    fault("", "measure", format!("the function needs '{}'", part.trim_start_matches('/')));
+                }
+                Some(name) if !measures.contains(name) => {
+                    let hint = did_you_mean(name, measures.iter().map(String::as_str));
+                    fault(part, "unknown_measure", format!("the kind '{}' has no measure '{name}'{hint}", metric.kind));
+                }
+                Some(_) if !wanted => fault(part, "measure", "the function reads no such measure".to_owned()),
+                _ => {}
+            }
+        }
+        let has_products = self.kinds.get(&metric.kind).is_some_and(|kind| kind.products);
+        if metric.reads_products() && !has_products {
+            fault("/kind", "products", format!("the kind '{}' has no products", metric.kind));
+        }
+        if metric.category.is_some()
+            && !matches!(
+                metric.function,
+                Function::Sum
+                    | Function::MeanPerMonth
+                    | Function::Growth
+                    | Function::Ratio
+                    | Function::AveragePrice
+                    | Function::Breadth
+                    | Function::Concentration
+            )
+        {
+            fault("/category", "category", "the function is not kept by category".to_owned());
+        }
+        let by_month = matches!(metric.function, Function::MeanPerMonth | Function::ActiveMonths);
+        let allowed = match metric.window {
+            Window::FullMonths(months) => (1..=60).contains(&months),
+            Window::MonthToDate(yes) => yes && !by_month,
+            Window::Days(days) => (1..=1830).contains(&days) && !by_month,
+        };
+        if !allowed {
+            let rule = "full_months from 1 to 60; or, but not for a function by month, month_to_date = true or days from 1 to 1830";
+            fault("/window", "window", format!("the window is one of: {rule}"));
+        }
+        faults
+    }
+
+    /// The measures of a kind: its own, or those of the kind it subtracts from.
+    pub fn measures(&self, kind: &str) -> &[String] {
+        let Some(kind) = self.kinds.get(kind) else { return &[] };
+        match &kind.subtracts_from {
+            Some(base) if kind.measures.is_empty() => self.kinds.get(base).map_or(&[], |base| base.measures.as_slice()),
+            _ => &kind.measures,
+        }
+    }
+
+    /// Whether any metric needs the totals by product.
+    pub fn read_products(&self) -> bool {
+        self.metrics.values().any(Metric::reads_products)
+    }
+
+    /// The first and last day that any metric reads as of a date; nothing when there are no metrics.
+    pub fn reach(&self, as_of: Date) -> Option<Period> {
+        let periods = || self.metrics.values().flat_map(move |metric| metric.periods(as_of));
+        Some(Period { from: periods().map(|p| p.from).min()?, to: periods().map(|p| p.to).max()? })
+    }
+
+    /// The parts of months that metrics read as of a date, by kind: totals don't have them, lines do.
+    /// A part that reaches the last day with data is as good as a whole month and is left out.
+    pub fn parts(&self, as_of: Date, known_until: Date) -> BTreeSet<(String, Period)> {
+        let mut parts = BTreeSet::new();
+        for metric in self.metrics.values() {
+            for piece in metric.periods(as_of).flat_map(Period::pieces) {
+                if !complete(piece, known_until).is_whole_month() {
+                    parts.extend(self.read_kinds(&metric.kind).map(|(kind, _)| (kind.to_owned(), piece)));
+                }
+            }
+        }
+        parts
+    }
+
+    /// The opening date in a customer's file.
+    pub fn opened_on(&self, values: &Values) -> Option<Date> {
+        match values.get(self.opening_field.as_ref()?) {
+            Some(Value::Date(date)) => Some(*date),
+            _ => None,
+        }
+    }
+
+    /// The kinds a metric reads, each with the sign of its sums.
+    fn read_kinds<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, Decimal)> {
+        let subtracting = self.kinds.iter().filter(move |(_, k)| k.subtracts_from.as_deref() == Some(kind));
+        std::iter::once((kind, Decimal::ONE)).chain(subtracting.map(|(key, _)| (key.as_str(), Decimal::NEGATIVE_ONE)))
+    }
+
+    /// Computes one metric.
+    pub fn evaluate(&self, metric: &Metric, basis: Basis<'_>, known_until: Date) -> MetricValue {
+        Computation { definitions: self, metric, basis, known_until, figures: BTreeMap::new() }.run()
+    }
+}
+
+/// The whole month, where a piece that begins with it ends no earlier than the last day with data.
+fn complete(piece: Period, known_until: Date) -> Period {
+    let whole = Month::of(piece.from).period();
+    if piece.from == whole.from && piece.to >= known_until { whole } else { piece }
+}
+
+impl Function {
+    /// Whether the declaration names a measure.
+    fn reads_measure(self) -> bool {
+        matches!(
+            self,
+            Self::Sum
+                | Self::MeanPerMonth
+                | Self::Growth
+                | Self::Ratio
+                | Self::Concentration
+                | Self::Minimum
+                | Self::Maximum
+        )
+    }
+}
+
+impl Metric {
+    fn reads_products(&self) -> bool {
+        self.category.is_some() || matches!(self.function, Function::Breadth | Function::Concentration)
+    }
+
+    fn periods(&self, as_of: Date) -> impl Iterator<Item = Period> {
+        let previous = (self.function == Function::Growth).then(|| self.window.previous(as_of));
+        std::iter::once(self.window.period(as_of)).chain(previous)
+    }
+
+    /// The type of its values.
+    pub fn value_type(&self) -> FieldType {
+        if self.function == Function::LastDate { FieldType::Date } else { FieldType::Decimal }
+    }
+}
+
+struct Computation<'a> {
+    definitions: &'a Definitions,
+    metric: &'a Metric,
+    basis: Basis<'a>,
+    known_until: Date,
+    figures: BTreeMap<&'static str, String>,
+}
+
+impl Computation<'_> {
+    fn run(mut self) -> MetricValue {
+        let window = self.metric.window.period(self.basis.as_of);
+        let measure = self.metric.measure.as_deref().unwrap_or(AMOUNT);
+        let value = match self.metric.function {
+            Function::Sum => Some(self.figure("sum", self.sum(measure, window))),
+            Function::MeanPerMonth => {
+                let sum = self.figure("sum", self.sum(measure, window));
+                let months = self.open_months(window);
+                Some(sum.checked_div(months).unwrap_or_default())
+            }
+            Function::Orders => Some(self.count("orders", window, |totals| totals.orders)),
+            Function::Lines => Some(self.count("lines", window, |totals| totals.lines)),
+            Function::ActiveMonths => {
+                let active = self.own(window).count();
+                let active = self.figure("active_months", Decimal::from(active));
+                let months = self.open_months(window);
+                Some(active.checked_div(months).unwrap_or_default().min(Decimal::ONE))
+            }
+            Function::LastDate => {
+                let last = self.last_on(window).map(Value::Date);
+                return MetricValue { value: last, window, figures: self.figures };
+            }
+            Function::Recency => self.last_on(window).map(|last| {
+                let days = (self.basis.as_of - last).get_days();
+                Decimal::from(days)
+            }),
+            Function::Growth => {
+                let sum = self.figure("sum", self.sum(measure, window));
+                let before = self.sum(measure, self.metric.window.previous(self.basis.as_of));
+                let before = self.figure("sum_before", before);
+                (before > Decimal::ZERO).then(|| sum / before - Decimal::ONE)
+            }
+            Function::Ratio => self.quotient(measure, self.metric.of.as_deref().unwrap_or(QUANTITY), window),
+            Function::AveragePrice => self.quotient(AMOUNT, QUANTITY, window),
+            Function::Breadth => {
+                let breadth = self.products(window).len();
+                Some(self.figure("products", Decimal::from(breadth)))
+            }
+            Function::Concentration => {
+                let sum = self.figure("sum", self.sum(measure, window));
+                let largest = self.product_sums(measure, window).into_values().max().unwrap_or_default();
+                let largest = self.figure("largest", largest);
+                (sum > Decimal::ZERO).then(|| largest / sum)
+            }
+            Function::Minimum => self.measures(measure, window).map(|totals| totals.min).min(),
+            Function::Maximum => self.measures(measure, window).map(|totals| totals.max).max(),
+        };
+        let value = value.map(|number| {
+            Value::Number(
+                number.round_dp_with_strategy(METRIC_PLACES, RoundingStrategy::MidpointAwayFromZero).normalize(),
+            )
+        });
+        MetricValue { value, window, figures: self.figures }
+    }
+
+    fn figure(&mut self, name: &'static str, value: Decimal) -> Decimal {
+        self.figures.insert(name, value.normalize().to_string());
+        value
+    }
+
+    fn count(&mut self, name: &'static str, window: Period, of: fn(&MonthTotals) -> u32) -> Decimal {
+        let count = self.own(window).map(|(totals, _)| Decimal::from(of(totals))).sum();
+        self.figure(name, count)
+    }
+
+    fn quotient(&mut self, measure: &str, of: &str, window: Period) -> Option<Decimal> {
+        let sum = self.figure("sum", self.sum(measure, window));
+        let divisor = self.figure("divisor", self.sum(of, window));
+        sum.checked_div(divisor)
+    }
+
+    fn last_on(&mut self, window: Period) -> Option<Date> {
+        let last = self.own(window).map(|(totals, _)| totals.last_on).max()?;
+        self.figures.insert("last_on", last.to_string());
+        Some(last)
+    }
+
+    /// The months of the window from the one in which the customer opened.
+    fn open_months(&mut self, window: Period) -> Decimal {
+        let months =
+            window.pieces().filter(|piece| self.basis.opened_on.is_none_or(|opened| opened <= piece.to)).count();
+        self.figure("months", Decimal::from(months))
+    }
+
+    /// Totals of the metric's own kind, piece by piece.
+    fn own(&self, window: Period) -> impl Iterator<Item = &(MonthTotals, ProductTotals)> {
+        self.of_kind(&self.metric.kind, window)
+    }
+
+    fn of_kind(&self, kind: &str, window: Period) -> impl Iterator<Item = &(MonthTotals, ProductTotals)> {
+        window.pieces().filter_map(move |piece| self.basis.ledger.piece(kind, complete(piece, self.known_until)))
+    }
+
+    fn measures(&self, measure: &str, window: Period) -> impl Iterator<Item = &MeasureTotals> {
+        self.own(window).filter_map(move |(totals, _)| totals.measures.get(measure))
+    }
+
+    /// The sum of a measure: of the kind, less that of the kinds that subtract from it.
+    fn sum(&self, measure: &str, window: Period) -> Decimal {
+        if self.metric.category.is_some() {
+            return self.product_sums(measure, window).into_values().sum();
+        }
+        let kinds = self.definitions.read_kinds(&self.metric.kind);
+        kinds
+            .flat_map(|(kind, sign)| self.of_kind(kind, window).map(move |(totals, _)| (totals, sign)))
+            .filter_map(|(totals, sign)| Some(totals.measures.get(measure)?.sum * sign))
+            .sum()
+    }
+
+    /// The sum of a measure by product, of the metric's category.
+    fn product_sums(&self, measure: &str, window: Period) -> BTreeMap<&str, Decimal> {
+        let mut sums = BTreeMap::new();
+        for (kind, sign) in self.definitions.read_kinds(&self.metric.kind) {
+            for (product, measures) in self.of_kind(kind, window).flat_map(|(_, products)| products) {
+                if self.is_read(product) {
+                    *sums.entry(product.as_str()).or_default() +=
+                        measures.get(measure).copied().unwrap_or_default() * sign;
+                }
+            }
+        }
+        sums
+    }
+
+    fn products(&self, window: Period) -> BTreeSet<&str> {
+        self.own(window)
+            .flat_map(|(_, products)| products.keys())
+            .map(String::as_str)
+            .filter(|p| self.is_read(p))
+            .collect()
+    }
+
+    fn is_read(&self, product: &str) -> bool {
+        self.metric.category.as_ref().is_none_or(|category| self.basis.categories.get(product) == Some(category))
+    }
+}
