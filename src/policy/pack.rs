@@ -1,0 +1,140 @@
+//! A pack's declarations: what `pack.toml` says about the industry, its customers' fields, its figures and its policies.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use jiff::tz::TimeZone;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::texts::Texts;
+use crate::customers::model::Fields;
+use crate::transactions::model::Definitions;
+
+/// Everything that a pack declares, checked.
+#[derive(Clone, Debug)]
+pub struct Pack {
+    /// The pack's id, to which a base is bound.
+    pub id: String,
+    /// Its title by language.
+    pub title: BTreeMap<String, String>,
+    /// The zone of months and days.
+    pub time_zone: TimeZone,
+    /// ISO 4217 code of the money.
+    pub currency: String,
+    /// Unit of quantities.
+    pub unit: String,
+    /// Languages of its texts; the first is the fallback.
+    pub languages: Vec<String>,
+    /// Days after its end that a month closes.
+    pub closes_after: u16,
+    /// Fields of the customer file.
+    pub fields: Arc<Fields>,
+    /// Kinds and metrics.
+    pub definitions: Arc<Definitions>,
+    /// Cohorts by id.
+    pub cohorts: IndexMap<String, CohortDeclaration>,
+    /// Policies by id, in the order of the manifest.
+    pub policies: IndexMap<String, PolicyDeclaration>,
+    /// Labels and reason texts.
+    pub texts: Texts,
+}
+
+/// A population that subjects are compared with.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CohortDeclaration {
+    /// The metric or numeric field whose distribution counts.
+    pub value: String,
+    /// Choice or boolean fields whose values make groups.
+    #[serde(default)]
+    pub group: Vec<String>,
+    /// Fewest customers of a group that has cuts of its own.
+    #[serde(default)]
+    pub minimum: u64,
+    /// Where classes are cut.
+    pub cuts: CutRule,
+    /// Only customers with one of these values, by field.
+    #[serde(default)]
+    pub population: BTreeMap<String, Vec<String>>,
+}
+
+/// Where the classes of a cohort are cut.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum CutRule {
+    /// At shares of the number of customers, ascending, each above 0 and below 1.
+    Quantiles(Vec<Decimal>),
+    /// At shares of the sum of the value, largest customers first, ascending, each above 0 and below 1.
+    Pareto(Vec<Decimal>),
+    /// At every hundredth of the number of customers; must be `true`.
+    Ranks(bool),
+}
+
+/// How often a policy's outcome may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Cadence {
+    /// As soon as the data do.
+    Continuous,
+    /// When a month closes.
+    Month,
+    /// When a quarter closes.
+    Quarter,
+    /// When a year closes.
+    Year,
+}
+
+/// What a policy decides about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectKind {
+    /// A customer.
+    Customer,
+}
+
+/// One policy as the manifest declares it.
+#[derive(Clone, Debug)]
+pub struct PolicyDeclaration {
+    /// What it decides about.
+    pub subject: SubjectKind,
+    /// Its outcomes, best first; for cells the combinations, joined by `_`.
+    pub outcomes: Vec<String>,
+    /// The parts of each outcome, where they are declared as cells.
+    pub cells: Vec<Vec<String>>,
+    /// How often its outcome may change.
+    pub cadence: Cadence,
+    /// Keys of its score's parts.
+    pub indicators: Vec<String>,
+    /// What its outcomes entitle to.
+    pub entitlements: IndexMap<String, EntitlementDeclaration>,
+}
+
+/// Type and unit of an entitlement.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntitlementDeclaration {
+    /// What its value is.
+    #[serde(rename = "type")]
+    pub entitlement_type: EntitlementType,
+    /// Unit of a number.
+    pub unit: Option<String>,
+}
+
+/// What the value of an entitlement is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EntitlementType {
+    /// An exact number.
+    Decimal,
+    /// A whole number.
+    Integer,
+    /// A text.
+    Text,
+    /// Yes or no.
+    Boolean,
+    /// A list of texts.
+    Texts,
+}
