@@ -1,6 +1,10 @@
 //! Baremo keeps an industry's customer file and grades every customer by policies that the industry writes itself.
 
+pub mod config;
 pub mod customers;
+pub mod db;
 pub mod faults;
 pub mod policy;
 pub mod transactions;
+
+pub use db::id::Id;

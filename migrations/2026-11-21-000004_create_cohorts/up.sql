@@ -1,0 +1,6 @@
+CREATE TABLE cohorts (
+  digest BINARY(32) NOT NULL,
+  content LONGTEXT NOT NULL CHECK (JSON_VALID(content)),
+  created_at DATETIME(6) NOT NULL,
+  PRIMARY KEY (digest)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

@@ -1,0 +1,9 @@
+CREATE TABLE products (
+  code VARCHAR(64) NOT NULL,
+  name VARCHAR(200) NOT NULL,
+  category VARCHAR(64) NOT NULL,
+  unit VARCHAR(32) NOT NULL,
+  factor DECIMAL(21,6) NOT NULL,
+  updated_at DATETIME(6) NOT NULL,
+  PRIMARY KEY (code)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

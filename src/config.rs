@@ -1,0 +1,263 @@
+//! The configuration: defaults, then a file, then the environment. Every fault is reported at once, and secrets are never shown.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::faults::did_you_mean;
+
+/// Names the configuration file; `baremo.toml` in the working folder when it isn't set.
+pub const CONFIG_FILE: &str = "BAREMO_CONFIG";
+const PREFIX: &str = "BAREMO_";
+
+/// A text that no log and no error shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+    /// Pretty on a terminal, JSON otherwise.
+    Auto,
+}
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Database to use; a private one is started when there is none.
+    pub database_url: Option<Secret>,
+    /// Most connections to the database.
+    pub database_connections: u32,
+    /// Address to serve on.
+    pub listen: SocketAddr,
+    /// Folder for what Baremo makes itself: private databases and keys.
+    pub data_folder: PathBuf,
+    /// First password of the administrator; one is made up when there is none.
+    pub admin_password: Option<Secret>,
+    /// Business date, when it is not today in the pack's time zone.
+    pub business_date: Option<Date>,
+    /// Whether the pack's sample is loaded into an empty database of one's own.
+    pub load_sample: bool,
+    /// How logs are written.
+    pub log_format: LogFormat,
+    /// What is logged, in the syntax of `tracing`'s filters.
+    pub log: String,
+}
+
+/// The settings as texts, before they are checked.
+#[derive(Debug, Serialize, Deserialize)]
+struct Settings {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    database_url: Option<String>,
+    database_connections: String,
+    listen: String,
+    data_folder: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    admin_password: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    business_date: Option<String>,
+    load_sample: String,
+    log_format: String,
+    log: String,
+}
+
+const KEYS: [&str; 9] = [
+    "database_url",
+    "database_connections",
+    "listen",
+    "data_folder",
+    "admin_password",
+    "business_date",
+    "load_sample",
+    "log_format",
+    "log",
+];
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            database_url: None,
+            database_connections: "16".to_owned(),
+            listen: "127.0.0.1:8080".to_owned(),
+            data_folder: "var".to_owned(),
+            admin_password: None,
+            business_date: None,
+            load_sample: "false".to_owned(),
+            log_format: "auto".to_owned(),
+            log: "info".to_owned(),
+        }
+    }
+}
+
+/// Every fault of the configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError(Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration has faults:")?;
+        self.0.iter().try_for_each(|fault| write!(f, "\n  - {fault}"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads the configuration of this process.
+    pub fn read() -> Result<Self, ConfigError> {
+        let file = std::env::var_os(CONFIG_FILE);
+        if let Some(file) = &file
+            && let Err(error) = std::fs::metadata(file)
+        {
+            return Err(ConfigError(vec![format!("{CONFIG_FILE}: {}: {error}", PathBuf::from(file).display())]));
+        }
+        let file = file.map_or_else(|| PathBuf::from("baremo.toml"), PathBuf::from);
+        Self::from(
+            Figment::from(Serialized::defaults(Settings::default()))
+                .merge(Toml::file(file))
+                .merge(Env::prefixed(PREFIX).filter(|key| KEYS.iter().any(|known| key == *known))),
+        )
+    }
+
+    /// Checks what the providers say.
+    pub fn from(figment: Figment) -> Result<Self, ConfigError> {
+        let values: figment::value::Dict = figment.extract().map_err(|error| ConfigError(vec![error.to_string()]))?;
+        let mut faults: Vec<String> = values
+            .keys()
+            .filter(|key| !KEYS.contains(&key.as_str()))
+            .map(|key| format!("'{key}' is not a setting{}", did_you_mean(key, KEYS)))
+            .collect();
+        let text = |key: &str| values.get(key).and_then(as_text);
+        let number = parse(&text, &mut faults, "database_connections", "a number from 2 to 500", |text| {
+            text.parse().ok().filter(|n| (2..=500).contains(n))
+        });
+        let listen = parse(&text, &mut faults, "listen", "an address such as 127.0.0.1:8080", |text| text.parse().ok());
+        let load_sample = parse(&text, &mut faults, "load_sample", "true or false", |text| text.parse().ok());
+        let log_format = parse(&text, &mut faults, "log_format", "auto, pretty or json", |text| match text {
+            "auto" => Some(LogFormat::Auto),
+            "pretty" => Some(LogFormat::Pretty),
+            "json" => Some(LogFormat::Json),
+            _ => None,
+        });
+        let business_date = text("business_date").and_then(|_| {
+            parse(&text, &mut faults, "business_date", "a date such as 2018-01-01", |text| text.parse().ok())
+        });
+        let secret = |key: &str| text(key).filter(|text| !text.is_empty()).map(Secret::new);
+        let admin_password = secret("admin_password");
+        if admin_password.as_ref().is_some_and(|password| password.reveal().chars().count() < 8) {
+            faults.push(format!("{PREFIX}ADMIN_PASSWORD (admin_password) must have at least 8 characters"));
+        }
+        match secret("database_url") {
+            Some(url) if !url.reveal().starts_with("mysql://") => {
+                faults.push(format!("{PREFIX}DATABASE_URL (database_url) must begin with mysql://"));
+            }
+            _ => {}
+        }
+        match (number, listen, load_sample, log_format) {
+            (Some(database_connections), Some(listen), Some(load_sample), Some(log_format)) if faults.is_empty() => {
+                Ok(Self {
+                    database_url: secret("database_url"),
+                    database_connections,
+                    listen,
+                    data_folder: text("data_folder").unwrap_or_default().into(),
+                    admin_password,
+                    business_date,
+                    load_sample,
+                    log_format,
+                    log: text("log").unwrap_or_default(),
+                })
+            }
+            _ => Err(ConfigError(faults)),
+        }
+    }
+}
+
+/// Settings may be written as numbers or truth values too, in files and by the environment's own reading.
+fn as_text(value: &figment::value::Value) -> Option<String> {
+    use figment::value::Value;
+    match value {
+        Value::String(_, text) => Some(text.clone()),
+        Value::Bool(_, yes) => Some(yes.to_string()),
+        Value::Num(_, number) => number
+            .to_i128()
+            .map(|number| number.to_string())
+            .or_else(|| number.to_u128().map(|number| number.to_string())),
+        _ => None,
+    }
+}
+
+fn parse<T>(
+    text: &impl Fn(&str) -> Option<String>,
+    faults: &mut Vec<String>,
+    key: &str,
+    wanted: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Option<T> {
+    let written = text(key).unwrap_or_default();
+    let value = read(&written);
+    if value.is_none() {
+        faults.push(format!("{PREFIX}{} ({key}) is '{written}', but must be {wanted}", key.to_uppercase()));
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(toml: &str) -> Result<Config, ConfigError> {
+        Config::from(Figment::from(Serialized::defaults(Settings::default())).merge(Toml::string(toml)))
+    }
+
+    #[test]
+    fn defaults_are_complete() {
+        let config = read("").unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.database_url, None);
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once() {
+        let error = read("listen = 'here'\nlog_format = 'xml'\nlisten_to = 1\ndatabase_connections = 1").unwrap_err();
+        let text = error.to_string();
+        for part in ["LISTEN (listen) is 'here'", "LOG_FORMAT", "'listen_to' is not a setting", "DATABASE_CONNECTIONS"]
+        {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let config = read("database_url = 'mysql://u:hidden@h/d'\nadmin_password = 'hidden-too'").unwrap();
+        assert!(!format!("{config:?}").contains("hidden"));
+        let error = read("database_url = 'postgres://u:hidden@h/d'\nadmin_password = 'hid'").unwrap_err();
+        assert!(!error.to_string().contains("hid"), "{error}");
+    }
+}

@@ -1,0 +1,99 @@
+//! What can go wrong with the database, told apart by what a caller can do about it.
+
+use diesel::result::{DatabaseErrorKind, Error as Diesel};
+
+/// Result of a store.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A fault of the database. Its text may hold personal data: it goes to no client.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection could be had in time.
+    #[error("the database can't be reached: {0}")]
+    Unavailable(String),
+    /// The connection broke; `committing` when it is unknown whether the transaction took effect.
+    #[error("the connection to the database was lost: {message}")]
+    Lost {
+        /// What the client library said.
+        message: String,
+        /// Whether it broke during COMMIT.
+        committing: bool,
+    },
+    /// A deadlock, a lock timeout or a failed certification: the whole transaction may be tried again.
+    #[error("the database cut the transaction off: {0}")]
+    Transient(String),
+    /// A unique key has the value already.
+    #[error("the value is taken already")]
+    Taken,
+    /// A stored value that the program can't read.
+    #[error("a stored value can't be read: {0}")]
+    Corrupt(String),
+    /// A use case that stopped before its end.
+    #[error("the work stopped before its end: {0}")]
+    Stopped(String),
+    /// Anything else.
+    #[error("the database refused: {0}")]
+    Other(Diesel),
+}
+
+impl Error {
+    /// Whether the whole transaction may be tried again on the same connection.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Transient(_))
+    }
+
+    /// Whether the database is away, so that the same call may succeed later.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Lost { .. } | Self::Transient(_))
+    }
+
+    /// The same error, met while committing.
+    #[must_use]
+    pub fn during_commit(self) -> Self {
+        match self {
+            Self::Lost { message, .. } => Self::Lost { message, committing: true },
+            other => other,
+        }
+    }
+
+    /// A stored value that can't be read, with what it is.
+    pub fn corrupt(what: &str, error: impl std::fmt::Display) -> Self {
+        Self::Corrupt(format!("{what}: {error}"))
+    }
+}
+
+impl From<Diesel> for Error {
+    /// Diesel keeps no error numbers, and text statements not even the kind: what is missing is told from the server's text.
+    fn from(error: Diesel) -> Self {
+        let Diesel::DatabaseError(kind, information) = &error else { return Self::Other(error) };
+        let message = information.message();
+        let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+        match kind {
+            DatabaseErrorKind::UniqueViolation => Self::Taken,
+            DatabaseErrorKind::SerializationFailure => Self::Transient(message.to_owned()),
+            _ if says(&[
+                "Deadlock found",
+                "Lock wait timeout",
+                "Record has changed since last read",
+                "try restarting transaction",
+            ]) =>
+            {
+                Self::Transient(message.to_owned())
+            }
+            _ if says(&["Duplicate entry"]) => Self::Taken,
+            DatabaseErrorKind::ClosedConnection => Self::Lost { message: message.to_owned(), committing: false },
+            _ if says(&[
+                "has gone away",
+                "Lost connection",
+                "Can't connect",
+                "WSREP has not yet prepared",
+                "Server shutdown in progress",
+                "Connection was killed",
+            ]) =>
+            {
+                Self::Lost { message: message.to_owned(), committing: false }
+            }
+            _ => Self::Other(error),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The database: the connection pool, transactions with retry, and the one way in which requests and workers reach it.
+
+pub mod bulk;
+pub mod error;
+pub mod id;
+pub mod migrate;
+pub mod schema;
+
+use std::thread;
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::mysql::MysqlConnection;
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
+use tokio::runtime::Handle;
+
+pub use error::{Error, Result};
+
+/// A connection, as stores and use cases take it.
+pub type Conn = MysqlConnection;
+
+/// How often a transaction is tried when the database cuts it off.
+const ATTEMPTS: u32 = 5;
+/// How long a caller waits for a free connection.
+const POOL_WAIT: Duration = Duration::from_secs(5);
+/// Longest time that reading statements of the service may take, in seconds.
+const STATEMENT_SECONDS: u32 = 60;
+
+/// The pool, and the threads on which use cases run. Cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    pool: Pool<ConnectionManager<Conn>>,
+    threads: Handle,
+}
+
+/// An error of a use case that may have come from the database.
+pub trait Failure: From<Error> {
+    /// The database's part in it.
+    fn database(&self) -> Option<&Error>;
+}
+
+impl Failure for Error {
+    fn database(&self) -> Option<&Error> {
+        Some(self)
+    }
+}
+
+impl Db {
+    /// A pool of at most `connections`; use cases run on the blocking threads of `threads`, whose stacks must be 16 MiB.
+    /// Connects when it is first used, so that a database that is away at start is an error of requests, not of the start.
+    pub fn new(url: &str, connections: u32, threads: Handle) -> Self {
+        let pool = Pool::builder()
+            .max_size(connections)
+            .min_idle(Some(0))
+            .connection_timeout(POOL_WAIT)
+            .idle_timeout(Some(Duration::from_secs(300)))
+            .connection_customizer(Box::new(Session))
+            .error_handler(Box::new(QuietHandler))
+            .build_unchecked(ConnectionManager::new(url));
+        Self { pool, threads }
+    }
+
+    /// Runs a use case on a thread where it may block and evaluate scripts. It runs to its end even when the caller goes away.
+    pub async fn run<T, E, F>(&self, work: F) -> std::result::Result<T, E>
+    where
+        T: Send + 'static,
+        E: Failure + Send + 'static,
+        F: FnOnce(&mut Conn) -> std::result::Result<T, E> + Send + 'static,
+    {
+        let db = self.clone();
+        match self.threads.spawn_blocking(move || db.run_here(work)).await {
+            Ok(result) => result,
+            Err(stopped) => Err(Error::Stopped(stopped.to_string()).into()),
+        }
+    }
+
+    /// Runs a use case on the caller's own thread.
+    pub fn run_here<T, E: Failure>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        let mut conn = self.pool.get().map_err(|error| Error::Unavailable(error.to_string()))?;
+        work(&mut conn)
+    }
+}
+
+/// Runs `work` in a transaction, and again when the database cuts it off by a deadlock, a lock timeout or a failed
+/// certification. `work` must therefore change nothing but the database. Anything else rolls back.
+pub fn transaction<T, E: Failure>(
+    conn: &mut Conn,
+    mut work: impl FnMut(&mut Conn) -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    let mut attempt = 1;
+    loop {
+        match try_transaction(conn, &mut work) {
+            Err(error) if attempt < ATTEMPTS && error.database().is_some_and(Error::is_transient) => {
+                tracing::debug!(attempt, "the database cut a transaction off; trying again");
+                thread::sleep(Duration::from_millis(u64::from(5 * attempt * attempt)));
+                attempt += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn try_transaction<T, E: Failure>(
+    conn: &mut Conn,
+    work: &mut impl FnMut(&mut Conn) -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    conn.batch_execute("START TRANSACTION").map_err(Error::from)?;
+    match work(conn) {
+        Ok(value) => match conn.batch_execute("COMMIT").map_err(Error::from) {
+            Ok(()) => Ok(value),
+            Err(error) => {
+                roll_back(conn);
+                Err(error.during_commit().into())
+            }
+        },
+        Err(error) => {
+            roll_back(conn);
+            Err(error)
+        }
+    }
+}
+
+/// Also after a lock timeout, which undoes a single statement and leaves the rest of the transaction open.
+fn roll_back(conn: &mut Conn) {
+    if let Err(error) = conn.batch_execute("ROLLBACK") {
+        tracing::debug!(%error, "rolling back failed; the connection is given up");
+    }
+}
+
+/// Runs `work` so that all its reads see one state of the database.
+pub fn snapshot<T, E: Failure>(
+    conn: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    conn.batch_execute(
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+    )
+    .map_err(Error::from)?;
+    let result = work(conn);
+    roll_back(conn);
+    result
+}
+
+#[derive(Debug)]
+struct Session;
+
+impl CustomizeConnection<Conn, diesel::r2d2::Error> for Session {
+    fn on_acquire(&self, conn: &mut Conn) -> std::result::Result<(), diesel::r2d2::Error> {
+        set_session(conn).map_err(diesel::r2d2::Error::QueryError)
+    }
+}
+
+/// One state for every connection, whatever the server's defaults are.
+pub fn set_session(conn: &mut Conn) -> diesel::QueryResult<()> {
+    conn.batch_execute(
+        "SET NAMES utf8mb4 COLLATE utf8mb4_bin, time_zone = '+00:00', innodb_lock_wait_timeout = 5, \
+         sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,ONLY_FULL_GROUP_BY'; \
+         SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    )?;
+    let milliseconds = STATEMENT_SECONDS * 1000;
+    // The two dialects name the limit differently, and each refuses the other's name.
+    conn.batch_execute(&format!("SET max_statement_time = {STATEMENT_SECONDS}"))
+        .or_else(|_| conn.batch_execute(&format!("SET max_execution_time = {milliseconds}")))
+}
+
+/// The pool's own threads report nothing: who waits for a connection gets the error, and logs it with what he wanted.
+#[derive(Debug)]
+struct QuietHandler;
+
+impl<E: std::fmt::Display> diesel::r2d2::HandleError<E> for QuietHandler {
+    fn handle_error(&self, error: E) {
+        tracing::debug!(%error, "a connection to the database could not be made");
+    }
+}
