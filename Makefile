@@ -1,0 +1,45 @@
+# The door to Baremo: `make` or `make help` lists what it can do.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The pack that `make run` serves: a folder of rules/.
+PACK ?= tobacco
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: packages
+packages: ## Install the system packages that Baremo needs, where they are missing
+	@scripts/install-packages
+
+# `exec`, so that Ctrl-C and SIGTERM reach Baremo itself, which then stops its private database.
+.PHONY: run
+run: packages ## Build Baremo and serve a pack with a private database: PACK=tobacco
+	cargo build --release --locked
+	exec $(TARGET)/release/baremo serve --pack rules/$(PACK)
+
+.PHONY: test
+test: packages ## Check formatting and lints, run all tests and the packs' cases
+	@scripts/step "Formatting" cargo fmt --all --check
+	@scripts/step "Lints" cargo clippy --locked --all-targets -- -D warnings
+	@scripts/with-database $(MAKE) test-with-database
+
+# What needs a database: called by `make test` inside the one it starts.
+.PHONY: test-with-database
+test-with-database:
+	@scripts/step "Examples in the documentation" cargo test --locked --doc
+	@scripts/step "Tests" cargo test --locked --lib --bins --tests
+	@scripts/step "Cases of the packs" scripts/test-packs
+
+.PHONY: audit
+audit: packages ## Check spelling, TOML, licences, dependencies and the API's description
+	@scripts/audit
+
+.PHONY: clean-data
+clean-data: ## Remove the private databases of `make run`: all data in var/
+	@scripts/clean-data
