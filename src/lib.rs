@@ -4,6 +4,8 @@ pub mod config;
 pub mod customers;
 pub mod db;
 pub mod faults;
+pub mod http;
+pub mod identity;
 pub mod policy;
 pub mod transactions;
 

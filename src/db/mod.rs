@@ -175,3 +175,8 @@ impl<E: std::fmt::Display> diesel::r2d2::HandleError<E> for QuietHandler {
         tracing::debug!(%error, "a connection to the database could not be made");
     }
 }
+
+/// Asks the database for a sign of life.
+pub fn ping(conn: &mut Conn) -> Result<()> {
+    Ok(conn.batch_execute("SELECT 1")?)
+}

@@ -1,0 +1,137 @@
+//! Extractors whose failures are problems too, with a pointer to what is wrong.
+
+use std::future::{Future, Ready, ready};
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use serde::de::DeserializeOwned;
+
+use super::problem::{Code, Problem};
+use crate::Id;
+use crate::faults::{Fault, pointer_segment};
+
+/// Largest body, in bytes: 10,000 items of 1.6 KB.
+pub const MAX_BODY: usize = 16 << 20;
+
+/// A JSON body. Unknown fields are refused where the type says so.
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let json = matches!(request.content_type(), "application/json" | "application/merge-patch+json");
+        let bytes = web::Bytes::from_request(request, payload);
+        Box::pin(async move {
+            if !json {
+                return Err(Problem::new(Code::UnsupportedMediaType));
+            }
+            let bytes = bytes.await.map_err(|error| match error.as_error::<PayloadError>() {
+                Some(PayloadError::Overflow) => {
+                    Problem::detailed(Code::TooLarge, format!("a body may have at most {MAX_BODY} bytes"))
+                }
+                _ => Problem::detailed(Code::BadRequest, "the body broke off"),
+            })?;
+            parse(&bytes).map(Self)
+        })
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = pointer(error.path());
+        let error = error.into_inner();
+        if error.is_data() {
+            let text = error.to_string();
+            let detail = text.split(" at line ").next().unwrap_or_default();
+            Problem::invalid(vec![Fault::new(pointer, "shape", detail)])
+        } else {
+            Problem::detailed(Code::BadRequest, format!("the body is not JSON: {error}"))
+        }
+    })?;
+    deserializer
+        .end()
+        .map_err(|error| Problem::detailed(Code::BadRequest, format!("the body goes on after its end: {error}")))?;
+    Ok(value)
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => pointer_segment(key),
+            Segment::Enum { variant } => pointer_segment(variant),
+            Segment::Unknown => String::new(),
+        })
+        .collect()
+}
+
+/// An id in the path; what is no UUID is no resource.
+pub struct PathId(pub Id);
+
+impl FromRequest for PathId {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let id = request.match_info().get("id").and_then(|id| id.parse().ok());
+        ready(id.map(Self).ok_or_else(|| Problem::new(Code::NotFound)))
+    }
+}
+
+/// The parameters of the query, decoded, in their order.
+pub struct Parameters(pub Vec<(String, String)>);
+
+impl FromRequest for Parameters {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let parameters = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
+        ready(
+            parameters
+                .map(|query| Self(query.into_inner()))
+                .map_err(|_| Problem::detailed(Code::BadRequest, "the query isn't of the form name=value&name=value")),
+        )
+    }
+}
+
+/// The language that a reader prefers, from `Accept-Language`: primary tags in the order of preference.
+pub struct Languages(pub Vec<String>);
+
+impl FromRequest for Languages {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        use actix_web::http::header::{AcceptLanguage, Header};
+        let languages = AcceptLanguage::parse(request).map(|accepted| accepted.ranked()).unwrap_or_default();
+        let primary = |tag: String| tag.split('-').next().unwrap_or_default().to_lowercase();
+        ready(Ok(Self(languages.into_iter().map(|tag| primary(tag.to_string())).filter(|tag| tag != "*").collect())))
+    }
+}
+
+/// The version that the client read, from `If-Match`; 428 when it is missing.
+pub struct IfMatch(pub i64);
+
+impl FromRequest for IfMatch {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let Some(value) = request.headers().get(header::IF_MATCH) else {
+            return ready(Err(Problem::detailed(
+                Code::PreconditionRequired,
+                "send the ETag that was read as If-Match",
+            )));
+        };
+        let version = value.to_str().ok().and_then(super::etag::version);
+        ready(version.map(Self).ok_or_else(|| Problem::new(Code::Stale)))
+    }
+}

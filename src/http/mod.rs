@@ -1,0 +1,8 @@
+//! The edge that all capabilities share: problems, extractors, paging, the API description and operation.
+
+pub mod current;
+pub mod etag;
+pub mod extract;
+pub mod operation;
+pub mod paging;
+pub mod problem;

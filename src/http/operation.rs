@@ -1,0 +1,57 @@
+//! Operation: liveness and readiness.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::{get, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::problem::{Code, Problem, ProblemBody};
+use crate::db::{self, Db};
+
+/// Whether the service takes requests: set when it has started, unset when it begins to stop.
+#[derive(Clone, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// Sets it.
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Release);
+    }
+
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The state of the service.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"status": "ok"}))]
+pub struct Health {
+    /// Always `ok`.
+    status: &'static str,
+}
+
+/// Whether the process lives
+#[utoipa::path(tag = "operation", operation_id = "getLiveness", security(()), responses(
+    (status = 200, body = Health, description = "It lives")
+))]
+#[get("/livez")]
+pub async fn livez() -> web::Json<Health> {
+    web::Json(Health { status: "ok" })
+}
+
+/// Whether the service can answer: it has started, isn't stopping, and reaches its database
+#[utoipa::path(tag = "operation", operation_id = "getReadiness", security(()), responses(
+    (status = 200, body = Health, description = "It can answer"),
+    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now")
+))]
+#[get("/readyz")]
+pub async fn readyz(readiness: web::Data<Readiness>, db: web::Data<Db>) -> Result<web::Json<Health>, Problem> {
+    if !readiness.get() {
+        return Err(Problem::detailed(Code::Unavailable, "the service is starting or stopping"));
+    }
+    db.run(db::ping).await?;
+    Ok(web::Json(Health { status: "ok" }))
+}

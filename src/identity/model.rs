@@ -1,0 +1,52 @@
+//! Users and the permissions that handlers name in their signatures.
+
+use crate::Id;
+
+/// Name of the administrator that the first start creates.
+pub const ADMINISTRATOR: &str = "admin";
+
+/// A user, as signing in needs him.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// His id.
+    pub id: Id,
+    /// His name at sign-in.
+    pub username: String,
+    /// Hash of his password, in PHC form.
+    pub password_hash: String,
+}
+
+/// Something that a user may be allowed to do. Implemented by empty types, so that a handler names it in its signature.
+pub trait Permission {
+    /// The permission's name in documents.
+    const NAME: &'static str;
+}
+
+macro_rules! permissions {
+    ($($(#[$doc:meta])* $name:ident = $text:literal),+ $(,)?) => {
+        $($(#[$doc])* pub enum $name {} impl Permission for $name { const NAME: &'static str = $text; })+
+    };
+}
+
+permissions! {
+    /// Read the pack that is in force.
+    ReadPack = "pack:read",
+    /// Read customers, their transactions, metrics and decisions.
+    ReadCustomers = "customers:read",
+    /// Create and change customers.
+    WriteCustomers = "customers:write",
+    /// Read products.
+    ReadProducts = "products:read",
+    /// Create and change products.
+    WriteProducts = "products:write",
+    /// Record transactions.
+    WriteTransactions = "transactions:write",
+    /// Evaluate without storing.
+    Evaluate = "evaluations:create",
+    /// Read runs.
+    ReadRuns = "runs:read",
+    /// Start and cancel runs.
+    WriteRuns = "runs:write",
+    /// Read releases, cohorts and the basis.
+    ReadReleases = "releases:read",
+}
