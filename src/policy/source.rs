@@ -1,0 +1,379 @@
+//! The files of a pack: read from a folder or from the database, with limits, and named by the digest of their content.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::diagnostic::Diagnostic;
+
+/// The manifest's path inside a pack.
+pub const MANIFEST: &str = "pack.toml";
+/// The path of the sample's description inside a pack.
+pub const SAMPLE: &str = "sample.toml";
+/// Most bytes of one file.
+pub const MAX_FILE_BYTES: usize = 256 * 1024;
+/// Most files of a pack.
+pub const MAX_FILES: usize = 500;
+
+/// The folders of a pack with the extension of their files; whatever else lies in a pack is no part of it.
+const FOLDERS: [(&str, &str); 4] = [("policies", "rhai"), ("lib", "rhai"), ("cases", "toml"), ("texts", "toml")];
+
+/// The files of a pack by path (`policies/volume_grade.rhai`), sorted. Line ends are `\n`, whatever the files have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    files: BTreeMap<String, String>,
+    sample: Option<String>,
+    folder: Option<PathBuf>,
+}
+
+/// A source as the database keeps it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    files: BTreeMap<String, String>,
+}
+
+impl Source {
+    /// Reads a pack's folder. Hidden files, other folders and other extensions are left out; links are followed only
+    /// inside the folder.
+    ///
+    /// # Errors
+    /// Every file that can't be read, is too large or is no UTF-8; a folder that doesn't exist or has no manifest.
+    pub fn from_folder(folder: &Path) -> Result<Self, Vec<Diagnostic>> {
+        let root = folder.canonicalize().ok().filter(|root| root.is_dir()).ok_or_else(|| {
+            vec![Diagnostic::of_file("", "folder", format!("there is no folder '{}' to read", folder.display()))]
+        })?;
+        let mut reading = Reading { root: &root, found: BTreeMap::new(), faults: Vec::new() };
+        reading.file(MANIFEST);
+        reading.file(SAMPLE);
+        for (name, extension) in FOLDERS {
+            reading.folder(name, extension);
+        }
+        let Reading { mut found, mut faults, .. } = reading;
+        if !root.join(MANIFEST).exists() {
+            let message = format!("'{}' is no pack: it has no {MANIFEST}", folder.display());
+            faults.push(Diagnostic::of_file(MANIFEST, "no_manifest", message));
+        }
+        let sample = found.remove(SAMPLE);
+        faults.extend(too_many(found.len()));
+        if faults.is_empty() { Ok(Self { files: found, sample, folder: Some(root) }) } else { Err(faults) }
+    }
+
+    /// A pack made of files by path, as tests and stored releases have it.
+    ///
+    /// # Errors
+    /// Paths that belong to no pack, files that are too large, and a missing manifest.
+    pub fn from_files(files: BTreeMap<String, String>) -> Result<Self, Vec<Diagnostic>> {
+        let mut faults: Vec<Diagnostic> = too_many(files.len()).into_iter().collect();
+        for (path, text) in &files {
+            if !belongs(path) {
+                faults.push(Diagnostic::of_file(path, "path", format!("'{path}' is no file of a pack")));
+            } else if text.len() > MAX_FILE_BYTES {
+                faults.push(too_large(path));
+            }
+        }
+        if !files.contains_key(MANIFEST) {
+            faults.push(Diagnostic::of_file(MANIFEST, "no_manifest", format!("there is no {MANIFEST}")));
+        }
+        let mut files: BTreeMap<String, String> =
+            files.into_iter().map(|(path, text)| (path, text.replace("\r\n", "\n"))).collect();
+        let sample = files.remove(SAMPLE);
+        if faults.is_empty() { Ok(Self { files, sample, folder: None }) } else { Err(faults) }
+    }
+
+    /// Reads what [`Source::to_json`] wrote.
+    ///
+    /// # Errors
+    /// Text that is no such JSON, and what [`Source::from_files`] refuses.
+    pub fn from_json(json: &str) -> Result<Self, Vec<Diagnostic>> {
+        let stored: Stored = serde_json::from_str(json)
+            .map_err(|error| vec![Diagnostic::of_file("", "stored_source", format!("no stored pack: {error}"))])?;
+        Self::from_files(stored.files)
+    }
+
+    /// The content in canonical form: `{"files": {path: text}}` with sorted paths, without the sample.
+    pub fn to_json(&self) -> String {
+        serde_json::json!({ "files": self.files }).to_string()
+    }
+
+    /// The name of the content: `sha256:` and 64 hexadecimal digits, over the number of files and the length and bytes of
+    /// each path and text. The sample has no part in it: it tells of one deployment's data, not of policy.
+    pub fn digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        let number = |hasher: &mut Sha256, length: usize| {
+            hasher.update(u64::try_from(length).unwrap_or(u64::MAX).to_be_bytes());
+        };
+        number(&mut hasher, self.files.len());
+        for (path, text) in &self.files {
+            for part in [path, text] {
+                number(&mut hasher, part.len());
+                hasher.update(part.as_bytes());
+            }
+        }
+        format!("sha256:{:x}", hasher.finalize())
+    }
+
+    /// The text of a file by its path; the sample is read by [`Source::sample`].
+    pub fn file(&self, path: &str) -> Option<&str> {
+        self.files.get(path).map(String::as_str)
+    }
+
+    /// Every file with its path, sorted.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
+    }
+
+    /// The manifest's text; empty when there is none, which no constructor allows.
+    pub fn manifest(&self) -> &str {
+        self.file(MANIFEST).unwrap_or_default()
+    }
+
+    /// The scripts of the policies by their id.
+    pub fn scripts(&self) -> BTreeMap<String, String> {
+        self.stems("policies")
+    }
+
+    /// The library files by their stem.
+    pub fn libs(&self) -> BTreeMap<String, String> {
+        self.stems("lib")
+    }
+
+    /// The texts by language.
+    pub fn texts(&self) -> BTreeMap<String, String> {
+        self.stems("texts")
+    }
+
+    /// The case files by the policy they test.
+    pub fn cases(&self) -> BTreeMap<String, String> {
+        self.stems("cases")
+    }
+
+    /// The text of `sample.toml`, where the pack has one and came from a folder.
+    pub fn sample(&self) -> Option<&str> {
+        self.sample.as_deref()
+    }
+
+    /// The folder it was read from, absolute; the sample's paths are relative to it.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    fn stems(&self, folder: &str) -> BTreeMap<String, String> {
+        let stem =
+            |path: &str| path.strip_prefix(folder)?.strip_prefix('/')?.rsplit_once('.').map(|(s, _)| s.to_owned());
+        self.files.iter().filter_map(|(path, text)| Some((stem(path)?, text.clone()))).collect()
+    }
+}
+
+/// Whether a path is one of a pack's files: no hidden file, no folder below.
+fn belongs(path: &str) -> bool {
+    let in_folder = |(folder, extension): &(&str, &str)| {
+        path.strip_prefix(folder)
+            .and_then(|rest| rest.strip_prefix('/'))
+            .is_some_and(|name| is_file_of(name, extension))
+    };
+    path == MANIFEST || path == SAMPLE || FOLDERS.iter().any(in_folder)
+}
+
+fn is_file_of(name: &str, extension: &str) -> bool {
+    let stem = name.strip_suffix(extension).and_then(|rest| rest.strip_suffix('.'));
+    stem.is_some_and(|stem| !stem.is_empty() && !stem.starts_with('.') && !stem.contains(['/', '\\', '\0']))
+}
+
+fn too_many(count: usize) -> Option<Diagnostic> {
+    let message = || format!("{count} files are more than the {MAX_FILES} that a pack may have");
+    (count > MAX_FILES).then(|| Diagnostic::of_file("", "too_many_files", message()))
+}
+
+fn too_large(path: &str) -> Diagnostic {
+    let message = format!("'{path}' is larger than the {} KiB that a file of a pack may have", MAX_FILE_BYTES / 1024);
+    Diagnostic::of_file(path, "too_large", message)
+}
+
+/// The reading of one folder.
+struct Reading<'a> {
+    root: &'a Path,
+    found: BTreeMap<String, String>,
+    faults: Vec<Diagnostic>,
+}
+
+impl Reading<'_> {
+    fn folder(&mut self, name: &str, extension: &str) {
+        let Some(at) = self.inside(name) else { return };
+        if !at.is_dir() {
+            return;
+        }
+        let entries = match std::fs::read_dir(&at) {
+            Ok(entries) => entries,
+            Err(error) => return self.unreadable(name, &error),
+        };
+        // One more than the limit is enough to know that there are too many.
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|file| is_file_of(file, extension))
+            .take(MAX_FILES + 1)
+            .collect();
+        names.sort();
+        for file in names {
+            self.file(&format!("{name}/{file}"));
+        }
+    }
+
+    fn file(&mut self, path: &str) {
+        let Some(at) = self.inside(path) else { return };
+        if !at.is_file() {
+            return;
+        }
+        let mut bytes = Vec::new();
+        let limit = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX);
+        let read = File::open(&at).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes));
+        if let Err(error) = read {
+            return self.unreadable(path, &error);
+        }
+        if bytes.len() > MAX_FILE_BYTES {
+            return self.faults.push(too_large(path));
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => {
+                let text = text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n");
+                self.found.insert(path.to_owned(), text);
+            }
+            Err(error) => {
+                let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+                let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+                let message = format!("'{path}' is not UTF-8: the first faulty byte is in line {line}");
+                self.faults.push(Diagnostic { line: Some(line), ..Diagnostic::of_file(path, "encoding", message) });
+            }
+        }
+    }
+
+    /// Where a path of the pack really lies: nothing when it isn't there, a fault when a link leads out of the pack.
+    fn inside(&mut self, path: &str) -> Option<PathBuf> {
+        match self.root.join(path).canonicalize() {
+            Ok(at) if at.starts_with(self.root) => Some(at),
+            Ok(_) => {
+                let message = format!("'{path}' is a link that leads out of the pack; put the file itself there");
+                self.faults.push(Diagnostic::of_file(path, "link", message));
+                None
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                self.unreadable(path, &error);
+                None
+            }
+        }
+    }
+
+    fn unreadable(&mut self, path: &str, error: &std::io::Error) {
+        self.faults.push(Diagnostic::of_file(path, "unreadable", format!("'{path}' can't be read: {error}")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, bytes) in files {
+            let at = folder.path().join(path);
+            std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+            std::fs::write(at, bytes).unwrap();
+        }
+        folder
+    }
+
+    fn codes(result: Result<Source, Vec<Diagnostic>>) -> Vec<(String, &'static str)> {
+        result.unwrap_err().into_iter().map(|fault| (fault.file, fault.code)).collect()
+    }
+
+    #[test]
+    fn only_the_files_of_a_pack_are_read() {
+        let at = folder(&[
+            ("pack.toml", b"\xef\xbb\xbfa = 1\r\n"),
+            ("policies/b.rhai", b"b"),
+            ("policies/a.rhai", b"a"),
+            ("policies/.hidden.rhai", b"x"),
+            ("policies/notes.md", b"x"),
+            ("policies/deeper/c.rhai", b"x"),
+            ("drafts/d.rhai", b"x"),
+            ("texts/en.toml", b"e"),
+            ("sample.toml", b"s"),
+        ]);
+        let source = Source::from_folder(at.path()).unwrap();
+        let paths: Vec<&str> = source.files().map(|(path, _)| path).collect();
+        assert_eq!(paths, ["pack.toml", "policies/a.rhai", "policies/b.rhai", "texts/en.toml"]);
+        assert_eq!(source.manifest(), "a = 1\n");
+        assert_eq!(source.sample(), Some("s"));
+        assert_eq!(source.scripts().into_keys().collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn the_digest_knows_where_paths_and_texts_end_and_nothing_of_the_sample() {
+        let of = |files: &[(&str, &str)]| {
+            let files = files.iter().map(|(p, t)| ((*p).to_owned(), (*t).to_owned())).collect();
+            Source::from_files(files).unwrap().digest()
+        };
+        let base = of(&[("pack.toml", "x"), ("lib/a.rhai", "1"), ("lib/b.rhai", "2")]);
+        assert_eq!(base, of(&[("pack.toml", "x"), ("lib/a.rhai", "1"), ("lib/b.rhai", "2"), ("sample.toml", "s")]));
+        assert_ne!(base, of(&[("pack.toml", "x"), ("lib/a.rhai", "1lib/b.rhai2")]));
+        assert_ne!(base, of(&[("pack.toml", "x"), ("lib/a.rhai", "2"), ("lib/b.rhai", "1")]));
+        assert!(base.starts_with("sha256:") && base.len() == 71, "{base}");
+    }
+
+    #[test]
+    fn what_is_stored_comes_back() {
+        let at = folder(&[("pack.toml", "título = \"烟\"\n".as_bytes()), ("lib/a.rhai", b"fn a() {}\n")]);
+        let source = Source::from_folder(at.path()).unwrap();
+        let again = Source::from_json(&source.to_json()).unwrap();
+        assert_eq!(again.digest(), source.digest());
+        assert_eq!(again.to_json(), source.to_json());
+        assert_eq!(codes(Source::from_json("{}"))[0].1, "stored_source");
+        let outside = r#"{"files": {"pack.toml": "", "../x.rhai": "", "lib/../../x.rhai": ""}}"#;
+        assert_eq!(codes(Source::from_json(outside)).len(), 2);
+    }
+
+    #[test]
+    fn every_unreadable_file_is_told() {
+        let large = vec![b'#'; MAX_FILE_BYTES + 1];
+        let at = folder(&[("policies/a.rhai", &large), ("texts/zh.toml", b"ok = 1\nbad = \"\xd1\xcc\"\n")]);
+        let faults = Source::from_folder(at.path()).unwrap_err();
+        let told: Vec<_> = faults.iter().map(|f| (f.file.as_str(), f.code, f.line)).collect();
+        assert_eq!(
+            told,
+            [
+                ("policies/a.rhai", "too_large", None),
+                ("texts/zh.toml", "encoding", Some(2)),
+                ("pack.toml", "no_manifest", None)
+            ]
+        );
+        assert_eq!(codes(Source::from_folder(&at.path().join("nowhere")))[0].1, "folder");
+    }
+
+    #[test]
+    fn a_link_out_of_the_pack_is_refused_and_one_inside_is_followed() {
+        let at = folder(&[("pack.toml", b""), ("lib/a.rhai", b"fn a() {}")]);
+        let secret = folder(&[("secret", b"token")]);
+        std::os::unix::fs::symlink(secret.path().join("secret"), at.path().join("lib/b.rhai")).unwrap();
+        std::os::unix::fs::symlink(secret.path(), at.path().join("texts")).unwrap();
+        assert_eq!(
+            codes(Source::from_folder(at.path())),
+            [("lib/b.rhai".to_owned(), "link"), ("texts".to_owned(), "link")]
+        );
+        std::fs::remove_file(at.path().join("lib/b.rhai")).unwrap();
+        std::fs::remove_file(at.path().join("texts")).unwrap();
+        std::os::unix::fs::symlink(at.path().join("lib/a.rhai"), at.path().join("lib/c.rhai")).unwrap();
+        assert_eq!(Source::from_folder(at.path()).unwrap().file("lib/c.rhai"), Some("fn a() {}"));
+    }
+
+    #[test]
+    fn a_pack_has_at_most_500_files() {
+        let files = (0..MAX_FILES).map(|n| (format!("lib/f{n}.rhai"), String::new()));
+        let files = files.chain([("pack.toml".to_owned(), String::new())]).collect();
+        assert_eq!(codes(Source::from_files(files)), [(String::new(), "too_many_files")]);
+    }
+}
