@@ -44,7 +44,7 @@ FORMATS = {
 SURNAMES = "王Wang 李Li 张Zhang 刘Liu 陈Chen 杨Yang 黄Huang 赵Zhao 吴Wu 周Zhou 徐Xu 孙Sun 马Ma 朱Zhu 胡Hu 林Lin".split()
 GIVEN = "秀英Xiuying 建国Jianguo 丽Li 军Jun 敏Min 志强Zhiqiang 桂芳Guifang 明Ming 玉兰Yulan 海燕Haiyan 勇Yong 晓东Xiaodong".split()
 
-URBAN = ["Chengguan", "Heping", "Xinhua", "Dongmen"]
+URBAN = ["Chengguan", "Xicheng", "Xinhua", "Dongmen"]
 RURAL = ["Qinghe", "Longquan", "Shiqiao"]
 STREETS = ["Renmin Road", "Jianshe Road", "Wenhua Street", "Zhongshan Road", "Jiefang Street", "Xinmin Lane"]
 SCOPES = {
