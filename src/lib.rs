@@ -1,6 +1,7 @@
 //! Baremo keeps an industry's customer file and grades every customer by policies that the industry writes itself.
 
 pub mod config;
+pub mod csv_rows;
 pub mod customers;
 pub mod db;
 pub mod faults;
