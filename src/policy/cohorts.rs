@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::model::{Cohort, CohortCuts, Cuts};
 use super::pack::{CohortDeclaration, CutRule, Pack};
 use crate::customers::model::{Value, Values};
+use crate::transactions::model::METRIC_PLACES;
 
 /// Collects the values of a population and makes its cohorts. Whom to add is the caller's: each active customer once.
 #[derive(Debug)]
@@ -113,10 +114,18 @@ impl CutRule {
     }
 }
 
-/// The smallest of the ascending values with at least this share of all before it, else the largest.
+/// The smallest of the ascending values with at least this share of all below it; where there is none, as when the largest
+/// is shared by many, a number just above the largest, which nobody of this population reaches.
 fn quantile(ascending: &[Decimal], share: Decimal) -> Option<Decimal> {
-    let before = (share * Decimal::from(ascending.len())).ceil().to_usize()?;
-    ascending.get(before).or(ascending.last()).copied()
+    let largest = ascending.last()?;
+    let below = (share * Decimal::from(ascending.len())).ceil().to_usize()?;
+    let candidate = ascending.get(below);
+    // The first of equal values has fewer below it than its own place says: then the next larger value is the cut.
+    let cut = candidate.and_then(|value| {
+        let first = ascending.partition_point(|other| other < value);
+        if first == below { Some(value) } else { ascending.get(ascending.partition_point(|other| other <= value)) }
+    });
+    Some(cut.copied().unwrap_or_else(|| largest.saturating_add(Decimal::new(1, METRIC_PLACES))))
 }
 
 /// The smallest positive value of which the larger ones make less than this share of the sum.
@@ -203,9 +212,28 @@ mod tests {
         assert_eq!(quantiles(&["0.5", "0.8"], 1..=10), [6, 9]);
         // Of eleven, 5.5 must lie before: six do before the seventh.
         assert_eq!(quantiles(&["0.5"], 1..=11), [7]);
-        assert_eq!(quantiles(&["0.5", "0.8"], [7]), [7, 7]);
-        assert_eq!(quantiles(&["0.99"], 1..=3), [3]);
         assert_eq!(quantiles(&["0.5"], []), [0_i64; 0]);
+    }
+
+    #[test]
+    fn equal_values_share_the_lower_class() {
+        // Six of ten bought nothing: they are no better than anybody, so the median cut lies above them.
+        assert_eq!(quantiles(&["0.5"], [0, 0, 0, 0, 0, 0, 1, 2, 3, 4]), [1]);
+        assert_eq!(quantiles(&["0.5"], [0, 0, 0, 0, 0, 1, 2, 3, 4, 5]), [1]);
+        assert_eq!(quantiles(&["0.5"], [0, 0, 0, 0, 1, 1, 1, 1, 4, 5]), [4]);
+    }
+
+    #[test]
+    fn nobody_reaches_a_cut_with_too_few_below_the_largest() {
+        let cut = |values: &[i64]| {
+            let mut values: Vec<Decimal> = values.iter().copied().map(Decimal::from).collect();
+            CutRule::Quantiles(shares(&["0.8"])).apply(&mut values).cuts
+        };
+        let just_above_7 = Decimal::new(7_000_001, 6);
+        assert_eq!(cut(&[7]), [just_above_7]);
+        assert_eq!(cut(&[1, 2, 3, 7]), [just_above_7]);
+        assert_eq!(cut(&[1, 2, 3, 4, 7]), [Decimal::from(7)]);
+        assert_eq!(cut(&[1, 2, 3, 7, 7]), [just_above_7]);
     }
 
     #[test]
@@ -287,18 +315,17 @@ mod tests {
         }
 
         #[test]
-        fn at_least_the_share_lies_before_a_quantile_unless_it_is_the_largest(
-            values in proptest::collection::vec(-20_i64..100, 1..60),
+        fn who_reaches_a_quantile_has_at_least_the_share_below_him_and_nobody_else(
+            values in proptest::collection::vec(-20_i64..20, 1..60),
             percent in 1_i64..100,
         ) {
-            let share = Decimal::new(percent, 2).to_string();
-            let cut = quantiles(&[&share], values.clone())[0];
-            let mut sorted = values.clone();
-            sorted.sort_unstable();
-            let position = sorted.iter().rposition(|value| *value == cut).unwrap();
-            let last = sorted.len() - 1;
-            prop_assert!(sorted.contains(&cut));
-            prop_assert!(position == last || position * 100 >= usize::try_from(percent).unwrap() * sorted.len());
+            let mut numbers: Vec<Decimal> = values.iter().copied().map(Decimal::from).collect();
+            let cut = CutRule::Quantiles(vec![Decimal::new(percent, 2)]).apply(&mut numbers).cuts[0];
+            for value in &values {
+                let below = values.iter().filter(|other| *other < value).count() * 100;
+                let has_share = below >= usize::try_from(percent).unwrap() * values.len();
+                prop_assert_eq!(Decimal::from(*value) >= cut, has_share);
+            }
         }
 
         #[test]
