@@ -128,7 +128,8 @@ fn quantile(ascending: &[Decimal], share: Decimal) -> Option<Decimal> {
     Some(cut.copied().unwrap_or_else(|| largest.saturating_add(Decimal::new(1, METRIC_PLACES))))
 }
 
-/// The smallest positive value of which the larger ones make less than this share of the sum.
+/// The smallest positive value of which the larger ones make less than this share of the sum; where nobody has a positive
+/// value, the smallest that there is, so that all lie below.
 fn pareto(ascending: &[Decimal], share: Decimal) -> Option<Decimal> {
     let positive = || ascending.iter().rev().copied().take_while(|value| *value > Decimal::ZERO);
     let wanted = positive().fold(Decimal::ZERO, Decimal::saturating_add) * share;
@@ -143,7 +144,7 @@ fn pareto(ascending: &[Decimal], share: Decimal) -> Option<Decimal> {
         cut = Some(value);
         seen = seen.saturating_add(value);
     }
-    cut
+    cut.or_else(|| ascending.first().map(|_| Decimal::new(1, METRIC_PLACES)))
 }
 
 impl Cohort {
@@ -258,7 +259,10 @@ mod tests {
     #[test]
     fn returns_and_nothing_bought_do_not_count_in_a_sum() {
         assert_eq!(paretos(&["0.8"], [80, 20, 0, -50]), [80]);
-        assert_eq!(paretos(&["0.8"], [0, -50]), [0_i64; 0]);
+        let mut nothing_bought = [Decimal::ZERO, Decimal::from(-50)];
+        let cuts = CutRule::Pareto(shares(&["0.8", "0.95"])).apply(&mut nothing_bought).cuts;
+        assert_eq!(cuts, [Decimal::new(1, 6), Decimal::new(1, 6)]);
+        assert_eq!(paretos(&["0.8"], []), [0_i64; 0]);
     }
 
     #[test]
@@ -338,7 +342,8 @@ mod tests {
             let total: i64 = positive.iter().sum();
             let larger_than = |cut: i64| -> i64 { positive.iter().filter(|value| **value > cut).sum() };
             match paretos(&[&share], values.clone()).first() {
-                None => prop_assert!(positive.is_empty()),
+                None => prop_assert!(values.is_empty()),
+                Some(_) if positive.is_empty() => {}
                 Some(cut) => {
                     prop_assert!(larger_than(*cut) * 100 < percent * total);
                     let next = positive.iter().copied().filter(|value| value < cut).max();
