@@ -4,6 +4,7 @@ pub mod config;
 pub mod csv_rows;
 pub mod customers;
 pub mod db;
+pub mod digest;
 pub mod faults;
 pub mod http;
 pub mod identity;

@@ -1,3 +1,7 @@
-//! Orders, payments and their totals.
+//! Orders, payments and their totals: recording, monthly totals, products, and the metrics that follow.
 
+pub mod metrics;
 pub mod model;
+pub mod products;
+pub mod record;
+pub mod store;

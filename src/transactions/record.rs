@@ -1,0 +1,453 @@
+//! Recording transactions: each item is checked, known by its source and external id, and counted once; the totals of the
+//! customer-months it touches are computed anew from their lines in the same database transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use rust_decimal::Decimal;
+use sha2::{Digest, Sha256};
+
+use super::model::{Dated, Definitions, Line, MAX_LINES, Month, QUANTITY, total};
+use super::products::{MAX_CODE, Product, check_text};
+use super::store::{self, Transaction};
+use crate::Id;
+use crate::customers::model::{decimal, excerpt};
+use crate::db::{self, Conn, Failure, transaction};
+use crate::faults::{Fault, did_you_mean, pointer_segment};
+
+/// Items of one database transaction.
+const CHUNK: usize = 250;
+/// Longest external id, in characters.
+const MAX_EXTERNAL_ID: usize = 200;
+/// Longest order reference, in characters.
+const MAX_ORDER: usize = 128;
+
+/// A transaction as it is sent.
+#[derive(Clone, Debug, Default)]
+pub struct NewTransaction {
+    /// The system it comes from.
+    pub source: String,
+    /// Its id in that system.
+    pub external_id: String,
+    /// Its kind.
+    pub kind: String,
+    /// Code of the customer.
+    pub customer_code: String,
+    /// When: an instant with zone, a local time or a date.
+    pub occurred_at: String,
+    /// The order it belongs to; itself when absent.
+    pub order: Option<String>,
+    /// Revision, where the source counts them: a lower one than the one known is outdated.
+    pub revision: Option<i64>,
+    /// Whether it is cancelled.
+    pub cancelled: bool,
+    /// Its lines.
+    pub lines: Vec<NewLine>,
+}
+
+/// A line as it is sent.
+#[derive(Clone, Debug, Default)]
+pub struct NewLine {
+    /// Product code, for kinds with products.
+    pub product: Option<String>,
+    /// Value of each measure, as decimal text.
+    pub measures: BTreeMap<String, String>,
+}
+
+/// What became of an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is new.
+    Created(Id),
+    /// It was known with the same content.
+    Unchanged(Id),
+    /// It was known with another content, and has this one now.
+    Corrected(Id),
+    /// Its revision is lower than the one known: nothing changed.
+    Outdated(Id),
+    /// It has faults: nothing was recorded.
+    Refused(Vec<Fault>),
+}
+
+/// The circumstances in which transactions are recorded and read.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Kinds, measures and metrics.
+    pub definitions: Arc<Definitions>,
+    /// The zone of business dates.
+    pub time_zone: TimeZone,
+    /// Nothing may be dated later.
+    pub business_date: Date,
+}
+
+/// Why transactions could not be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+}
+
+impl Failure for Error {
+    fn database(&self) -> Option<&db::Error> {
+        let Self::Database(error) = self;
+        Some(error)
+    }
+}
+
+/// An item that has passed the checks which need no database.
+struct Checked {
+    index: usize,
+    item: NewTransaction,
+    occurred_on: Date,
+    occurred_at: Option<Timestamp>,
+    lines: Vec<Line>,
+    digest: Vec<u8>,
+}
+
+/// Records items in chunks, each chunk in one transaction, and gives the answer for each item in their order. Sending items again is safe.
+pub fn record(conn: &mut Conn, rules: &Rules, items: Vec<NewTransaction>) -> Result<Vec<Recorded>, Error> {
+    let mut answers: Vec<Option<Recorded>> = vec![None; items.len()];
+    let mut answer = |index: usize, recorded: Recorded| {
+        if let Some(slot) = answers.get_mut(index) {
+            *slot = Some(recorded);
+        }
+    };
+    let mut checked = Vec::new();
+    for (index, item) in items.into_iter().enumerate() {
+        match rules.check(index, item) {
+            Ok(item) => checked.push(item),
+            Err(faults) => answer(index, Recorded::Refused(faults)),
+        }
+    }
+    let customers = find_customers(conn, &checked)?;
+    let products = find_products(conn, &checked)?;
+    let mut ready = Vec::new();
+    for mut item in checked {
+        match resolve(&mut item, &customers, &products) {
+            Ok(customer_id) => ready.push((customer_id, item)),
+            Err(faults) => answer(item.index, Recorded::Refused(faults)),
+        }
+    }
+    ready.sort_by_key(|(customer_id, item)| (customer_id.shard(), *customer_id, item.index));
+    for chunk in chunks(ready) {
+        let recorded = transaction(conn, |conn| record_chunk(conn, &chunk))?;
+        for ((_, item), recorded) in chunk.iter().zip(recorded) {
+            answer(item.index, recorded);
+        }
+    }
+    Ok(answers.into_iter().flatten().collect())
+}
+
+/// Chunks in which nothing stands twice: what was sent twice follows in a later chunk and finds the first recorded.
+fn chunks(items: Vec<(Id, Checked)>) -> Vec<Vec<(Id, Checked)>> {
+    let mut chunks: Vec<Vec<(Id, Checked)>> = vec![Vec::new()];
+    let mut seen: BTreeSet<(String, String)> = BTreeSet::new();
+    for entry in items {
+        let key = (entry.1.item.source.clone(), entry.1.item.external_id.clone());
+        let full = chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK);
+        if full || seen.contains(&key) {
+            chunks.push(Vec::new());
+            seen.clear();
+        }
+        seen.insert(key);
+        if let Some(chunk) = chunks.last_mut() {
+            chunk.push(entry);
+        }
+    }
+    chunks
+}
+
+fn find_customers(conn: &mut Conn, items: &[Checked]) -> Result<BTreeMap<String, Id>, Error> {
+    let codes: BTreeSet<&str> = items.iter().map(|checked| checked.item.customer_code.as_str()).collect();
+    Ok(store::customer_ids(conn, &codes)?)
+}
+
+fn find_products(conn: &mut Conn, items: &[Checked]) -> Result<BTreeMap<String, Product>, Error> {
+    let lines = items.iter().flat_map(|checked| &checked.lines);
+    let codes: BTreeSet<&str> = lines.filter_map(|line| line.product.as_deref()).collect();
+    Ok(store::products_of(conn, &codes)?)
+}
+
+/// Finds the customer and the products, whose factors the lines take.
+fn resolve(
+    checked: &mut Checked,
+    customers: &BTreeMap<String, Id>,
+    products: &BTreeMap<String, Product>,
+) -> Result<Id, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let customer_id = customers.get(&checked.item.customer_code).copied();
+    if customer_id.is_none() {
+        let detail = format!("there is no customer with the code '{}'", excerpt(&checked.item.customer_code));
+        faults.push(Fault::new("/customer_code", "unknown_customer", detail));
+    }
+    for (index, line) in checked.lines.iter_mut().enumerate() {
+        let Some(code) = &line.product else { continue };
+        match products.get(code) {
+            Some(product) => line.factor = (product.factor != Decimal::ONE).then_some(product.factor),
+            None => {
+                let detail = format!("there is no product with the code '{}'", excerpt(code));
+                faults.push(Fault::new(format!("/lines/{index}/product"), "unknown_product", detail));
+            }
+        }
+    }
+    customer_id.filter(|_| faults.is_empty()).ok_or(faults)
+}
+
+/// One chunk, in a transaction that the caller has opened.
+fn record_chunk(conn: &mut Conn, chunk: &[(Id, Checked)]) -> Result<Vec<Recorded>, Error> {
+    let keys: Vec<(&str, &str)> =
+        chunk.iter().map(|(_, checked)| (checked.item.source.as_str(), checked.item.external_id.as_str())).collect();
+    let owners = |known: &[Transaction]| -> BTreeSet<Id> { known.iter().map(|known| known.customer_id).collect() };
+    let found = store::known(conn, &keys)?;
+    let mut locked = owners(&found);
+    locked.extend(chunk.iter().map(|(customer_id, _)| *customer_id));
+    store::lock_customers(conn, &locked)?;
+    let known = store::known(conn, &keys)?;
+    if !owners(&known).is_subset(&locked) {
+        return Err(db::Error::Transient("an item moved to another customer meanwhile".to_owned()).into());
+    }
+    let known: BTreeMap<(&str, &str), &Transaction> =
+        known.iter().map(|known| ((known.source.as_str(), known.external_id.as_str()), known)).collect();
+
+    let mut answers = Vec::with_capacity(chunk.len());
+    let (mut gone, mut new) = (Vec::new(), Vec::new());
+    for (customer_id, checked) in chunk {
+        let known = known.get(&(checked.item.source.as_str(), checked.item.external_id.as_str())).copied();
+        let recorded = compare(known, checked);
+        if matches!(recorded, Recorded::Created(_) | Recorded::Corrected(_)) {
+            gone.extend(known);
+            new.push(checked.transaction(*customer_id, known));
+        }
+        answers.push(match (recorded, new.last()) {
+            (Recorded::Created(_), Some(new)) => Recorded::Created(new.id),
+            (recorded, _) => recorded,
+        });
+    }
+    store::remove(conn, &gone)?;
+    store::insert(conn, &new).map_err(|error| match error {
+        // Another writer has recorded the same item since it was looked up: the next attempt finds it.
+        db::Error::Taken => db::Error::Transient("an item was recorded meanwhile".to_owned()),
+        error => error,
+    })?;
+    recompute(conn, gone.into_iter().chain(&new))?;
+    Ok(answers)
+}
+
+fn compare(known: Option<&Transaction>, checked: &Checked) -> Recorded {
+    match known {
+        None => Recorded::Created(Id::NIL),
+        Some(known) if checked.item.revision.zip(known.revision).is_some_and(|(sent, known)| sent < known) => {
+            Recorded::Outdated(known.id)
+        }
+        Some(known) if known.digest == checked.digest => Recorded::Unchanged(known.id),
+        Some(known) => Recorded::Corrected(known.id),
+    }
+}
+
+/// Computes the totals anew of every customer, kind and month that the transactions touch.
+fn recompute<'a>(conn: &mut Conn, touched: impl Iterator<Item = &'a Transaction>) -> Result<(), Error> {
+    let touched: BTreeSet<(Id, &str, Month)> =
+        touched.map(|one| (one.customer_id, one.kind.as_str(), Month::of(one.occurred_on))).collect();
+    let months: BTreeSet<(Id, Month)> = touched.iter().map(|(id, _, month)| (*id, *month)).collect();
+    let mut by_month: BTreeMap<(Id, String, Month), Vec<Dated>> = BTreeMap::new();
+    for one in store::of_months(conn, &months)? {
+        let key = (one.customer_id, one.kind.clone(), Month::of(one.occurred_on));
+        by_month.entry(key).or_default().push(Dated { on: one.occurred_on, order: one.order, lines: one.lines });
+    }
+    let years = || touched.iter().map(|(_, _, month)| month.parts().0);
+    let years = (years().min().unwrap_or_default(), years().max().unwrap_or_default());
+    let mut rows = BTreeMap::new();
+    for ids in ids_by_shard(&touched) {
+        rows.extend(store::totals(conn, &ids, years, true)?);
+    }
+    let mut changed = BTreeMap::new();
+    for (customer_id, kind, month) in touched {
+        let (year, number) = month.parts();
+        let key = store::TotalsKey { customer_id, kind: kind.to_owned(), year };
+        let row = changed.entry(key.clone()).or_insert_with(|| rows.get(&key).cloned().unwrap_or_default());
+        match by_month.get(&(customer_id, kind.to_owned(), month)).and_then(|dated| total(dated)) {
+            Some((totals, products)) => {
+                row.months.insert(number, totals);
+                row.products.insert(number, products);
+            }
+            None => {
+                row.months.remove(&number);
+                row.products.remove(&number);
+            }
+        }
+    }
+    Ok(store::write_totals(conn, &changed)?)
+}
+
+fn ids_by_shard(touched: &BTreeSet<(Id, &str, Month)>) -> Vec<Vec<Id>> {
+    let mut shards: BTreeMap<u8, BTreeSet<Id>> = BTreeMap::new();
+    for (id, _, _) in touched {
+        shards.entry(id.shard()).or_default().insert(*id);
+    }
+    shards.into_values().map(|ids| ids.into_iter().collect()).collect()
+}
+
+impl Checked {
+    fn transaction(&self, customer_id: Id, known: Option<&Transaction>) -> Transaction {
+        let now = Timestamp::now();
+        let item = &self.item;
+        Transaction {
+            id: known.map_or_else(Id::new, |known| known.id),
+            customer_id,
+            source: item.source.clone(),
+            external_id: item.external_id.clone(),
+            kind: item.kind.clone(),
+            order: item.order.clone().unwrap_or_else(|| item.external_id.clone()),
+            occurred_on: self.occurred_on,
+            occurred_at: self.occurred_at,
+            revision: item.revision,
+            cancelled: item.cancelled,
+            digest: self.digest.clone(),
+            lines: self.lines.clone(),
+            created_at: known.map_or(now, |known| known.created_at),
+            updated_at: now,
+        }
+    }
+}
+
+impl Rules {
+    /// The checks that need no database: all faults of the item at once.
+    fn check(&self, index: usize, mut item: NewTransaction) -> Result<Checked, Vec<Fault>> {
+        let mut faults = Vec::new();
+        for (pointer, text, max) in [
+            ("/source", &mut item.source, MAX_CODE),
+            ("/external_id", &mut item.external_id, MAX_EXTERNAL_ID),
+            ("/customer_code", &mut item.customer_code, MAX_CODE),
+        ] {
+            faults.extend(check_text(pointer, text, max).err());
+            *text = text.trim().to_owned();
+        }
+        if let Some(order) = &mut item.order {
+            faults.extend(check_text("/order", order, MAX_ORDER).err());
+            *order = order.trim().to_owned();
+        } else if item.external_id.chars().count() > MAX_ORDER {
+            let detail = format!("an external id of more than {MAX_ORDER} characters needs an order of its own");
+            faults.push(Fault::new("/order", "required", detail));
+        }
+        let occurred = self.occurred(&item.occurred_at).map_err(|fault| faults.push(fault)).ok();
+        let lines = self.lines(&item, &mut faults);
+        match occurred {
+            Some((occurred_on, occurred_at)) if faults.is_empty() => {
+                let digest = digest(&item, (occurred_on, occurred_at), &lines);
+                Ok(Checked { index, item, occurred_on, occurred_at, lines, digest })
+            }
+            _ => Err(faults),
+        }
+    }
+
+    /// The business date of a time, in the pack's zone, and its instant unless only a date was sent.
+    fn occurred(&self, text: &str) -> Result<(Date, Option<Timestamp>), Fault> {
+        let text = text.trim();
+        let unreadable = || {
+            let detail = format!(
+                "'{}' is neither a date (2018-01-31), nor a local time (2018-01-31T09:30:00), nor an instant (2018-01-31T09:30:00+08:00)",
+                excerpt(text)
+            );
+            Fault::new("/occurred_at", "date", detail)
+        };
+        let (date, instant) = if text.len() == 10 {
+            (text.parse::<Date>().map_err(|_| unreadable())?, None)
+        } else if let Ok(instant) = text.parse::<Timestamp>() {
+            (instant.to_zoned(self.time_zone.clone()).date(), Some(instant))
+        } else {
+            let local: DateTime = text.parse().map_err(|_| unreadable())?;
+            let zoned: Zoned = local.to_zoned(self.time_zone.clone()).map_err(|_| unreadable())?;
+            (local.date(), Some(zoned.timestamp()))
+        };
+        if !(1900..=9998).contains(&date.year()) {
+            return Err(unreadable());
+        }
+        if date > self.business_date {
+            let detail = format!(
+                "{date} is after the business date {}; where that is a fixed setting (business_date), it can be moved",
+                self.business_date
+            );
+            return Err(Fault::new("/occurred_at", "after_business_date", detail));
+        }
+        Ok((date, instant))
+    }
+
+    fn lines(&self, item: &NewTransaction, faults: &mut Vec<Fault>) -> Vec<Line> {
+        let Some(kind) = self.definitions.kinds.get(&item.kind) else {
+            let kinds = || self.definitions.kinds.keys().map(String::as_str);
+            let hint = did_you_mean(&item.kind, kinds());
+            let names = kinds().collect::<Vec<_>>().join(", ");
+            let detail = format!("'{}' is not a kind of this pack; kinds are {names}{hint}", excerpt(&item.kind));
+            faults.push(Fault::new("/kind", "unknown_kind", detail));
+            return Vec::new();
+        };
+        if !(1..=MAX_LINES).contains(&item.lines.len()) {
+            let detail = format!("{} lines are sent; a transaction has 1 to {MAX_LINES}", item.lines.len());
+            faults.push(Fault::new("/lines", "out_of_range", detail));
+            return Vec::new();
+        }
+        let mut lines = Vec::with_capacity(item.lines.len());
+        for (index, sent) in item.lines.iter().enumerate() {
+            let at = format!("/lines/{index}");
+            let product = sent.product.as_deref().map(str::trim).filter(|code| !code.is_empty()).map(str::to_owned);
+            match (&product, kind.products) {
+                (None, true) => faults.push(Fault::new(format!("{at}/product"), "required", "a line names a product")),
+                (Some(_), false) => {
+                    let detail = format!("the kind '{}' has no products", item.kind);
+                    faults.push(Fault::new(format!("{at}/product"), "no_products", detail));
+                }
+                _ => {}
+            }
+            let measures = self.measures(&item.kind, sent, &at, faults);
+            lines.push(Line { product, factor: None, measures });
+        }
+        lines
+    }
+
+    fn measures(&self, kind: &str, sent: &NewLine, at: &str, faults: &mut Vec<Fault>) -> BTreeMap<String, Decimal> {
+        let declared = self.definitions.measures(kind);
+        let mut measures = BTreeMap::new();
+        if sent.measures.is_empty() {
+            let detail = format!("a line states at least one of {}", declared.join(", "));
+            faults.push(Fault::new(format!("{at}/measures"), "required", detail));
+        }
+        for (measure, text) in &sent.measures {
+            let pointer = format!("{at}/measures{}", pointer_segment(measure));
+            if !declared.contains(measure) {
+                let hint = did_you_mean(measure, declared.iter().map(String::as_str));
+                let detail = format!("the kind '{kind}' has no measure '{}'{hint}", excerpt(measure));
+                faults.push(Fault::new(pointer, "unknown_measure", detail));
+                continue;
+            }
+            match decimal(text) {
+                Ok(value) if value < Decimal::ZERO => {
+                    let what = if measure == QUANTITY { "quantity" } else { "value" };
+                    let detail =
+                        format!("{value} is negative; a {what} is 0 or more, and returns are a kind of their own");
+                    faults.push(Fault::new(pointer, "out_of_range", detail));
+                }
+                Ok(value) => drop(measures.insert(measure.clone(), value)),
+                Err((code, detail)) => faults.push(Fault::new(pointer, code, detail)),
+            }
+        }
+        measures
+    }
+}
+
+/// SHA-256 of what was sent, whatever its spelling.
+fn digest(item: &NewTransaction, occurred: (Date, Option<Timestamp>), lines: &[Line]) -> Vec<u8> {
+    let content = serde_json::json!([
+        item.kind,
+        item.customer_code,
+        occurred,
+        item.order,
+        item.cancelled,
+        item.revision,
+        lines.iter().map(|line| (&line.product, &line.measures)).collect::<Vec<_>>(),
+    ]);
+    Sha256::digest(content.to_string().as_bytes()).to_vec()
+}

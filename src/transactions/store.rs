@@ -1,0 +1,384 @@
+//! Transactions, totals and products in the database.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use diesel::prelude::*;
+use diesel::sql_types;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff_diesel::ToDiesel;
+use rust_decimal::Decimal;
+
+use super::model::{Line, Month, MonthTotals, Period, ProductTotals};
+use super::products::Product;
+use crate::Id;
+use crate::db::bulk::{Insert, Literal};
+use crate::db::schema::{customers, products, totals, transactions};
+use crate::db::{Conn, Error, Result};
+
+/// A transaction as it is kept.
+#[derive(Clone, Debug)]
+pub struct Transaction {
+    /// Its id.
+    pub id: Id,
+    /// The customer's id.
+    pub customer_id: Id,
+    /// The system it came from.
+    pub source: String,
+    /// Its id in that system.
+    pub external_id: String,
+    /// Its kind.
+    pub kind: String,
+    /// The order it belongs to.
+    pub order: String,
+    /// Business date, in the pack's zone.
+    pub occurred_on: Date,
+    /// The instant, where it was sent.
+    pub occurred_at: Option<Timestamp>,
+    /// Revision, where the source counts them.
+    pub revision: Option<i64>,
+    /// Whether it was cancelled: it counts no more.
+    pub cancelled: bool,
+    /// SHA-256 of what was sent.
+    pub digest: Vec<u8>,
+    /// Its lines.
+    pub lines: Vec<Line>,
+    /// When it was first recorded.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = transactions)]
+struct TransactionRow {
+    customer_id: Id,
+    #[diesel(deserialize_as = jiff_diesel::Date)]
+    occurred_on: Date,
+    id: Id,
+    source: String,
+    external_id: String,
+    kind: String,
+    order_reference: String,
+    #[diesel(deserialize_as = jiff_diesel::NullableTimestamp)]
+    occurred_at: Option<Timestamp>,
+    revision: Option<i64>,
+    cancelled: bool,
+    digest: Vec<u8>,
+    line_items: String,
+    #[diesel(deserialize_as = jiff_diesel::Timestamp)]
+    created_at: Timestamp,
+    #[diesel(deserialize_as = jiff_diesel::Timestamp)]
+    updated_at: Timestamp,
+}
+
+impl TransactionRow {
+    fn read(self) -> Result<Transaction> {
+        let lines = serde_json::from_str(&self.line_items).map_err(|error| Error::corrupt("transaction", error))?;
+        Ok(Transaction {
+            id: self.id,
+            customer_id: self.customer_id,
+            source: self.source,
+            external_id: self.external_id,
+            kind: self.kind,
+            order: self.order_reference,
+            occurred_on: self.occurred_on,
+            occurred_at: self.occurred_at,
+            revision: self.revision,
+            cancelled: self.cancelled,
+            digest: self.digest,
+            lines,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+/// Ids of customers by code.
+pub fn customer_ids(conn: &mut Conn, codes: &BTreeSet<&str>) -> Result<BTreeMap<String, Id>> {
+    let rows: Vec<(String, Id)> =
+        customers::table.filter(customers::code.eq_any(codes)).select((customers::code, customers::id)).load(conn)?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Locks customers, so that one writer at a time changes their totals. Sorted, so that writers don't wait in a circle.
+pub fn lock_customers(conn: &mut Conn, ids: &BTreeSet<Id>) -> Result<()> {
+    let keys: Vec<Id> = ids.iter().copied().collect();
+    let mut condition = String::from("(shard, id) IN (");
+    write_list(&mut condition, &keys, |sql, id| write_tuple(sql, &[&id.shard(), id]));
+    condition.push(')');
+    customers::table
+        .filter(diesel::dsl::sql::<sql_types::Bool>(&condition))
+        .order((customers::shard, customers::id))
+        .select(customers::id)
+        .for_update()
+        .load::<Id>(conn)?;
+    Ok(())
+}
+
+/// The transactions known by these sources and external ids.
+pub fn known(conn: &mut Conn, keys: &[(&str, &str)]) -> Result<Vec<Transaction>> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut condition = String::from("(source, external_id) IN (");
+    write_list(&mut condition, keys, |sql, (source, external_id)| write_tuple(sql, &[source, external_id]));
+    condition.push(')');
+    load_where(conn, &condition)
+}
+
+/// The transactions of customers in months, cancelled ones left out, by date.
+pub fn of_months(conn: &mut Conn, months: &BTreeSet<(Id, Month)>) -> Result<Vec<Transaction>> {
+    let periods: Vec<(Id, Period)> = months.iter().map(|(id, month)| (*id, month.period())).collect();
+    of_periods(conn, &periods)
+}
+
+/// The transactions of customers in periods, cancelled ones left out, by date.
+pub fn of_periods(conn: &mut Conn, periods: &[(Id, Period)]) -> Result<Vec<Transaction>> {
+    if periods.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut condition = String::from("NOT cancelled AND (");
+    for (index, (id, period)) in periods.iter().enumerate() {
+        let _ = write!(condition, "{}(shard = {} AND customer_id = ", if index == 0 { "" } else { " OR " }, id.shard());
+        Literal::write(id, &mut condition);
+        let _ = write!(condition, " AND occurred_on BETWEEN '{}' AND '{}')", period.from, period.to);
+    }
+    condition.push_str(") ORDER BY shard, customer_id, occurred_on, id");
+    load_where(conn, &condition)
+}
+
+/// A page of a customer's transactions, latest first, after the position of the last one seen.
+pub fn page(conn: &mut Conn, customer_id: Id, after: Option<(Date, Id)>, limit: i64) -> Result<Vec<Transaction>> {
+    let mut query = transactions::table
+        .filter(transactions::shard.eq(customer_id.shard()).and(transactions::customer_id.eq(customer_id)))
+        .order((transactions::occurred_on.desc(), transactions::id.desc()))
+        .limit(limit)
+        .select(TransactionRow::as_select())
+        .into_boxed();
+    if let Some((on, id)) = after {
+        let earlier = transactions::occurred_on.lt(on.to_diesel());
+        let same_day = transactions::occurred_on.eq(on.to_diesel()).and(transactions::id.lt(id));
+        query = query.filter(earlier.or(same_day));
+    }
+    query.load(conn)?.into_iter().map(TransactionRow::read).collect()
+}
+
+fn load_where(conn: &mut Conn, condition: &str) -> Result<Vec<Transaction>> {
+    transactions::table
+        .filter(diesel::dsl::sql::<sql_types::Bool>(condition))
+        .select(TransactionRow::as_select())
+        .load(conn)?
+        .into_iter()
+        .map(TransactionRow::read)
+        .collect()
+}
+
+/// Takes transactions out, so that they can be put in again where their date or customer now has them.
+pub fn remove(conn: &mut Conn, gone: &[&Transaction]) -> Result<()> {
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let mut sql = String::from("DELETE FROM transactions WHERE (shard, customer_id, occurred_on, id) IN (");
+    write_list(&mut sql, gone, |sql, transaction| {
+        let shard = transaction.customer_id.shard();
+        write_tuple(sql, &[&shard, &transaction.customer_id, &transaction.occurred_on, &transaction.id]);
+    });
+    sql.push(')');
+    diesel::sql_query(sql).execute(conn)?;
+    Ok(())
+}
+
+/// Puts transactions in.
+pub fn insert(conn: &mut Conn, transactions: &[Transaction]) -> Result<()> {
+    let columns = [
+        "shard",
+        "customer_id",
+        "occurred_on",
+        "id",
+        "source",
+        "external_id",
+        "kind",
+        "order_reference",
+        "occurred_at",
+        "revision",
+        "cancelled",
+        "digest",
+        "line_items",
+        "created_at",
+        "updated_at",
+    ];
+    let mut insert = Insert::into("transactions", &columns, "");
+    for new in transactions {
+        let lines = serde_json::to_string(&new.lines).map_err(|error| Error::corrupt("transaction", error))?;
+        insert
+            .value(new.customer_id.shard())
+            .value(new.customer_id)
+            .value(new.occurred_on)
+            .value(new.id)
+            .value(&new.source)
+            .value(&new.external_id)
+            .value(&new.kind)
+            .value(&new.order)
+            .value(new.occurred_at)
+            .value(new.revision)
+            .value(new.cancelled)
+            .value(&new.digest)
+            .value(lines)
+            .value(new.created_at)
+            .value(new.updated_at);
+        insert.end_row();
+    }
+    insert.execute(conn)
+}
+
+/// The months of one customer, kind and year, by number from 1 to 12.
+pub type Months = BTreeMap<i8, MonthTotals>;
+/// The products of the months of one customer, kind and year.
+pub type MonthProducts = BTreeMap<i8, ProductTotals>;
+
+/// The totals of one customer, kind and year: one row, so that a run reads few.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct YearTotals {
+    /// Totals by month.
+    pub months: Months,
+    /// Sums by product and month; empty when they weren't asked for.
+    pub products: MonthProducts,
+}
+
+/// What totals are kept by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TotalsKey {
+    /// The customer.
+    pub customer_id: Id,
+    /// The kind of transactions.
+    pub kind: String,
+    /// The calendar year.
+    pub year: i16,
+}
+
+/// The totals of customers of one shard (the ids lie between the first and the last given) in years, with or without those by product.
+pub fn totals(
+    conn: &mut Conn,
+    ids: &[Id],
+    years: (i16, i16),
+    with_products: bool,
+) -> Result<BTreeMap<TotalsKey, YearTotals>> {
+    let Some(shard) = ids.first().map(|id| id.shard()) else { return Ok(BTreeMap::new()) };
+    let of_customers = totals::table
+        .filter(totals::shard.eq(shard).and(totals::customer_id.eq_any(ids)))
+        .filter(totals::year.between(years.0, years.1));
+    let rows: Vec<(Id, String, i16, String, Option<String>)> = if with_products {
+        of_customers
+            .select((totals::customer_id, totals::kind, totals::year, totals::months, totals::products.nullable()))
+            .load(conn)?
+    } else {
+        let absent = diesel::dsl::sql::<sql_types::Nullable<sql_types::Text>>("NULL");
+        of_customers.select((totals::customer_id, totals::kind, totals::year, totals::months, absent)).load(conn)?
+    };
+    rows.into_iter()
+        .map(|(customer_id, kind, year, months, products)| {
+            Ok((TotalsKey { customer_id, kind, year }, read_totals(&months, products.as_deref())?))
+        })
+        .collect()
+}
+
+fn read_totals(months: &str, products: Option<&str>) -> Result<YearTotals> {
+    let corrupt = |error| Error::corrupt("totals", error);
+    Ok(YearTotals {
+        months: serde_json::from_str(months).map_err(corrupt)?,
+        products: products.map_or_else(|| Ok(MonthProducts::new()), serde_json::from_str).map_err(corrupt)?,
+    })
+}
+
+/// Writes totals, whether or not there were some.
+pub fn write_totals(conn: &mut Conn, rows: &BTreeMap<TotalsKey, YearTotals>) -> Result<()> {
+    let columns = ["shard", "customer_id", "kind", "year", "months", "products"];
+    let tail = " ON DUPLICATE KEY UPDATE months = VALUES(months), products = VALUES(products)";
+    let mut insert = Insert::into("totals", &columns, tail);
+    for (key, totals) in rows {
+        let corrupt = |error| Error::corrupt("totals", error);
+        insert
+            .value(key.customer_id.shard())
+            .value(key.customer_id)
+            .value(&key.kind)
+            .value(key.year)
+            .value(serde_json::to_string(&totals.months).map_err(corrupt)?)
+            .value(serde_json::to_string(&totals.products).map_err(corrupt)?);
+        insert.end_row();
+    }
+    insert.execute(conn)
+}
+
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = products)]
+struct ProductRow {
+    code: String,
+    name: String,
+    category: String,
+    unit: String,
+    factor: Decimal,
+}
+
+impl From<ProductRow> for Product {
+    fn from(row: ProductRow) -> Self {
+        Self { code: row.code, name: row.name, category: row.category, unit: row.unit, factor: row.factor.normalize() }
+    }
+}
+
+/// The products of these codes.
+pub fn products_of(conn: &mut Conn, codes: &BTreeSet<&str>) -> Result<BTreeMap<String, Product>> {
+    let rows: Vec<ProductRow> =
+        products::table.filter(products::code.eq_any(codes)).select(ProductRow::as_select()).load(conn)?;
+    Ok(rows.into_iter().map(|row| (row.code.clone(), row.into())).collect())
+}
+
+/// A page of products by code.
+pub fn products_page(conn: &mut Conn, after: Option<&str>, limit: i64) -> Result<Vec<Product>> {
+    let mut query = products::table.order(products::code).limit(limit).select(ProductRow::as_select()).into_boxed();
+    if let Some(after) = after {
+        query = query.filter(products::code.gt(after.to_owned()));
+    }
+    Ok(query.load(conn)?.into_iter().map(Product::from).collect())
+}
+
+/// The category of every product.
+pub fn categories(conn: &mut Conn) -> Result<BTreeMap<String, String>> {
+    let rows: Vec<(String, String)> = products::table.select((products::code, products::category)).load(conn)?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Writes products, whether or not they were known.
+pub fn write_products(conn: &mut Conn, changed: &[Product]) -> Result<()> {
+    let columns = ["code", "name", "category", "unit", "factor", "updated_at"];
+    let tail = " ON DUPLICATE KEY UPDATE name = VALUES(name), category = VALUES(category), unit = VALUES(unit), \
+                factor = VALUES(factor), updated_at = VALUES(updated_at)";
+    let mut insert = Insert::into("products", &columns, tail);
+    for product in changed {
+        insert
+            .value(&product.code)
+            .value(&product.name)
+            .value(&product.category)
+            .value(&product.unit)
+            .value(product.factor)
+            .value(Timestamp::now());
+        insert.end_row();
+    }
+    insert.execute(conn)
+}
+
+fn write_list<T>(sql: &mut String, items: &[T], write: impl Fn(&mut String, &T)) {
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            sql.push(',');
+        }
+        write(sql, item);
+    }
+}
+
+fn write_tuple(sql: &mut String, values: &[&dyn Literal]) {
+    sql.push('(');
+    write_list(sql, values, |sql, value| value.write(sql));
+    sql.push(')');
+}
