@@ -3,6 +3,7 @@
 pub mod bulk;
 pub mod error;
 pub mod id;
+pub mod local;
 pub mod migrate;
 pub mod schema;
 
