@@ -1,10 +1,28 @@
 //! The rule engine: packs, their checks, and the assessment of subjects. Only here: rhai.
 
+#[cfg(test)]
+macro_rules! dec {
+    ($number:expr) => {
+        stringify!($number).replace(' ', "").parse::<rust_decimal::Decimal>().unwrap()
+    };
+}
+
+mod analysis;
 pub mod cohorts;
 pub mod diagnostic;
 mod document;
+pub mod engine;
+mod failure;
+mod host;
 pub mod manifest;
 pub mod model;
 pub mod pack;
+mod sandbox;
+mod script;
 pub mod source;
+mod subject;
+mod tables;
 pub mod texts;
+
+#[cfg(test)]
+mod tests;

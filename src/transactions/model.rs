@@ -237,6 +237,11 @@ impl Month {
         Self(self.0 + months)
     }
 
+    /// How many months later this one is, negative when it is earlier.
+    pub fn since(self, earlier: Self) -> i32 {
+        self.0 - earlier.0
+    }
+
     /// The year, and the month within it from 1 to 12.
     pub fn parts(self) -> (i16, i8) {
         let year = i16::try_from(self.0.div_euclid(12)).unwrap_or(i16::MAX);

@@ -1,0 +1,167 @@
+//! The walk through statements and blocks.
+
+use std::collections::BTreeSet;
+
+use rhai::{ASTNode, Expr, FlowControl, Stmt};
+
+use super::types::{Texts, Type};
+use super::{Frame, Walk};
+
+/// Names that are assigned anywhere in `statements`.
+pub(super) fn gather_assigned(statements: &[Stmt], names: &mut BTreeSet<String>) {
+    for statement in statements {
+        statement.walk(&mut Vec::new(), &mut |path: &[ASTNode<'_>]| {
+            if let Some(ASTNode::Stmt(Stmt::Assignment(assignment))) = path.last()
+                && let Expr::Variable(variable, ..) = &assignment.1.lhs
+            {
+                names.insert(variable.1.to_string());
+            }
+            true
+        });
+    }
+}
+
+impl Walk<'_> {
+    /// The type of the last statement; variables of the block end with it.
+    pub(super) fn block(&mut self, frame: &mut Frame, statements: &[Stmt]) -> Type {
+        let outer = frame.variables.len();
+        let mut last = Type::Unit;
+        for statement in statements {
+            last = self.statement(frame, statement);
+        }
+        frame.variables.truncate(outer);
+        last
+    }
+
+    fn statement(&mut self, frame: &mut Frame, statement: &Stmt) -> Type {
+        match statement {
+            Stmt::Expr(expression) => self.value(frame, expression),
+            Stmt::FnCall(call, position) => self.function_call(frame, call, *position),
+            Stmt::Block(block) => self.block(frame, block.statements()),
+            Stmt::Var(variable, _, _) => {
+                let (name, expression, _) = &**variable;
+                let known = self.value(frame, expression);
+                frame.declare(&name.name, known);
+                Type::Unit
+            }
+            Stmt::Assignment(assignment) => {
+                let sides = &assignment.1;
+                self.assigned(frame, &sides.lhs);
+                self.value(frame, &sides.rhs);
+                Type::Unit
+            }
+            Stmt::If(flow, _) => {
+                self.condition(frame, &flow.expr);
+                let body = self.block(frame, flow.body.statements());
+                let branch = self.block(frame, flow.branch.statements());
+                // A branch that returns has no value of its own.
+                match (ends(flow.body.statements()), ends(flow.branch.statements())) {
+                    (true, false) => branch,
+                    (false, true) => body,
+                    _ => body.or(&branch),
+                }
+            }
+            Stmt::Switch(switch, _) => {
+                let (expression, cases) = &**switch;
+                self.value(frame, expression);
+                let mut result: Option<Type> = None;
+                for case in &cases.expressions {
+                    self.condition(frame, &case.lhs);
+                    let given = self.value(frame, &case.rhs);
+                    result = Some(result.map_or(given.clone(), |result| result.or(&given)));
+                }
+                result.filter(|_| cases.def_case.is_some()).unwrap_or(Type::Unknown)
+            }
+            Stmt::While(flow, _) | Stmt::Do(flow, _, _) => self.looped(frame, flow),
+            Stmt::For(parts, _) => {
+                let (name, counter, flow) = &**parts;
+                let item = match self.value(frame, &flow.expr) {
+                    Type::List(texts) => Type::Text(texts),
+                    _ => Type::Unknown,
+                };
+                let outer = frame.variables.len();
+                frame.declare(&name.name, item);
+                if let Some(counter) = counter {
+                    frame.declare(&counter.name, Type::Number);
+                }
+                self.block(frame, flow.body.statements());
+                frame.variables.truncate(outer);
+                Type::Unit
+            }
+            Stmt::Return(Some(expression), flags, _) => {
+                let given = self.value(frame, expression);
+                if !flags.contains(rhai::ASTFlags::BREAK) {
+                    frame.returned = Some(frame.returned.take().map_or(given.clone(), |earlier| earlier.or(&given)));
+                }
+                // Nothing follows a return, so that its own value joins no other.
+                frame.returned.clone().unwrap_or(Type::Unknown)
+            }
+            Stmt::BreakLoop(Some(expression), _, _) => {
+                self.value(frame, expression);
+                Type::Unknown
+            }
+            Stmt::TryCatch(flow, _) => self.looped(frame, flow),
+            _ => Type::Unit,
+        }
+    }
+
+    fn looped(&mut self, frame: &mut Frame, flow: &FlowControl) -> Type {
+        self.condition(frame, &flow.expr);
+        self.block(frame, flow.body.statements());
+        self.block(frame, flow.branch.statements());
+        Type::Unknown
+    }
+
+    fn condition(&mut self, frame: &mut Frame, expression: &Expr) {
+        let given = self.value(frame, expression);
+        if !matches!(given, Type::Unknown | Type::Boolean | Type::Unit) {
+            let message = format!("a condition is true or false, not {}", given.name().unwrap_or("this"));
+            self.report(&frame.file.clone(), expression.start_position(), "condition", message);
+        }
+    }
+
+    /// What stands left of `=`: a variable, or a property of one.
+    fn assigned(&mut self, frame: &mut Frame, target: &Expr) {
+        let mut root = target;
+        while let Expr::Dot(parts, ..) | Expr::Index(parts, ..) = root {
+            root = &parts.lhs;
+        }
+        let Expr::Variable(variable, ..) = root else {
+            self.value(frame, target);
+            return;
+        };
+        let name = variable.1.to_string();
+        let file = frame.file.clone();
+        let guarded = frame.find(&name).is_some_and(Type::is_guarded);
+        if guarded {
+            let message = format!("'{name}' can't be changed: a policy only reads");
+            self.report(&file, root.start_position(), "assigned", message);
+        } else if frame.find(&name).is_none() && self.constants.contains_key(&name) {
+            let message = format!("'{name}' is a constant and can't be changed");
+            self.report(&file, root.start_position(), "assigned", message);
+        } else {
+            self.value(frame, root);
+            if let Expr::Index(parts, ..) = target {
+                self.value(frame, &parts.rhs);
+            }
+        }
+    }
+
+    /// What a list of expressions holds, where all are texts.
+    pub(super) fn list(&mut self, frame: &mut Frame, items: &[Expr]) -> Type {
+        let types: Vec<Type> = items.iter().map(|item| self.value(frame, item)).collect();
+        let mut all: Option<Type> = None;
+        for item in types {
+            all = Some(all.map_or(item.clone(), |all| all.or(&item)));
+        }
+        match all {
+            Some(Type::Text(texts)) => Type::List(texts),
+            _ => Type::List(Texts::default()),
+        }
+    }
+}
+
+/// Whether a block always ends with a return.
+fn ends(statements: &[Stmt]) -> bool {
+    matches!(statements.last(), Some(Stmt::Return(..)))
+}

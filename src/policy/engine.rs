@@ -1,0 +1,231 @@
+//! The compiled policies of a pack, and the assessment of subjects by them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use rhai::{CallFnOptions, Dynamic, Engine};
+
+pub use super::analysis::ScriptFacts;
+use super::diagnostic::Diagnostic;
+use super::failure;
+use super::host::{Draft, shown};
+use super::model::{Assessed, Circumstances, Decision, PolicyResult, Subject, Verdict};
+use super::pack::{Pack, PolicyDeclaration};
+use super::sandbox::{TIME_LIMIT, within};
+use super::script::{Loaded, Loader, engine, path};
+use super::subject::{Context, Customer, Decided, Plan, Reading, SubjectCuts};
+use crate::faults::did_you_mean;
+
+/// The policies of one pack, compiled: immutable, shared by all threads.
+pub struct CompiledPolicies {
+    engine: Engine,
+    plan: Arc<Plan>,
+    /// In the order of the manifest.
+    policies: Vec<Policy>,
+    /// Places of policies, each after those whose outcomes it reads.
+    order: Vec<usize>,
+    /// Cohorts that any policy reads.
+    cohorts: BTreeSet<String>,
+}
+
+struct Policy {
+    id: String,
+    declaration: PolicyDeclaration,
+    loaded: Loaded,
+    /// Places of the policies whose outcomes it reads.
+    needs: Vec<usize>,
+}
+
+/// Compiles and checks the scripts of a pack, by policy id, with its libraries, by file stem. Every fault of every script is
+/// reported.
+pub fn compile(
+    pack: &Pack,
+    scripts: &BTreeMap<String, String>,
+    libs: &BTreeMap<String, String>,
+) -> Result<CompiledPolicies, Vec<Diagnostic>> {
+    let plan = Arc::new(Plan::of(pack));
+    let engine = engine(&plan);
+    let mut diagnostics = Vec::new();
+    let loader = Loader::new(pack, &plan, &engine, libs, &mut diagnostics);
+    let mut loaded = Vec::with_capacity(pack.policies.len());
+    for (id, declaration) in &pack.policies {
+        let Some(text) = scripts.get(id) else {
+            let message = format!("the policy '{id}' is declared but has no script");
+            diagnostics.push(Diagnostic::of_file(&path(id), "missing_script", message));
+            continue;
+        };
+        match loader.load(id, declaration, text) {
+            Ok(one) => loaded.push((id.clone(), declaration.clone(), one)),
+            Err(faults) => {
+                diagnostics.extend(faults.into_iter().filter(|fault| !diagnostics.contains(fault)).collect::<Vec<_>>())
+            }
+        }
+    }
+    for id in scripts.keys().filter(|id| !pack.policies.contains_key(*id)) {
+        let hint = did_you_mean(id, pack.policies.keys().map(String::as_str));
+        let message = format!("pack.toml declares no policy '{id}'{hint}");
+        diagnostics.push(Diagnostic::of_file(&path(id), "undeclared_policy", message));
+    }
+    drop(loader);
+    if !diagnostics.is_empty() {
+        return Err(diagnostics);
+    }
+    let cohorts = loaded.iter().flat_map(|(_, _, loaded)| loaded.facts.cohorts.iter().cloned()).collect();
+    let place = |id: &String| pack.policies.get_index_of(id);
+    let policies: Vec<Policy> = loaded
+        .into_iter()
+        .map(|(id, declaration, loaded)| {
+            let needs = loaded.facts.outcomes.iter().filter_map(place).collect();
+            Policy { id, declaration, loaded, needs }
+        })
+        .collect();
+    let order = order(&policies)?;
+    Ok(CompiledPolicies { engine, plan, policies, order, cohorts })
+}
+
+/// Places of the policies, each after those it needs; a cycle is a fault that names it.
+fn order(policies: &[Policy]) -> Result<Vec<usize>, Vec<Diagnostic>> {
+    let mut order: Vec<usize> = Vec::with_capacity(policies.len());
+    while order.len() < policies.len() {
+        let ready = policies
+            .iter()
+            .enumerate()
+            .find(|(place, policy)| !order.contains(place) && policy.needs.iter().all(|needed| order.contains(needed)));
+        match ready {
+            Some((place, _)) => order.push(place),
+            None => return Err(vec![cycle(policies, &order)]),
+        }
+    }
+    Ok(order)
+}
+
+/// The cycle among the policies that can't be put in order.
+fn cycle(policies: &[Policy], order: &[usize]) -> Diagnostic {
+    let mut at = (0..policies.len()).find(|place| !order.contains(place)).unwrap_or_default();
+    let mut way: Vec<usize> = Vec::new();
+    while !way.contains(&at) {
+        way.push(at);
+        let needs = policies.get(at).map(|policy| policy.needs.as_slice()).unwrap_or_default();
+        at = needs.iter().copied().find(|needed| !order.contains(needed)).unwrap_or(at);
+    }
+    let round = way.iter().skip_while(|place| **place != at).chain(std::iter::once(&at));
+    let names: Vec<&str> = round.filter_map(|place| policies.get(*place)).map(|policy| policy.id.as_str()).collect();
+    let first = names.first().copied().unwrap_or_default();
+    let message = format!("policies read each other's outcomes in a circle: {}", names.join(" → "));
+    Diagnostic::of_file(&path(first), "cycle", message)
+}
+
+impl CompiledPolicies {
+    /// Applies all policies to a subject, each after those whose outcomes it reads. The results are in the order of the
+    /// manifest. Needs a stack of 16 MiB.
+    pub fn assess(&self, subject: &Arc<Subject>, circumstances: Circumstances<'_>) -> Assessed {
+        let decided = Arc::new(self.plan.undecided());
+        let cuts = Arc::new(self.plan.cuts(circumstances.cohort, subject, |id| self.cohorts.contains(id)));
+        let mut results: Vec<Option<PolicyResult>> = self.policies.iter().map(|_| None).collect();
+        for place in &self.order {
+            let (Some(policy), Some(slot)) = (self.policies.get(*place), results.get(*place)) else { continue };
+            debug_assert!(slot.is_none(), "a policy stands once in the order");
+            let failed = |needed: &&usize| !matches!(results.get(**needed), Some(Some(result)) if decided_outcome(result).is_some());
+            let result = match policy.needs.iter().find(failed).and_then(|needed| self.policies.get(*needed)) {
+                Some(needed) => PolicyResult {
+                    policy: policy.id.clone(),
+                    result: Verdict::Blocked(needed.id.clone()),
+                    inputs: Vec::new(),
+                },
+                None => {
+                    let reading = Reading::new(&self.plan, subject, circumstances.as_of, &decided, &cuts);
+                    self.run(policy, reading)
+                }
+            };
+            if let Some(outcome) = decided_outcome(&result) {
+                decided.enter(*place, outcome);
+            }
+            if let Some(slot) = results.get_mut(*place) {
+                *slot = Some(result);
+            }
+        }
+        Assessed { policies: results.into_iter().flatten().collect() }
+    }
+
+    /// Applies one policy, with the outcomes of others as given. Needs a stack of 16 MiB.
+    pub fn assess_one(
+        &self,
+        policy: &str,
+        subject: &Arc<Subject>,
+        circumstances: Circumstances<'_>,
+        outcomes: &BTreeMap<String, String>,
+    ) -> PolicyResult {
+        let Some(policy) = self.policies.iter().find(|candidate| candidate.id == policy) else {
+            let message = format!("the pack has no policy '{policy}'");
+            return PolicyResult { policy: policy.to_owned(), result: Verdict::Failed(message), inputs: Vec::new() };
+        };
+        let decided: Decided = self.plan.undecided();
+        for (place, other) in self.policies.iter().enumerate() {
+            if let Some(outcome) = outcomes.get(&other.id) {
+                decided.enter(place, outcome);
+            }
+        }
+        let cuts: SubjectCuts =
+            self.plan.cuts(circumstances.cohort, subject, |id| policy.loaded.facts.cohorts.contains(id));
+        let reading = Reading::new(&self.plan, subject, circumstances.as_of, &Arc::new(decided), &Arc::new(cuts));
+        self.run(policy, reading)
+    }
+
+    /// What the script of a policy reads and gives.
+    pub fn script(&self, policy: &str) -> Option<&ScriptFacts> {
+        self.policies.iter().find(|candidate| candidate.id == policy).map(|policy| &policy.loaded.facts)
+    }
+
+    fn run(&self, policy: &Policy, reading: Arc<Reading>) -> PolicyResult {
+        let result = match self.decide(policy, &reading) {
+            Ok(decision) => Verdict::Decided(decision),
+            Err(message) => Verdict::Failed(message),
+        };
+        PolicyResult { policy: policy.id.clone(), result, inputs: reading.inputs() }
+    }
+
+    fn decide(&self, policy: &Policy, reading: &Arc<Reading>) -> Result<Decision, String> {
+        let call = || {
+            let mut scope = policy.loaded.scope.clone();
+            let options = CallFnOptions::new().eval_ast(false);
+            let arguments = (Customer(Arc::clone(reading)), Context(Arc::clone(reading)));
+            within(TIME_LIMIT, || {
+                self.engine.call_fn_with_options::<Dynamic>(
+                    options,
+                    &mut scope,
+                    &policy.loaded.ast,
+                    "decide",
+                    arguments,
+                )
+            })
+        };
+        let file = path(&policy.id);
+        let given = match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(Ok(given)) => given,
+            Ok(Err(error)) => {
+                let (function, position) = failure::origin(&error);
+                let foreign = function.and_then(|name| policy.loaded.files.get(&name));
+                let file = foreign.map_or(file.as_str(), String::as_str);
+                let message = failure::message(&error);
+                return Err(match (position.line(), position.position()) {
+                    (Some(line), Some(column)) => format!("{file}:{line}:{column}: {message}"),
+                    _ => format!("{file}: {message}"),
+                });
+            }
+            Err(_) => return Err(format!("{file}: the script crashed")),
+        };
+        let Some(draft) = given.read_lock::<Draft>().map(|draft| draft.clone()) else {
+            let what = if given.is_unit() { "nothing".to_owned() } else { shown(&given) };
+            return Err(format!("{file}: decide gave {what} instead of a decision"));
+        };
+        draft.finish(&policy.declaration).map_err(|refused| format!("{file}: {refused}"))
+    }
+}
+
+fn decided_outcome(result: &PolicyResult) -> Option<&str> {
+    match &result.result {
+        Verdict::Decided(decision) => Some(&decision.outcome),
+        Verdict::Failed(_) | Verdict::Blocked(_) => None,
+    }
+}

@@ -1,0 +1,163 @@
+//! The decision that a script builds, and how it becomes one that is stored.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
+use rust_decimal::Decimal;
+
+use super::tables::ScoreView;
+use super::{Fallible, canonical, fault, number, shown};
+use crate::faults::did_you_mean;
+use crate::policy::model::{Decision, Entitlement, Reason};
+use crate::policy::pack::{EntitlementType, PolicyDeclaration};
+use crate::policy::tables::{Band, Score};
+
+/// A decision in the making. Copies share their content until one is changed.
+#[derive(Clone)]
+pub(crate) struct Draft(Arc<Content>);
+
+#[derive(Clone)]
+struct Content {
+    outcome: ImmutableString,
+    score: Option<Arc<Score>>,
+    reasons: Vec<Note>,
+    entitlements: Vec<(ImmutableString, Dynamic)>,
+}
+
+/// A reason; those of bands become texts only when the decision is stored, since most bands are read once and forgotten.
+#[derive(Clone)]
+enum Note {
+    Given(Reason),
+    Band { value: Decimal, from: Option<Decimal>, next: Option<(Decimal, String)> },
+}
+
+pub(super) fn register(engine: &mut Engine) {
+    engine
+        .register_type_with_name::<Draft>("decision")
+        .register_fn("decision", Draft::new)
+        .register_get("outcome", |draft: &mut Draft| draft.0.outcome.clone())
+        .register_fn("because", Draft::because)
+        .register_fn("entitle", Draft::entitle)
+        .register_fn("scored", |draft: &mut Draft, score: ScoreView| draft.scored(score.0));
+}
+
+impl Draft {
+    /// A decision with this outcome and nothing else.
+    fn new(outcome: ImmutableString) -> Self {
+        Self(Arc::new(Content { outcome, score: None, reasons: Vec::new(), entitlements: Vec::new() }))
+    }
+
+    /// The decision of a band, with the reason `band`.
+    pub(super) fn of_band(band: &Band<'_>, value: Decimal) -> Self {
+        let next = band.next.map(|(number, outcome)| (number, outcome.to_owned()));
+        let reasons = vec![Note::Band { value, from: band.from, next }];
+        Self(Arc::new(Content { outcome: band.outcome.into(), score: None, reasons, entitlements: Vec::new() }))
+    }
+
+    fn because(&mut self, code: ImmutableString, values: Map) -> Fallible<Self> {
+        let mut texts = BTreeMap::new();
+        for (key, value) in &values {
+            if value.is_unit() {
+                continue;
+            }
+            let text = canonical(value)
+                .ok_or_else(|| fault(format!("the value '{key}' of the reason '{code}' is {}", shown(value))))?;
+            texts.insert(key.to_string(), text);
+        }
+        Arc::make_mut(&mut self.0).reasons.push(Note::Given(Reason { code: code.to_string(), values: texts }));
+        Ok(self.clone())
+    }
+
+    fn entitle(&mut self, key: ImmutableString, value: Dynamic) -> Self {
+        let content = Arc::make_mut(&mut self.0);
+        content.entitlements.retain(|(given, _)| *given != key);
+        content.entitlements.push((key, value));
+        self.clone()
+    }
+
+    /// Gives the decision a score, with a reason for each absent part.
+    pub(super) fn scored(&mut self, score: Arc<Score>) -> Self {
+        let content = Arc::make_mut(&mut self.0);
+        content.reasons.retain(|note| !matches!(note, Note::Given(reason) if reason.code == "weight_spread"));
+        for key in score.spread() {
+            let values = BTreeMap::from([("indicator".to_owned(), key.to_owned())]);
+            content.reasons.push(Note::Given(Reason { code: "weight_spread".to_owned(), values }));
+        }
+        content.score = Some(score);
+        self.clone()
+    }
+
+    /// The decision as it is stored, or what the policy doesn't declare of it.
+    pub(crate) fn finish(&self, declaration: &PolicyDeclaration) -> Result<Decision, String> {
+        let content = &*self.0;
+        let outcome = content.outcome.to_string();
+        if !declaration.outcomes.contains(&outcome) {
+            let hint = did_you_mean(&outcome, declaration.outcomes.iter().map(String::as_str));
+            return Err(format!("the policy declares no outcome '{outcome}'{hint}"));
+        }
+        let mut indicators = content.score.as_ref().map(|score| score.indicators.clone()).unwrap_or_default();
+        let place =
+            |key: &str| declaration.indicators.iter().position(|declared| declared == key).unwrap_or(usize::MAX);
+        indicators.sort_by_key(|indicator| place(&indicator.key));
+        let mut entitlements = BTreeMap::new();
+        for (key, value) in &content.entitlements {
+            let Some(declared) = declaration.entitlements.get(key.as_str()) else {
+                let hint = did_you_mean(key, declaration.entitlements.keys().map(String::as_str));
+                return Err(format!("the policy declares no entitlement '{key}'{hint}"));
+            };
+            let value = entitlement(declared.entitlement_type, value).map_err(|wanted| {
+                format!("the entitlement '{key}' is {wanted}, but the script gave {}", shown(value))
+            })?;
+            entitlements.insert(key.to_string(), value);
+        }
+        let score = content.score.as_ref().and_then(|score| score.value);
+        let reasons = content.reasons.iter().map(Note::reason).collect();
+        Ok(Decision { outcome, score, indicators, reasons, entitlements })
+    }
+}
+
+impl Note {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Given(reason) => reason.clone(),
+            Self::Band { value, from, next } => {
+                let mut values = BTreeMap::from([("value".to_owned(), value.normalize().to_string())]);
+                if let Some(from) = from {
+                    values.insert("from".to_owned(), from.normalize().to_string());
+                }
+                if let Some((number, outcome)) = next {
+                    values.insert("next".to_owned(), number.normalize().to_string());
+                    values.insert("next_outcome".to_owned(), outcome.clone());
+                }
+                Reason { code: "band".to_owned(), values }
+            }
+        }
+    }
+}
+
+/// The value in the declared type, or what that type wants.
+fn entitlement(wanted: EntitlementType, value: &Dynamic) -> Result<Entitlement, &'static str> {
+    let given = match wanted {
+        EntitlementType::Decimal => number(value).map(|number| Entitlement::Text(number.normalize().to_string())),
+        EntitlementType::Integer => {
+            number(value).filter(Decimal::is_integer).map(|number| Entitlement::Text(number.normalize().to_string()))
+        }
+        EntitlementType::Text => value.read_lock::<ImmutableString>().map(|text| Entitlement::Text(text.to_string())),
+        EntitlementType::Boolean => value.as_bool().ok().map(Entitlement::Boolean),
+        EntitlementType::Texts => texts(value).map(Entitlement::Texts),
+    };
+    given.ok_or(match wanted {
+        EntitlementType::Decimal => "a number",
+        EntitlementType::Integer => "a whole number",
+        EntitlementType::Text => "a text",
+        EntitlementType::Boolean => "true or false",
+        EntitlementType::Texts => "a list of texts",
+    })
+}
+
+/// The texts of a list, if it holds nothing else.
+fn texts(value: &Dynamic) -> Option<Vec<String>> {
+    let list = value.read_lock::<Array>()?;
+    list.iter().map(|item| item.read_lock::<ImmutableString>().map(|text| text.to_string())).collect()
+}
