@@ -33,6 +33,8 @@ enum Condition {
     Within(Decimal, Decimal),
 }
 
+type Comparison = fn(Decimal) -> Condition;
+
 impl Condition {
     fn read(cell: Given) -> Result<Self, String> {
         let Given::Text(text) = &cell else { return Ok(Self::Is(cell)) };
@@ -40,7 +42,7 @@ impl Condition {
         if text == "*" {
             return Ok(Self::Any);
         }
-        let comparisons: [(&str, fn(Decimal) -> Self); 4] =
+        let comparisons: [(&str, Comparison); 4] =
             [("<=", Self::AtMost), (">=", Self::AtLeast), ("<", Self::Less), (">", Self::More)];
         for (sign, condition) in comparisons {
             if let Some(number) = text.strip_prefix(sign) {
