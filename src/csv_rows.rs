@@ -152,6 +152,11 @@ impl Row {
         self.record.get(place).map(str::trim).filter(|cell| !cell.is_empty())
     }
 
+    /// Whether the file has a column for the target.
+    pub fn has(&self, target: &str) -> bool {
+        self.header.places.contains_key(target)
+    }
+
     /// A fault in the cell of a target, or in the whole row if the file has no such column.
     pub fn fault(&self, target: &str, code: &str, detail: impl Into<String>) -> RowFault {
         let column = self.header.places.get(target).and_then(|place| self.header.columns.get(*place));

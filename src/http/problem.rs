@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::customers::error as customers;
 use crate::db;
 use crate::faults::Fault;
 use crate::identity::sign_in;
@@ -209,6 +210,20 @@ impl From<sign_in::Error> for Problem {
                 Self::new(Code::Internal)
             }
             sign_in::Error::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<customers::Error> for Problem {
+    fn from(error: customers::Error) -> Self {
+        let said = error.to_string();
+        match error {
+            customers::Error::NotFound => Self::new(Code::NotFound),
+            customers::Error::Stale => Self::new(Code::Stale),
+            customers::Error::Invalid(faults) => Self::invalid(faults),
+            customers::Error::CodeTaken(_) => Self::detailed(Code::AlreadyExists, said),
+            customers::Error::StatusAlready(_) => Self::detailed(Code::Conflict, said),
+            customers::Error::Database(error) => error.into(),
         }
     }
 }

@@ -1,0 +1,327 @@
+//! Customers over HTTP.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, get, patch, post, web};
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value as Json;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::file::{Customer, Profile, Status, divide};
+use super::model::Fields;
+use super::{list, record, store};
+use crate::Id;
+use crate::db::Db;
+use crate::http::current::Current;
+use crate::http::etag;
+use crate::http::extract::{Body, IfMatch, Parameters, PathId};
+use crate::http::problem::{Code, Problem, ProblemBody};
+use crate::identity::api::Permit;
+use crate::identity::model::{ReadCustomers, WriteCustomers};
+
+/// Mounts the handlers.
+pub fn configure(config: &mut ServiceConfig) {
+    config.service(list_customers);
+    config.service(create_customer);
+    config.service(get_customer);
+    config.service(change_customer);
+    config.service(deactivate_customer);
+    config.service(reactivate_customer);
+}
+
+/// A customer.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Customer, example = json!({
+    "id": "0193d2c1-7b1e-7c55-9d1f-0a3b4c5d6e7f", "code": "X17", "name": "Ana", "status": "active",
+    "profile": {"network": {"retail_format": "grocery", "floor_area": "42.5"}}, "version": 3,
+    "created_at": "2026-11-21T10:00:00.123456Z", "updated_at": "2026-11-21T11:30:00Z"
+}))]
+pub struct CustomerBody {
+    /// His id.
+    #[schema(value_type = uuid::Uuid)]
+    id: Id,
+    /// His code in the industry's own systems: unique, never changed.
+    #[schema(min_length = 1, max_length = 64)]
+    code: String,
+    /// His name.
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+    /// Whether he takes part in assessments.
+    status: Status,
+    /// Values by section and field, as the pack in force declares them (`GET /v1/pack`). Decimals and dates are strings;
+    /// absent values are left out.
+    #[schema(value_type = BTreeMap<String, BTreeMap<String, Json>>)]
+    profile: Profile,
+    /// Rises by one with each change; also his `ETag`.
+    #[schema(minimum = 1)]
+    version: i64,
+    /// When he was created.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When he was changed last.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+impl CustomerBody {
+    fn new(fields: &Fields, customer: Customer) -> Self {
+        let (profile, _) = divide(fields, &customer.profile);
+        let Customer { id, code, name, status, version, created_at, updated_at, .. } = customer;
+        Self { id, code, name, status, profile, version, created_at, updated_at }
+    }
+}
+
+/// A page of customers.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"items": [{
+    "id": "0193d2c1-7b1e-7c55-9d1f-0a3b4c5d6e7f", "code": "X17", "name": "Ana", "status": "active", "profile": {},
+    "version": 1, "created_at": "2026-11-21T10:00:00Z", "updated_at": "2026-11-21T10:00:00Z"
+}], "next_cursor": "eyJzb3J0IjoibmFtZSJ9"}))]
+pub struct CustomerPage {
+    /// The customers, in the order asked for.
+    items: Vec<CustomerBody>,
+    /// Cursor of the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_cursor: Option<String>,
+}
+
+/// A customer to create.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"code": "X17", "name": "Ana", "profile": {"network": {"retail_format": "grocery"}}}))]
+pub struct NewCustomer {
+    /// His code in the industry's own systems: unique, without control characters, trimmed.
+    #[serde(default)]
+    #[schema(value_type = String, required = true, min_length = 1, max_length = 64)]
+    code: Json,
+    /// His name, without control characters, trimmed.
+    #[serde(default)]
+    #[schema(value_type = String, required = true, min_length = 1, max_length = 200)]
+    name: Json,
+    /// Values by section and field, as the pack in force declares them.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, BTreeMap<String, Json>>, required = false)]
+    profile: Json,
+}
+
+/// A JSON merge patch (RFC 7396) of a customer: what is left out stays, `null` removes.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Ana María", "profile": {"network": {"floor_area": "50", "retail_format": null}}}))]
+pub struct CustomerPatch {
+    /// A code can't change: it may only be repeated.
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    code: Option<Json>,
+    /// His name.
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<String>, nullable = false, min_length = 1, max_length = 200)]
+    name: Option<Json>,
+    /// Values by section and field; `null` removes a value, a section or the whole profile. The result is checked whole.
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<Object>)]
+    profile: Option<Json>,
+}
+
+/// Tells a `null` that was sent from nothing.
+fn sent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
+}
+
+/// List customers
+///
+/// Besides the parameters below: `field[<key>][gt|gte|lt|lte]=<value>` compares numbers and dates. Only fields that the pack
+/// declares as filterable filter and sort. The header `Link` has the next page too.
+#[utoipa::path(tag = "customers", operation_id = "listCustomers", params(
+    ("status" = Option<Status>, Query, description = "Only customers of this status", example = "active"),
+    ("q" = Option<String>, Query, description = "Only customers whose code or name contains this text, whatever the case",
+        max_length = 200, example = "ana"),
+    ("field" = Option<BTreeMap<String, String>>, Query, style = DeepObject, explode,
+        description = "Only customers with this value of a field, `field[retail_format]=grocery`; of a list of choices, those \
+            that have it among theirs"),
+    ("outcome" = Option<BTreeMap<String, String>>, Query, style = DeepObject, explode,
+        description = "Only customers with this outcome of a policy, `outcome[volume_grade]=1`"),
+    ("sort" = Option<String>, Query, example = "-name",
+        description = "`created_at` (the default), `code`, `name` or `field[<key>]`, `-` before it for the largest first; \
+            absent values come last"),
+    ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
+    ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Most items of a page; 50 when it isn't given"),
+), responses(
+    (status = 200, body = CustomerPage, description = "A page", headers(
+        ("Link" = String, description = "`rel=\"next\"`: the next page, if there is one")
+    )),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[get("/v1/customers")]
+pub async fn list_customers(
+    _: Permit<ReadCustomers>,
+    db: web::Data<Db>,
+    fields: Current<Fields>,
+    parameters: Parameters,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let known = fields.0.clone();
+    let (found, next_cursor) = db.run(move |conn| list::list(conn, &known, &parameters.0)).await?;
+    let items = found.into_iter().map(|customer| CustomerBody::new(&fields, customer)).collect();
+    let mut response = HttpResponse::Ok();
+    if let Some(cursor) = &next_cursor {
+        response.insert_header((header::LINK, next_link(&request, cursor)));
+    }
+    Ok(response.json(CustomerPage { items, next_cursor }))
+}
+
+/// The same request with another cursor. What the client sent is already encoded.
+fn next_link(request: &HttpRequest, cursor: &str) -> String {
+    let kept = request.query_string().split('&').filter(|part| !part.is_empty() && !part.starts_with("cursor="));
+    let query: Vec<String> = kept.map(str::to_owned).chain([format!("cursor={cursor}")]).collect();
+    format!("<{}?{}>; rel=\"next\"", request.path(), query.join("&"))
+}
+
+/// Create a customer
+#[utoipa::path(tag = "customers", operation_id = "createCustomer", request_body = NewCustomer, responses(
+    (status = 201, body = CustomerBody, description = "Created", headers(
+        ("Location" = String, description = "Where he is"), ("ETag" = String, description = "His version")
+    )),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[post("/v1/customers")]
+pub async fn create_customer(
+    _: Permit<WriteCustomers>,
+    db: web::Data<Db>,
+    fields: Current<Fields>,
+    body: Body<NewCustomer>,
+) -> Result<HttpResponse, Problem> {
+    let Body(NewCustomer { code, name, profile }) = body;
+    let draft = record::Draft { code, name, profile };
+    let known = fields.0.clone();
+    let created = db.run(move |conn| record::create(conn, &known, &draft)).await?;
+    Ok(HttpResponse::Created()
+        .insert_header((header::LOCATION, format!("/v1/customers/{}", created.id)))
+        .insert_header(etag::tag(created.version))
+        .json(CustomerBody::new(&fields, created)))
+}
+
+/// Read a customer
+#[utoipa::path(tag = "customers", operation_id = "getCustomer", params(
+    ("id" = uuid::Uuid, Path, description = "His id"),
+    ("If-None-Match" = Option<String>, Header, description = "The `ETag` of a copy that the caller has"),
+), responses(
+    (status = 200, body = CustomerBody, description = "The customer", headers(
+        ("ETag" = String, description = "His version")
+    )),
+    (status = 304, description = "The caller's copy is still right"),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[get("/v1/customers/{id}")]
+pub async fn get_customer(
+    _: Permit<ReadCustomers>,
+    db: web::Data<Db>,
+    fields: Current<Fields>,
+    PathId(id): PathId,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let found = db.run(move |conn| store::find(conn, id)).await?;
+    let customer = found.ok_or_else(|| Problem::new(Code::NotFound))?;
+    let tag = etag::tag(customer.version);
+    if etag::is_known(&request, customer.version) {
+        return Ok(HttpResponse::NotModified().insert_header(tag).finish());
+    }
+    Ok(HttpResponse::Ok().insert_header(tag).json(CustomerBody::new(&fields, customer)))
+}
+
+/// Change a customer
+///
+/// Takes a JSON merge patch as `application/merge-patch+json` or `application/json`. The result is checked whole. A change of
+/// nothing keeps the version.
+#[utoipa::path(tag = "customers", operation_id = "changeCustomer", params(
+    ("id" = uuid::Uuid, Path, description = "His id"),
+    ("If-Match" = String, Header, description = "The `ETag` that the caller read", example = "\"3\""),
+), request_body(content(
+    (CustomerPatch = "application/merge-patch+json"), (CustomerPatch = "application/json")
+)), responses(
+    (status = 200, body = CustomerBody, description = "Changed", headers(("ETag" = String, description = "His version"))),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[patch("/v1/customers/{id}")]
+pub async fn change_customer(
+    _: Permit<WriteCustomers>,
+    db: web::Data<Db>,
+    fields: Current<Fields>,
+    PathId(id): PathId,
+    IfMatch(version): IfMatch,
+    body: Body<CustomerPatch>,
+) -> Result<HttpResponse, Problem> {
+    let Body(CustomerPatch { code, name, profile }) = body;
+    let changes = record::Changes { code, name, profile };
+    let known = fields.0.clone();
+    let changed = db.run(move |conn| record::change(conn, &known, id, version, &changes)).await?;
+    Ok(answer(&fields, changed))
+}
+
+/// Deactivate a customer
+///
+/// He keeps his file and his history and takes part in no assessment.
+#[utoipa::path(tag = "customers", operation_id = "deactivateCustomer", params(
+    ("id" = uuid::Uuid, Path, description = "His id"),
+    ("If-Match" = String, Header, description = "The `ETag` that the caller read", example = "\"3\""),
+), responses(
+    (status = 200, body = CustomerBody, description = "Inactive now", headers(
+        ("ETag" = String, description = "His version")
+    )),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused; 409 if he is already"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[post("/v1/customers/{id}/deactivation")]
+pub async fn deactivate_customer(
+    _: Permit<WriteCustomers>,
+    db: web::Data<Db>,
+    fields: Current<Fields>,
+    PathId(id): PathId,
+    IfMatch(version): IfMatch,
+) -> Result<HttpResponse, Problem> {
+    set_status(&db, fields, id, version, Status::Inactive).await
+}
+
+/// Reactivate a customer
+#[utoipa::path(tag = "customers", operation_id = "reactivateCustomer", params(
+    ("id" = uuid::Uuid, Path, description = "His id"),
+    ("If-Match" = String, Header, description = "The `ETag` that the caller read", example = "\"3\""),
+), responses(
+    (status = 200, body = CustomerBody, description = "Active again", headers(
+        ("ETag" = String, description = "His version")
+    )),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused; 409 if he is already"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[post("/v1/customers/{id}/reactivation")]
+pub async fn reactivate_customer(
+    _: Permit<WriteCustomers>,
+    db: web::Data<Db>,
+    fields: Current<Fields>,
+    PathId(id): PathId,
+    IfMatch(version): IfMatch,
+) -> Result<HttpResponse, Problem> {
+    set_status(&db, fields, id, version, Status::Active).await
+}
+
+async fn set_status(
+    db: &Db,
+    fields: Current<Fields>,
+    id: Id,
+    version: i64,
+    status: Status,
+) -> Result<HttpResponse, Problem> {
+    let known = fields.0.clone();
+    let changed = db.run(move |conn| record::set_status(conn, &known, id, version, status)).await?;
+    Ok(answer(&fields, changed))
+}
+
+fn answer(fields: &Fields, customer: Customer) -> HttpResponse {
+    HttpResponse::Ok().insert_header(etag::tag(customer.version)).json(CustomerBody::new(fields, customer))
+}

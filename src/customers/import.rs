@@ -1,0 +1,265 @@
+//! Importing customers from CSV: new ones are created, known ones changed where the file says something else. Good rows go in,
+//! each faulty one is reported; a second import of the same file changes nothing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+use serde_json::Value as Json;
+
+use super::file::{self, Customer, MAX_CODE, MAX_NAME, Profile, divide, profile_of, unite};
+use super::model::{Fields, Value, excerpt};
+use super::{record, store};
+use crate::csv_rows::{Column, FileError, Progress, Report, Row, RowFault, Rows};
+use crate::db::{self, Db};
+use crate::faults::{Fault, did_you_mean};
+
+/// Customers that one transaction writes.
+const CHUNK: usize = 500;
+/// How often a chunk is tried again when another writer takes one of its codes.
+const ATTEMPTS: u32 = 3;
+
+/// What to import, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Import {
+    /// The file: columns `code`, `name`, and `section.field` or `field` for fields.
+    pub file: PathBuf,
+    /// Column of the file by target, where its name is another one.
+    pub mapping: BTreeMap<String, String>,
+    /// Whether nothing is written.
+    pub dry_run: bool,
+    /// CSV file for every faulty row.
+    pub report: Option<PathBuf>,
+}
+
+/// Why an import stopped. The chunks before it stay.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+}
+
+/// Imports a file.
+pub fn import(db: &Db, fields: &Fields, import: &Import, progress: &mut Progress) -> Result<Report, Error> {
+    let columns = Columns::new(fields);
+    let mut rows = Rows::open(&import.file, &columns.declared, &import.mapping)?;
+    let mut report = Report::new(import.report.as_deref())?;
+    warn_of_unused(&rows, &columns, &mut report)?;
+    progress.begin(rows.bytes_total());
+    let present = columns.present(&rows);
+    let mut lines: HashMap<String, u64> = HashMap::new();
+    let mut chunk = BTreeMap::new();
+    while let Some(row) = rows.next() {
+        report.counts.read += 1;
+        match row?.map_err(|fault| vec![fault]).and_then(|row| read(fields, &present, &row, &mut lines)) {
+            Ok(entry) => drop(chunk.insert(entry.code.clone(), entry)),
+            Err(faults) => report.faulty(faults)?,
+        }
+        if chunk.len() == CHUNK {
+            write(db, fields, import.dry_run, std::mem::take(&mut chunk), &mut report)?;
+            progress.at(rows.bytes_read(), report.counts.read);
+        }
+    }
+    write(db, fields, import.dry_run, chunk, &mut report)?;
+    progress.end();
+    report.finish()?;
+    Ok(report)
+}
+
+/// The columns that an import may have, and the field of each target.
+struct Columns {
+    declared: Vec<Column>,
+    targets: Vec<Target>,
+}
+
+/// A field as a column.
+#[derive(Clone)]
+struct Target {
+    name: String,
+    section: &'static str,
+    key: String,
+}
+
+impl Columns {
+    fn new(fields: &Fields) -> Self {
+        let mut declared = vec![Column::required("code"), Column::optional("name")];
+        let mut targets = Vec::new();
+        for (key, field) in fields.iter() {
+            let section = field.section.key();
+            let name = format!("{section}.{key}");
+            // A field may be called as one of the columns that every file has.
+            let column = Column::optional(&name);
+            declared.push(if ["code", "name"].contains(&key) { column } else { column.or(key) });
+            targets.push(Target { name, section, key: key.to_owned() });
+        }
+        Self { declared, targets }
+    }
+
+    fn present(&self, rows: &Rows) -> Vec<Target> {
+        self.targets.iter().filter(|target| rows.has(&target.name)).cloned().collect()
+    }
+}
+
+fn warn_of_unused(rows: &Rows, columns: &Columns, report: &mut Report) -> Result<(), FileError> {
+    let unused: Vec<String> = rows.unused().into_iter().map(str::to_owned).collect();
+    for column in unused {
+        let names = columns.targets.iter().flat_map(|target| [target.name.as_str(), target.key.as_str()]);
+        let hint = did_you_mean(&column, names);
+        report.warning(RowFault {
+            line: 1,
+            code: "unused_column".to_owned(),
+            detail: format!("the column '{}' is not imported{hint}", excerpt(&column)),
+            column,
+        })?;
+    }
+    Ok(())
+}
+
+/// What one good row says.
+struct Entry {
+    row: Row,
+    code: String,
+    name: Option<String>,
+    /// Every field that the file has a column for; nothing removes its value.
+    fields: Vec<(Target, Option<Value>)>,
+}
+
+fn read(
+    fields: &Fields,
+    present: &[Target],
+    row: &Row,
+    lines: &mut HashMap<String, u64>,
+) -> Result<Entry, Vec<RowFault>> {
+    let mut faults = Vec::new();
+    let mut refuse = |target: &str, (code, detail): (&str, String)| faults.push(row.fault(target, code, detail));
+    let code = record::check_text("code", MAX_CODE, row.get("code").unwrap_or_default())
+        .map_err(|refusal| refuse("code", refusal))
+        .unwrap_or_default();
+    if let Some(line) = lines.get(&code) {
+        refuse("code", ("doubled", format!("the code '{code}' stands on line {line} already")));
+    } else if !code.is_empty() {
+        lines.insert(code.clone(), row.line());
+    }
+    let name = row
+        .get("name")
+        .and_then(|name| record::check_text("name", MAX_NAME, name).map_err(|refusal| refuse("name", refusal)).ok());
+    let mut values = Vec::with_capacity(present.len());
+    for target in present {
+        let Some(field) = fields.get(&target.key) else { continue };
+        match row.get(&target.name).map(|cell| field.parse(cell)).transpose() {
+            Ok(value) => values.push((target.clone(), value)),
+            Err(refusal) => refuse(&target.name, refusal),
+        }
+    }
+    if faults.is_empty() { Ok(Entry { row: row.clone(), code, name, fields: values }) } else { Err(faults) }
+}
+
+/// What a chunk came to.
+#[derive(Default)]
+struct Written {
+    created: Vec<Customer>,
+    changed: Vec<Customer>,
+    unchanged: u64,
+    faulty: Vec<Vec<RowFault>>,
+}
+
+fn write(
+    db: &Db,
+    fields: &Fields,
+    dry_run: bool,
+    chunk: BTreeMap<String, Entry>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    if chunk.is_empty() {
+        return Ok(());
+    }
+    let mut attempt = 1;
+    let written = loop {
+        match db.run_here(|conn| db::transaction(conn, |conn| write_chunk(conn, fields, dry_run, &chunk))) {
+            Err(db::Error::Taken) if attempt < ATTEMPTS => attempt += 1,
+            result => break result?,
+        }
+    };
+    let count = |items: usize| u64::try_from(items).unwrap_or_default();
+    report.counts.created += count(written.created.len());
+    report.counts.changed += count(written.changed.len());
+    report.counts.unchanged += written.unchanged;
+    written.faulty.into_iter().try_for_each(|faults| report.faulty(faults))?;
+    Ok(())
+}
+
+fn write_chunk(
+    conn: &mut db::Conn,
+    fields: &Fields,
+    dry_run: bool,
+    chunk: &BTreeMap<String, Entry>,
+) -> db::Result<Written> {
+    let codes: Vec<&str> = chunk.keys().map(String::as_str).collect();
+    let known = store::find_by_codes(conn, &codes, !dry_run)?;
+    let mut written = Written::default();
+    for (code, entry) in chunk {
+        let before = known.get(code);
+        match apply(fields, before, entry) {
+            Err(faults) => written.faulty.push(faults),
+            Ok(after) if before.is_none() => written.created.push(after),
+            Ok(after) if before == Some(&after) => written.unchanged += 1,
+            Ok(mut after) => {
+                after.version += 1;
+                after.updated_at = file::now();
+                written.changed.push(after);
+            }
+        }
+    }
+    if !dry_run {
+        store::insert(conn, fields, &written.created)?;
+        store::replace(conn, fields, &written.changed)?;
+    }
+    written.faulty.sort_by_key(|faults| faults.first().map(|fault| fault.line));
+    Ok(written)
+}
+
+/// The customer after the row, or what the row makes wrong with him.
+fn apply(fields: &Fields, before: Option<&Customer>, entry: &Entry) -> Result<Customer, Vec<RowFault>> {
+    let stored = before.map(|customer| customer.profile.clone()).unwrap_or_default();
+    let (mut declared, orphans) = divide(fields, &stored);
+    for (target, value) in &entry.fields {
+        match (value, fields.get(&target.key)) {
+            (Some(value), Some(field)) => file::set(&mut declared, target.section, &target.key, field.to_json(value)),
+            _ => remove(&mut declared, target),
+        }
+    }
+    let checked = fields.check(&declared).map_err(|faults| faults.into_iter().map(|fault| row_fault(entry, fault)));
+    let name = entry.name.clone().or_else(|| before.filter(|_| !entry.row.has("name")).map(|known| known.name.clone()));
+    match (checked, name) {
+        (Ok(values), Some(name)) => {
+            let profile = unite(profile_of(fields, &values), orphans);
+            Ok(match before {
+                Some(before) => Customer { name, profile, ..before.clone() },
+                None => record::new(entry.code.clone(), name, profile),
+            })
+        }
+        (checked, name) => {
+            let nameless = name.is_none().then(|| entry.row.fault("name", "required", "'name' is required"));
+            Err(nameless.into_iter().chain(checked.err().into_iter().flatten()).collect())
+        }
+    }
+}
+
+fn remove(profile: &mut Profile, target: &Target) {
+    if let Some(Json::Object(content)) = profile.get_mut(target.section) {
+        content.remove(&target.key);
+    }
+}
+
+/// A fault of the profile that a row results in, at the row's column if it has one.
+fn row_fault(entry: &Entry, fault: Fault) -> RowFault {
+    let name = fault.pointer.trim_start_matches('/').replace('/', ".");
+    let mut row_fault = entry.row.fault(&name, &fault.code, fault.detail);
+    if row_fault.column.is_empty() {
+        row_fault.detail = format!("{name}: {}", row_fault.detail);
+    }
+    row_fault
+}

@@ -1,0 +1,165 @@
+//! Recording a customer: creating, changing, deactivating and reactivating him. Every fault of what was sent is found at once.
+
+use serde_json::Value as Json;
+
+use super::error::Error;
+use super::file::{self, Customer, MAX_CODE, MAX_NAME, Profile, Status, divide, profile_of, unite};
+use super::model::{Fields, Values};
+use super::store;
+use crate::Id;
+use crate::db::{self, Conn};
+use crate::faults::Fault;
+
+/// What a new customer is made of, as it was sent; `null` where nothing was.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Code.
+    pub code: Json,
+    /// Name.
+    pub name: Json,
+    /// Profile.
+    pub profile: Json,
+}
+
+/// A merge patch of a customer, as it was sent; `null` removes.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Code, which may only be repeated.
+    pub code: Option<Json>,
+    /// Name.
+    pub name: Option<Json>,
+    /// Profile.
+    pub profile: Option<Json>,
+}
+
+/// Creates a customer.
+pub fn create(conn: &mut Conn, fields: &Fields, draft: &Draft) -> Result<Customer, Error> {
+    let mut faults = Vec::new();
+    let code = read("code", MAX_CODE, &draft.code, &mut faults);
+    let name = read("name", MAX_NAME, &draft.name, &mut faults);
+    let values = check_profile(fields, &draft.profile, &mut faults);
+    if !faults.is_empty() {
+        return Err(Error::Invalid(faults));
+    }
+    let customer = new(code, name, profile_of(fields, &values));
+    match db::transaction(conn, |conn| store::insert(conn, fields, std::slice::from_ref(&customer))) {
+        Ok(()) => Ok(customer),
+        Err(db::Error::Taken) => Err(Error::CodeTaken(customer.code)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Changes a customer who is still as the caller read him; gives him as he is then. A change of nothing raises no version.
+pub fn change(conn: &mut Conn, fields: &Fields, id: Id, version: i64, changes: &Changes) -> Result<Customer, Error> {
+    update(conn, fields, id, version, |customer| {
+        let mut faults = Vec::new();
+        if changes.code.as_ref().is_some_and(|code| code.as_str().map(str::trim) != Some(&customer.code)) {
+            let detail = format!("the code of a customer can't change; it stays '{}'", customer.code);
+            faults.push(Fault::new("/code", "immutable", detail));
+        }
+        if let Some(name) = &changes.name {
+            customer.name = read("name", MAX_NAME, name, &mut faults);
+        }
+        if let Some(patch) = &changes.profile {
+            let (declared, orphans) = divide(fields, &customer.profile);
+            let mut merged = Json::Object(declared);
+            file::merge(&mut merged, patch);
+            let values = check_profile(fields, &merged, &mut faults);
+            customer.profile = unite(profile_of(fields, &values), orphans);
+        }
+        if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
+    })
+}
+
+/// Takes a customer out of assessments, or back into them.
+pub fn set_status(conn: &mut Conn, fields: &Fields, id: Id, version: i64, status: Status) -> Result<Customer, Error> {
+    update(conn, fields, id, version, |customer| {
+        if customer.status == status {
+            return Err(Error::StatusAlready(status));
+        }
+        customer.status = status;
+        Ok(())
+    })
+}
+
+fn update(
+    conn: &mut Conn,
+    fields: &Fields,
+    id: Id,
+    version: i64,
+    work: impl Fn(&mut Customer) -> Result<(), Error>,
+) -> Result<Customer, Error> {
+    db::transaction(conn, |conn| {
+        let before = store::find(conn, id)?.ok_or(Error::NotFound)?;
+        if before.version != version {
+            return Err(Error::Stale);
+        }
+        let mut after = before.clone();
+        work(&mut after)?;
+        if after == before {
+            return Ok(before);
+        }
+        after.version += 1;
+        after.updated_at = file::now();
+        if store::update(conn, fields, &after)? { Ok(after) } else { Err(Error::Stale) }
+    })
+}
+
+/// A new, active customer.
+pub fn new(code: String, name: String, profile: Profile) -> Customer {
+    let now = file::now();
+    Customer {
+        id: Id::new(),
+        code,
+        name,
+        status: Status::Active,
+        profile,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+/// Checks a code or a name and gives it trimmed. The error is a stable code and a sentence.
+pub fn check_text(what: &str, max: usize, text: &str) -> Result<String, (&'static str, String)> {
+    let text = text.trim();
+    let length = text.chars().count();
+    if text.is_empty() {
+        return Err(("required", format!("'{what}' is required")));
+    }
+    if length > max {
+        return Err(("too_long", format!("{length} characters are more than the {max} allowed")));
+    }
+    if let Some(control) = text.chars().find(|c| c.is_control()) {
+        return Err(("control_character", format!("the control character {control:?} is not allowed")));
+    }
+    Ok(text.to_owned())
+}
+
+fn read(what: &str, max: usize, json: &Json, faults: &mut Vec<Fault>) -> String {
+    let checked = match json {
+        Json::String(text) => check_text(what, max, text),
+        Json::Null => Err(("required", format!("'{what}' is required"))),
+        _ => Err(("wrong_type", format!("'{what}' is a text"))),
+    };
+    checked.unwrap_or_else(|(code, detail)| {
+        faults.push(Fault::new(format!("/{what}"), code, detail));
+        String::new()
+    })
+}
+
+fn check_profile(fields: &Fields, json: &Json, faults: &mut Vec<Fault>) -> Values {
+    let empty = Profile::new();
+    let profile = match json {
+        Json::Object(profile) => profile,
+        Json::Null => &empty,
+        _ => {
+            faults.push(Fault::new("/profile", "wrong_type", "a profile is an object of sections"));
+            return Values::new();
+        }
+    };
+    fields.check(profile).unwrap_or_else(|found| {
+        faults.extend(found.into_iter().map(|fault| fault.under("/profile")));
+        Values::new()
+    })
+}
