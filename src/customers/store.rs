@@ -142,7 +142,10 @@ fn delete_values(conn: &mut Conn, of: &[Customer]) -> Result<()> {
         }
         statements.push_str(");");
     }
-    Ok(if statements.is_empty() { () } else { conn.batch_execute(&statements)? })
+    if !statements.is_empty() {
+        conn.batch_execute(&statements)?;
+    }
+    Ok(())
 }
 
 fn insert_values(conn: &mut Conn, fields: &Fields, of: &[Customer]) -> Result<()> {
