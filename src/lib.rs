@@ -1,5 +1,6 @@
 //! Baremo keeps an industry's customer file and grades every customer by policies that the industry writes itself.
 
+pub mod cli;
 pub mod config;
 pub mod csv_rows;
 pub mod customers;

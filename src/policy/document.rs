@@ -44,6 +44,11 @@ impl<'a> Faults<'a> {
         self.list.borrow_mut().push(Diagnostic::of_file(self.file, code, message));
     }
 
+    /// The line in which a span begins, from 1.
+    pub(super) fn line(&self, span: &Span) -> usize {
+        position(self.text, span.start).0
+    }
+
     /// How many there are so far.
     pub(super) fn count(&self) -> usize {
         self.list.borrow().len()

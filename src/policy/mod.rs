@@ -8,15 +8,19 @@ macro_rules! dec {
 }
 
 mod analysis;
+pub mod cases;
 pub mod cohorts;
 pub mod diagnostic;
 mod document;
 pub mod engine;
 mod failure;
 mod host;
+pub mod ledger;
 pub mod manifest;
 pub mod model;
 pub mod pack;
+pub mod release;
+pub mod sample;
 mod sandbox;
 mod script;
 pub mod source;

@@ -1,0 +1,190 @@
+//! `baremo rules`: what authors of packs need, without a database.
+
+mod doc;
+mod grade;
+mod new;
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Subcommand, ValueEnum};
+use jiff::civil::Date;
+
+use crate::policy::cases::{self, CaseReport};
+use crate::policy::diagnostic::Diagnostic;
+use crate::policy::release::{self, LoadedPack};
+use crate::policy::source::Source;
+
+/// Stack on which scripts may run: deeply nested data of a script overflow a smaller one.
+const SCRIPT_STACK: usize = 16 << 20;
+
+/// The commands for packs.
+#[derive(Debug, Subcommand)]
+pub enum RulesCommand {
+    /// List every fault of a pack with file, line and column
+    Check {
+        /// The pack's folder
+        folder: PathBuf,
+    },
+    /// Check a pack and run its cases
+    Test {
+        /// The pack's folder
+        folder: PathBuf,
+    },
+    /// Write a small pack that works, to begin with
+    New {
+        /// A folder that doesn't exist or is empty; its name becomes the pack's id
+        folder: PathBuf,
+    },
+    /// Write a pack's handbook, in Markdown, to the standard output
+    Doc {
+        /// The pack's folder
+        folder: PathBuf,
+        /// One of the pack's languages; its first when left out
+        #[arg(long)]
+        language: Option<String>,
+    },
+    /// Grade the customers of a file by a pack, with no database
+    Run(GradeArguments),
+}
+
+/// What `baremo rules run` reads and writes.
+#[derive(Debug, clap::Args)]
+pub struct GradeArguments {
+    /// The pack's folder
+    folder: PathBuf,
+    /// CSV with the columns code, name and one for each field, by its key or as section.key
+    #[arg(long)]
+    customers: PathBuf,
+    /// CSV with the columns customer, kind, on, order, product, product_category and one for each measure
+    #[arg(long)]
+    transactions: PathBuf,
+    /// The date that everything is as of, such as 2018-01-01
+    #[arg(long, value_parser = as_of)]
+    as_of: Date,
+    /// File to write the grades to
+    #[arg(long)]
+    output: PathBuf,
+    /// How they are written
+    #[arg(long, value_enum, default_value = "csv")]
+    format: Format,
+}
+
+/// How grades are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A row for each customer with each policy's outcome and score
+    Csv,
+    /// A line of JSON for each customer with the full decisions
+    Ndjson,
+}
+
+fn as_of(text: &str) -> Result<Date, String> {
+    crate::customers::model::date(text).map_err(|(_, detail)| detail)
+}
+
+/// A command that didn't go well: what to tell, and nothing when all has been told.
+struct Failed(String);
+
+impl RulesCommand {
+    /// Runs the command; the exit code is 1 when the pack has faults, a case failed or a row was faulty.
+    pub fn run(self) -> ExitCode {
+        let work = std::thread::Builder::new().stack_size(SCRIPT_STACK).spawn(move || self.execute());
+        let result = work.map(std::thread::JoinHandle::join);
+        match result {
+            Ok(Ok(Ok(()))) => ExitCode::SUCCESS,
+            Ok(Ok(Err(Failed(message)))) => {
+                tell(&message);
+                ExitCode::FAILURE
+            }
+            Ok(Err(_)) => ExitCode::FAILURE,
+            Err(error) => {
+                tell(&format!("no thread can be started: {error}"));
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn execute(self) -> Result<(), Failed> {
+        match self {
+            Self::Check { folder } => check(&folder),
+            Self::Test { folder } => test(&folder),
+            Self::New { folder } => new::write(&folder),
+            Self::Doc { folder, language } => doc::print(&folder, language.as_deref()),
+            Self::Run(arguments) => grade::run(&arguments),
+        }
+    }
+}
+
+fn check(folder: &Path) -> Result<(), Failed> {
+    let (_, loaded) = sound(folder)?;
+    say(&format!("{}: no faults. {}", folder.display(), summary(&loaded)));
+    Ok(())
+}
+
+fn test(folder: &Path) -> Result<(), Failed> {
+    let (source, loaded) = sound(folder)?;
+    let report = cases::run(&loaded, &source).map_err(|faults| failed(&faults))?;
+    for result in report.failures() {
+        say(&format!("FAILED {}:{}: {}", result.file, result.line, result.name));
+        for difference in &result.differences {
+            say(&format!("    {difference}"));
+        }
+    }
+    if !report.untested.is_empty() {
+        say(&format!("Without a case: {}", report.untested.join(", ")));
+    }
+    let closing = closing(folder, &loaded, &report);
+    if report.failures().next().is_some() { Err(Failed(closing)) } else { Ok(say(&closing)) }
+}
+
+fn closing(folder: &Path, loaded: &LoadedPack, report: &CaseReport) -> String {
+    let failed = report.failures().count();
+    let passed = report.results.len() - failed;
+    let policies = counted(loaded.pack.policies.len(), "policy", "policies");
+    let cases = counted(report.results.len(), "case", "cases");
+    format!("{}: {cases} of {policies}: {passed} passed, {failed} failed", folder.display())
+}
+
+/// The pack of a folder without any fault.
+fn sound(folder: &Path) -> Result<(Source, LoadedPack), Failed> {
+    let source = Source::from_folder(folder).map_err(|faults| failed(&faults))?;
+    let loaded = release::check(&source).map_err(|faults| failed(&faults))?;
+    Ok((source, loaded))
+}
+
+/// Every fault, and how many there are.
+fn failed(faults: &[Diagnostic]) -> Failed {
+    let files: BTreeSet<&str> = faults.iter().map(|fault| fault.file.as_str()).collect();
+    let shown: Vec<String> = faults.iter().map(|fault| format!("{fault}\n")).collect();
+    let faults = counted(faults.len(), "fault", "faults");
+    Failed(format!("{}\n{faults} in {}", shown.join("\n"), counted(files.len(), "file", "files")))
+}
+
+fn summary(loaded: &LoadedPack) -> String {
+    let pack = &loaded.pack;
+    let parts = [
+        counted(pack.fields.iter().count(), "field", "fields"),
+        counted(pack.definitions.kinds.len(), "kind", "kinds"),
+        counted(pack.definitions.metrics.len(), "metric", "metrics"),
+        counted(pack.cohorts.len(), "cohort", "cohorts"),
+        counted(pack.policies.len(), "policy", "policies"),
+    ];
+    format!("Pack '{}': {}; {}", pack.id, parts.join(", "), loaded.digest)
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Writes to the standard output; whoever closes it early has read enough.
+fn say(text: &str) {
+    let _ = writeln!(io::stdout().lock(), "{text}");
+}
+
+/// Writes to the standard error.
+fn tell(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}

@@ -1,0 +1,109 @@
+//! `baremo rules run`: grades the customers of a file by a pack, with no database.
+
+mod files;
+mod output;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use self::files::{Customers, Faulty};
+use super::{Failed, GradeArguments, SCRIPT_STACK, counted, say, sound, tell};
+use crate::policy::cohorts::CohortBuilder;
+use crate::policy::model::{Assessed, Circumstances, Subject, Verdict};
+use crate::policy::release::LoadedPack;
+
+/// Most faulty rows that are listed one by one.
+const LISTED: usize = 100;
+
+/// One customer with the decisions about him.
+struct Graded {
+    name: String,
+    subject: Arc<Subject>,
+    assessed: Assessed,
+}
+
+/// Reads both files, grades every customer that can be read, and writes the grades.
+pub(super) fn run(arguments: &GradeArguments) -> Result<(), Failed> {
+    let (_, loaded) = sound(&arguments.folder)?;
+    let mut customers = files::customers(&arguments.customers, &loaded.pack).map_err(unreadable)?;
+    let faulty_transactions =
+        files::transactions(&arguments.transactions, &loaded.pack, &mut customers).map_err(unreadable)?;
+    let Customers { active, mut faulty, .. } = customers;
+    faulty.extend(faulty_transactions);
+    let mut builder = CohortBuilder::new(&loaded.pack);
+    let subjects: Vec<(String, Arc<Subject>)> = active
+        .into_values()
+        .map(|customer| customer.into_subject(&loaded.pack, arguments.as_of))
+        .inspect(|(_, subject)| builder.add(&subject.values))
+        .collect();
+    let cohort = builder.finish();
+    let circumstances = Circumstances { as_of: arguments.as_of, cohort: &cohort };
+    let graded = grade(&loaded, subjects, circumstances)?;
+    output::write(&arguments.output, arguments.format, &loaded, &graded, circumstances)
+        .map_err(|error| Failed(format!("{}: {error}", arguments.output.display())))?;
+    conclude(&arguments.output, &graded, &faulty)
+}
+
+fn unreadable(error: crate::csv_rows::FileError) -> Failed {
+    Failed(error.to_string())
+}
+
+/// Assesses all subjects on all cores; the results are in the order of the subjects.
+fn grade(
+    loaded: &LoadedPack,
+    subjects: Vec<(String, Arc<Subject>)>,
+    circumstances: Circumstances<'_>,
+) -> Result<Vec<Graded>, Failed> {
+    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let share = subjects.len().div_ceil(cores).max(1);
+    let assess = |(name, subject): &(String, Arc<Subject>)| Graded {
+        name: name.clone(),
+        subject: Arc::clone(subject),
+        assessed: loaded.policies.assess(subject, circumstances),
+    };
+    thread::scope(|scope| {
+        let start = |part| {
+            thread::Builder::new()
+                .stack_size(SCRIPT_STACK)
+                .spawn_scoped(scope, move || Vec::from_iter(<[_]>::iter(part).map(assess)))
+        };
+        let started: Vec<_> = subjects.chunks(share).map(start).collect();
+        let mut graded = Vec::with_capacity(subjects.len());
+        for thread in started {
+            let thread = thread.map_err(|error| Failed(format!("no thread can be started: {error}")))?;
+            graded.extend(thread.join().map_err(|_| Failed("a thread stopped while grading".to_owned()))?);
+        }
+        Ok(graded)
+    })
+}
+
+/// Tells how it went: every faulty row, every policy that stopped, and what was written.
+fn conclude(output: &Path, graded: &[Graded], faulty: &[Faulty]) -> Result<(), Failed> {
+    for row in faulty.iter().take(LISTED) {
+        tell(&row.to_string());
+    }
+    if faulty.len() > LISTED {
+        tell(&format!("and {} more faulty rows", faulty.len() - LISTED));
+    }
+    let mut stopped = 0;
+    for customer in graded {
+        for policy in &customer.assessed.policies {
+            if let Verdict::Failed(message) = &policy.result {
+                stopped += 1;
+                if stopped <= LISTED {
+                    tell(&format!("customer {}, policy {}: {message}", customer.subject.code, policy.policy));
+                }
+            }
+        }
+    }
+    say(&format!("{} written to {}", counted(graded.len(), "customer", "customers"), output.display()));
+    let mut problems = Vec::new();
+    if !faulty.is_empty() {
+        problems.push(format!("{} left out", counted(faulty.len(), "faulty row was", "faulty rows were")));
+    }
+    if stopped > 0 {
+        problems.push(format!("{} made no decision", counted(stopped, "policy run", "policy runs")));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Failed(problems.join("; "))) }
+}

@@ -1,0 +1,107 @@
+//! A pack that passed all its checks, ready to assess subjects.
+
+use std::fmt;
+
+use super::cases;
+use super::diagnostic::Diagnostic;
+use super::engine::{CompiledPolicies, ScriptFacts, compile};
+use super::manifest;
+use super::pack::Pack;
+use super::sample;
+use super::source::Source;
+use super::texts::{self, BAND, BAND_VALUES, Given, WEIGHT_SPREAD, WEIGHT_SPREAD_VALUES};
+
+/// A pack with its policies compiled and its texts checked: immutable, shared by all threads.
+pub struct LoadedPack {
+    /// What the pack declares, with its texts.
+    pub pack: Pack,
+    /// Its policies.
+    pub policies: CompiledPolicies,
+    /// The name of its content, as [`Source::digest`] gives it.
+    pub digest: String,
+}
+
+impl fmt::Debug for LoadedPack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadedPack").field("id", &self.pack.id).field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
+/// Checks and compiles a pack. Its cases are not run, and not read: [`super::cases::run`] does.
+///
+/// # Errors
+/// Every fault of the manifest, the scripts and the texts, by file and line.
+pub fn load(source: &Source) -> Result<LoadedPack, Vec<Diagnostic>> {
+    let (loaded, faults) = examine(source);
+    match loaded {
+        Some(loaded) if faults.is_empty() => Ok(loaded),
+        _ => Err(sorted(faults)),
+    }
+}
+
+/// Like [`load`], and checks also the form of the cases and of the sample's description.
+///
+/// # Errors
+/// Every fault of every file of the pack, by file and line.
+pub fn check(source: &Source) -> Result<LoadedPack, Vec<Diagnostic>> {
+    let (loaded, mut faults) = examine(source);
+    if let Some(loaded) = &loaded {
+        faults.extend(cases::check(loaded, source));
+        faults.extend(sample::read(source, &loaded.pack).err().unwrap_or_default());
+    }
+    match loaded {
+        Some(loaded) if faults.is_empty() => Ok(loaded),
+        _ => Err(sorted(faults)),
+    }
+}
+
+/// The pack where manifest and scripts are sound, and all faults there are.
+fn examine(source: &Source) -> (Option<LoadedPack>, Vec<Diagnostic>) {
+    let (manifest, mut faults) = manifest::read(source);
+    let Some(manifest) = manifest else { return (None, faults) };
+    let (mut pack, faulty) = (manifest.pack, manifest.faulty);
+    let manifest_is_sound = faults.is_empty();
+    let mut scripts = source.scripts();
+    scripts.retain(|id, _| !faulty.contains(id));
+    let policies = match compile(&pack, &scripts, &source.libs()) {
+        Ok(policies) => Some(policies),
+        Err(found) => {
+            // What a script says of a name whose declaration is faulty is no fault of the script.
+            let names_faulty =
+                |fault: &Diagnostic| faulty.iter().any(|name| fault.message.contains(&format!("'{name}'")));
+            faults.extend(found.into_iter().filter(|fault| !names_faulty(fault)));
+            None
+        }
+    };
+    let given = policies.as_ref().map(|policies| given(&pack, policies)).unwrap_or_default();
+    let (texts, text_faults) = texts::read(source, &pack, &faulty, &given);
+    faults.extend(text_faults);
+    pack.texts = texts;
+    let loaded = policies.filter(|_| manifest_is_sound);
+    (loaded.map(|policies| LoadedPack { pack, policies, digest: source.digest() }), faults)
+}
+
+/// The reasons that each policy gives, with the names of their values.
+fn given(pack: &Pack, policies: &CompiledPolicies) -> Given {
+    let reasons = |facts: &ScriptFacts| {
+        let mut reasons = facts.reasons.clone();
+        for (code, gives, values) in
+            [(BAND, facts.bands, &BAND_VALUES[..]), (WEIGHT_SPREAD, facts.weights, &WEIGHT_SPREAD_VALUES[..])]
+        {
+            if gives {
+                reasons.entry(code.to_owned()).or_default().extend(values.iter().map(|name| (*name).to_owned()));
+            }
+        }
+        reasons
+    };
+    pack.policies.keys().filter_map(|id| Some((id.clone(), reasons(policies.script(id)?)))).collect()
+}
+
+/// The faults by file and place.
+fn sorted(mut faults: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    faults.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    faults
+}
+
+#[cfg(test)]
+mod tests;

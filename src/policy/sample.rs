@@ -1,0 +1,147 @@
+//! `sample.toml`: the business date of a sample base and the files to load into it.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::diagnostic::Diagnostic;
+use super::document::{Faults, Item, Read, Table, by_serde, entries, found};
+use super::pack::Pack;
+use super::source::{SAMPLE, Source};
+use crate::customers::model::{Section, excerpt};
+use crate::faults::did_you_mean;
+
+/// A sample base.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Its "today".
+    pub business_date: Date,
+    /// What to load, in this order.
+    pub files: Vec<SampleFile>,
+}
+
+/// One file of a sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SampleFile {
+    /// What stands in it.
+    pub import: Import,
+    /// Where it lies, relative to the pack's folder.
+    pub path: String,
+    /// The kind of its transactions.
+    pub kind: Option<String>,
+    /// The system that its transactions come from.
+    pub source: Option<String>,
+    /// The column of each key; empty where the headers name the keys.
+    pub columns: BTreeMap<String, String>,
+}
+
+/// What can be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Import {
+    /// Customer files.
+    Customers,
+    /// Products.
+    Products,
+    /// Transactions of one kind.
+    Transactions,
+}
+
+impl Read for Import {
+    fn read(item: &Item<'_>, faults: &Faults<'_>) -> Option<Self> {
+        by_serde(item, faults)
+    }
+}
+
+/// The pack's sample, if it has one.
+///
+/// # Errors
+/// Every fault of `sample.toml`.
+pub fn read(source: &Source, pack: &Pack) -> Result<Option<Sample>, Vec<Diagnostic>> {
+    let Some(text) = source.sample() else { return Ok(None) };
+    let faults = Faults::new(SAMPLE, text);
+    let sample = faults.parse().and_then(|root| {
+        let mut top = Table::new(&faults, root.get_ref(), 0..0, "the sample");
+        let business_date = top.required("business_date");
+        let files = top.item("files").map(|item| files(item, &faults, pack)).unwrap_or_default();
+        top.close();
+        Some(Sample { business_date: business_date?, files })
+    });
+    let faults = faults.into_list();
+    if faults.is_empty() { Ok(sample) } else { Err(faults) }
+}
+
+fn files(item: &Item<'_>, faults: &Faults<'_>, pack: &Pack) -> Vec<SampleFile> {
+    let Some(items) = item.get_ref().as_array() else {
+        faults.at(&item.span(), "wrong_type", "a file of the sample begins with [[files]]");
+        return Vec::new();
+    };
+    let tables = items.iter().filter_map(|item| Table::of(faults, item, item.span(), "a file of the sample"));
+    tables.filter_map(|table| file(table, faults, pack)).collect()
+}
+
+fn file<'t, 'a>(mut table: Table<'t, 'a>, faults: &'t Faults<'a>, pack: &Pack) -> Option<SampleFile> {
+    let import = table.required::<Import>("import");
+    let path = table.required("path");
+    let kind = table.optional::<Spanned<String>>("kind");
+    let source = table.optional("source");
+    match (&kind, import) {
+        (Some(kind), Some(Import::Transactions)) if !pack.definitions.kinds.contains_key(kind.get_ref()) => {
+            let hint = did_you_mean(kind.get_ref(), pack.definitions.kinds.keys().map(String::as_str));
+            faults.at(&kind.span(), "unknown_kind", format!("there is no kind '{}'{hint}", kind.get_ref()));
+        }
+        (None, Some(Import::Transactions)) if !table.has("kind") => {
+            faults.at(table.span(), "missing", "a file of transactions needs 'kind'");
+        }
+        (Some(kind), Some(Import::Customers | Import::Products)) => {
+            faults.at(&kind.span(), "kind", "only files of transactions have a 'kind'");
+        }
+        _ => {}
+    }
+    let keys = import.map(|import| keys(import, kind.as_ref().map(Spanned::get_ref), pack)).unwrap_or_default();
+    let columns = table.item("columns").map(|item| columns(item, faults, &keys)).unwrap_or_default();
+    table.close();
+    Some(SampleFile { import: import?, path: path?, kind: kind.map(Spanned::into_inner), source, columns })
+}
+
+/// The keys that columns of such a file can stand for; empty where any may.
+fn keys(import: Import, kind: Option<&String>, pack: &Pack) -> Vec<String> {
+    let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    match import {
+        Import::Customers => {
+            let fields = pack.fields.iter().map(|(key, field)| format!("{}.{key}", field.section.key()));
+            own(&["code", "name", "status"]).into_iter().chain(fields).collect()
+        }
+        Import::Products => Vec::new(),
+        Import::Transactions => {
+            let names = own(&["customer", "on", "order", "product", "product_name", "product_category"]);
+            let measures = kind.map(|kind| pack.definitions.measures(kind)).unwrap_or_default();
+            names.into_iter().chain(measures.iter().cloned()).collect()
+        }
+    }
+}
+
+fn columns(item: &Item<'_>, faults: &Faults<'_>, keys: &[String]) -> BTreeMap<String, String> {
+    let Some(table) = item.get_ref().as_table() else {
+        let message = format!("'columns' is a table, {{ key = \"column\" }}, not {}", found(item.get_ref()));
+        faults.at(&item.span(), "wrong_type", message);
+        return BTreeMap::new();
+    };
+    let mut columns = BTreeMap::new();
+    for (key, column) in entries(table) {
+        if column.get_ref().is_table() && Section::ALL.iter().any(|section| section.key() == key.get_ref()) {
+            let message = format!("the key is written in quotes: \"{}.<field>\"", key.get_ref());
+            faults.at(&key.span(), "wrong_type", message);
+            continue;
+        }
+        let name = key.get_ref().to_string();
+        if !keys.is_empty() && !keys.contains(&name) {
+            let hint = did_you_mean(&name, keys.iter().map(String::as_str));
+            faults.at(&key.span(), "unknown_key", format!("no column can stand for '{}'{hint}", excerpt(&name)));
+        }
+        columns.extend(String::read(column, faults).map(|column| (name, column)));
+    }
+    columns
+}
