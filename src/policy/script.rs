@@ -166,6 +166,7 @@ impl<'a> Loader<'a> {
             natives: &self.natives,
             file: Rc::clone(&file.path),
             files: &files,
+            case_hashes: &|texts| self.case_hashes(texts),
             top: &top,
             functions: &functions,
         };
@@ -185,6 +186,16 @@ impl<'a> Loader<'a> {
         let foreign = functions.iter().filter(|(_, function)| function.file != file.path);
         let files = foreign.map(|(name, function)| (name.clone(), function.file.to_string())).collect();
         Ok(Loaded { scope, ast, facts: findings.facts, files })
+    }
+
+    /// The hashes under which `switch` keeps texts, found by compiling one: rhai doesn't say how it makes them.
+    fn case_hashes(&self, texts: &BTreeSet<String>) -> BTreeSet<u64> {
+        let cases: Vec<String> = texts.iter().map(|text| format!("{text:?} => true")).collect();
+        let ast = self.lenient.compile(format!("switch false {{ {} }}", cases.join(", ")));
+        match ast.as_ref().map(|ast| ast.statements()) {
+            Ok([Stmt::Switch(switch, _)]) => switch.1.cases.keys().copied().collect(),
+            _ => BTreeSet::new(),
+        }
     }
 
     fn with_libraries(&self, own: AST, reached: &BTreeSet<String>) -> AST {

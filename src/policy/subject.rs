@@ -7,7 +7,7 @@ use rhai::{Array, Dynamic, Engine, ImmutableString};
 
 use super::host::{CohortView, Fallible, fault};
 use super::model::{Cohort, Cuts, Input, InputKind, Subject};
-use super::pack::Pack;
+use super::pack::{CohortDeclaration, Pack};
 use crate::customers::model::Value;
 
 /// What can be read under a pack: engines, readings and the record refer to its entries by their place.
@@ -17,8 +17,8 @@ pub(super) struct Plan {
     values: Vec<(String, InputKind)>,
     /// Policies in the order of the manifest.
     policies: Vec<String>,
-    /// Cohorts with their grouping fields.
-    cohorts: Vec<(Arc<str>, Vec<String>)>,
+    /// Cohorts with what the pack declares of them.
+    cohorts: Vec<(Arc<str>, CohortDeclaration)>,
 }
 
 impl Plan {
@@ -28,17 +28,15 @@ impl Plan {
         Self {
             values: fields.chain(metrics).collect(),
             policies: pack.policies.keys().cloned().collect(),
-            cohorts: pack.cohorts.iter().map(|(id, cohort)| (Arc::from(id.as_str()), cohort.group.clone())).collect(),
+            cohorts: pack.cohorts.iter().map(|(id, cohort)| (Arc::from(id.as_str()), cohort.clone())).collect(),
         }
     }
 
     /// The cuts that count for `subject`, for those cohorts that `wanted` names: his group's, or else those of all.
     pub(super) fn cuts(&self, cohort: &Cohort, subject: &Subject, wanted: impl Fn(&str) -> bool) -> SubjectCuts {
-        let cuts = self.cohorts.iter().map(|(id, group)| {
+        let cuts = self.cohorts.iter().map(|(id, declaration)| {
             let computed = cohort.cohorts.get(&**id).filter(|_| wanted(id))?;
-            let keys: Option<Vec<String>> =
-                group.iter().map(|field| subject.values.get(field).map(Value::to_string)).collect();
-            let own = keys.filter(|keys| !keys.is_empty()).and_then(|keys| computed.groups.get(&keys.join("/")));
+            let own = declaration.group_of(&subject.values).and_then(|group| computed.groups.get(&group));
             Some(Arc::new(own.unwrap_or(&computed.all).clone()))
         });
         SubjectCuts(cuts.collect())

@@ -5,6 +5,7 @@ use rhai::{ASTFlags, BinaryExpr, Expr, Position};
 use super::types::{Texts, Type};
 use super::{Frame, Walk};
 use crate::faults::did_you_mean;
+use crate::policy::pack::CutRule;
 
 /// One step of a chain.
 enum Link<'a> {
@@ -106,18 +107,22 @@ impl Walk<'_> {
             },
             Type::Outcomes => self.outcome_of(frame, name, position),
             Type::Cohorts => {
-                if self.script.pack.cohorts.contains_key(name) {
+                if let Some(declared) = self.script.pack.cohorts.get(name) {
                     self.facts.cohorts.insert(name.to_owned());
+                    return Type::Cohort {
+                        classes: declared.cuts.count() + 1,
+                        ranks: matches!(declared.cuts, CutRule::Ranks(_)),
+                    };
                 } else {
                     let hint = did_you_mean(name, self.script.pack.cohorts.keys().map(String::as_str));
                     let message = format!("the pack declares no cohort '{name}'{hint}");
                     self.report(&frame.file, position, "unknown_cohort", message);
                 }
-                Type::Cohort
+                Type::Unknown
             }
             Type::Decision(outcomes) if name == "outcome" => {
                 let declared = || Texts::of(self.script.declaration.outcomes.iter().cloned()).known;
-                Type::Text(Texts { known: outcomes.clone().or_else(declared), outcome: true })
+                Type::Text(Texts { known: outcomes.clone().or_else(declared), outcome: true, count: None })
             }
             Type::Score if name == "value" => Type::Unknown,
             Type::Map(entries) if entries.contains_key(name) => entries.get(name).cloned().unwrap_or(Type::Unknown),

@@ -139,6 +139,11 @@ impl Walk<'_> {
             }
             (Token::Bang, _) => Type::Boolean,
             (Token::Plus, [Type::Text(_), Type::Text(_)]) => Type::text(),
+            (Token::Plus, [Type::Text(_), Type::Number] | [Type::Number, Type::Text(_)]) => {
+                let message = "a text and a number can't be added; text(x) makes a text of a number";
+                self.report(&frame.file.clone(), position, "arithmetic", message);
+                Type::text()
+            }
             (Token::Plus, [Type::Number, Type::Number] | [Type::Number]) => Type::Number,
             (Token::Minus, [Type::Number]) => Type::Number,
             (Token::Minus | Token::Multiply | Token::Divide | Token::Modulo | Token::PowerOf, [a, b]) => {

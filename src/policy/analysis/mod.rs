@@ -17,12 +17,15 @@ use types::Type;
 
 use super::diagnostic::Diagnostic;
 use super::pack::{Pack, PolicyDeclaration};
+use super::sandbox::MAX_CALL_LEVELS;
 
 /// Names and numbers of parameters of the functions that the host offers.
 pub(super) type Natives = BTreeMap<String, BTreeSet<usize>>;
 
 /// Walks of functions after which their parameters count as unknown, against scripts made to keep the checks busy.
 const MAX_WALKS: usize = 2_000;
+/// Faults of one script that are listed.
+const MAX_FAULTS: usize = 200;
 
 /// A function of a policy or a library.
 pub(super) struct Function {
@@ -47,6 +50,8 @@ pub(super) struct Script<'a> {
     pub(super) files: &'a BTreeMap<Rc<str>, Rc<str>>,
     /// Statements at the top of the script.
     pub(super) top: &'a [Stmt],
+    /// The hashes under which `switch` finds texts; the texts of its cases themselves are not kept.
+    pub(super) case_hashes: &'a dyn Fn(&BTreeSet<String>) -> BTreeSet<u64>,
     /// Functions of the script and of all libraries.
     pub(super) functions: &'a BTreeMap<String, Function>,
 }
@@ -95,6 +100,7 @@ pub(super) fn analyse(script: &Script<'_>) -> Findings {
         reached: BTreeSet::new(),
         walks: BTreeMap::new(),
         diagnostics: Vec::new(),
+        depth: 0,
     };
     walk.constants();
     let constants_sound = walk.diagnostics.is_empty();
@@ -120,6 +126,8 @@ struct Walk<'a> {
     /// Results of functions by name and types of what they were given.
     walks: BTreeMap<String, Type>,
     diagnostics: Vec<Diagnostic>,
+    /// Functions within functions that are walked at the moment.
+    depth: usize,
 }
 
 /// The variables of the function that is walked.
@@ -152,6 +160,9 @@ impl Frame {
 impl Walk<'_> {
     /// Notes a fault at a position of a file, each fault of a place once.
     fn report(&mut self, file: &Rc<str>, position: Position, code: &'static str, message: impl Into<String>) {
+        if self.diagnostics.len() >= MAX_FAULTS {
+            return;
+        }
         let text = self.script.files.get(file).map_or("", |text| text);
         let (line, column) = (position.line().unwrap_or(1), position.position().unwrap_or(1));
         let diagnostic = Diagnostic::at(file, text, line, column.max(1), code, message);
@@ -219,6 +230,11 @@ impl Walk<'_> {
         if self.walks.len() > MAX_WALKS {
             given.iter_mut().filter(|given| !given.is_guarded()).for_each(|given| *given = Type::Unknown);
         }
+        if self.depth >= MAX_CALL_LEVELS {
+            let message = format!("functions call each other more than {MAX_CALL_LEVELS} deep");
+            self.report(&function.file, function.position, "too_deep", message);
+            return Type::Unknown;
+        }
         let key = format!("{name}{given:?}");
         if let Some(result) = self.walks.get(&key) {
             return result.clone();
@@ -230,7 +246,9 @@ impl Walk<'_> {
         for (param, given) in function.params.iter().zip(given) {
             frame.declare(param, given);
         }
+        self.depth += 1;
         let last = self.block(&mut frame, &function.body);
+        self.depth -= 1;
         let result = frame.returned.as_ref().map_or(last.clone(), |returned| returned.or(&last));
         self.walks.insert(key, result.clone());
         result

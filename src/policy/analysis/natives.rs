@@ -48,10 +48,14 @@ impl Walk<'_> {
             "because" => self.because(frame, call),
             "entitle" => self.entitle(frame, call),
             "scored" => self.chained_decision(call),
-            "class_of" => match call.known(2) {
-                Type::List(texts) => Type::Text(texts.clone()),
-                _ => Type::text(),
-            },
+            "class_of" => self.class_of(frame, call),
+            "rank_of" => {
+                if let Type::Cohort { ranks: false, .. } = call.known(0) {
+                    let message = "rank_of asks a cohort whose cuts are { ranks = true }; this one is asked with band_of or class_of";
+                    self.report(&frame.file, call.position, "not_ranks", message);
+                }
+                Type::Number
+            }
             "contains" => {
                 self.contained(frame, call.known(0), call.known(1), call.position);
                 Type::Boolean
@@ -60,7 +64,7 @@ impl Walk<'_> {
             "absent" => Type::Unit,
             "text" => Type::text(),
             "round" | "floor" | "ceiling" | "abs" | "min" | "max" | "clamp" | "days_between" | "months_between"
-            | "years_between" | "len" | "band_of" | "rank_of" => Type::Number,
+            | "years_between" | "len" | "band_of" => Type::Number,
             _ => Type::Unknown,
         }
     }
@@ -82,6 +86,17 @@ impl Walk<'_> {
             _ => None,
         });
         Type::Bands(literals.collect::<Option<Vec<_>>>().map(Rc::new))
+    }
+
+    fn class_of(&mut self, frame: &Frame, call: &NativeCall<'_>) -> Type {
+        let Type::List(names) = call.known(2) else { return Type::text() };
+        if let (Type::Cohort { classes, .. }, Some(count)) = (call.known(0), names.count)
+            && *classes != count
+        {
+            let message = format!("the cohort has {classes} classes, but {count} names are given");
+            self.report(&frame.file, call.position, "wrong_number_of_classes", message);
+        }
+        Type::Text(Texts { count: None, ..names.clone() })
     }
 
     fn weights(&mut self, frame: &Frame, call: &NativeCall<'_>) -> Type {
@@ -117,7 +132,7 @@ impl Walk<'_> {
                 Type::Decision(Some(Rc::new(outcomes.iter().map(|(outcome, _)| outcome.clone()).collect())))
             }
             Type::Lookup(Some(entries)) => {
-                if let Type::Text(Texts { known: Some(asked), outcome: true }) = call.known(1) {
+                if let Type::Text(Texts { known: Some(asked), outcome: true, .. }) = call.known(1) {
                     let missing: Vec<&str> =
                         asked.iter().filter(|key| !entries.contains_key(*key)).map(String::as_str).collect();
                     if !missing.is_empty() {

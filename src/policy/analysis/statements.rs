@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rhai::{ASTNode, Expr, FlowControl, Stmt};
+use rhai::{ASTNode, Expr, FlowControl, Position, Stmt, SwitchCasesCollection};
 
 use super::types::{Texts, Type};
 use super::{Frame, Walk};
@@ -61,22 +61,12 @@ impl Walk<'_> {
                     _ => body.or(&branch),
                 }
             }
-            Stmt::Switch(switch, _) => {
-                let (expression, cases) = &**switch;
-                self.value(frame, expression);
-                let mut result: Option<Type> = None;
-                for case in &cases.expressions {
-                    self.condition(frame, &case.lhs);
-                    let given = self.value(frame, &case.rhs);
-                    result = Some(result.map_or(given.clone(), |result| result.or(&given)));
-                }
-                result.filter(|_| cases.def_case.is_some()).unwrap_or(Type::Unknown)
-            }
+            Stmt::Switch(switch, position) => self.switch(frame, switch, *position),
             Stmt::While(flow, _) | Stmt::Do(flow, _, _) => self.looped(frame, flow),
             Stmt::For(parts, _) => {
                 let (name, counter, flow) = &**parts;
                 let item = match self.value(frame, &flow.expr) {
-                    Type::List(texts) => Type::Text(texts),
+                    Type::List(texts) => Type::Text(Texts { count: None, ..texts }),
                     _ => Type::Unknown,
                 };
                 let outer = frame.variables.len();
@@ -103,6 +93,26 @@ impl Walk<'_> {
             Stmt::TryCatch(flow, _) => self.looped(frame, flow),
             _ => Type::Unit,
         }
+    }
+
+    fn switch(&mut self, frame: &mut Frame, switch: &(Expr, SwitchCasesCollection), position: Position) -> Type {
+        let (expression, cases) = switch;
+        let asked = self.value(frame, expression);
+        if let Type::Text(Texts { known: Some(known), .. }) = &asked {
+            let possible = (self.script.case_hashes)(known);
+            if cases.cases.keys().any(|case| !possible.contains(case)) {
+                let all: Vec<&str> = known.iter().map(String::as_str).collect();
+                let message = format!("a case of this switch isn't one of the values, which are {}", all.join(", "));
+                self.report(&frame.file.clone(), position, "unknown_choice", message);
+            }
+        }
+        let mut result: Option<Type> = None;
+        for case in &cases.expressions {
+            self.condition(frame, &case.lhs);
+            let given = self.value(frame, &case.rhs);
+            result = Some(result.map_or(given.clone(), |result| result.or(&given)));
+        }
+        result.filter(|_| cases.def_case.is_some()).unwrap_or(Type::Unknown)
     }
 
     fn looped(&mut self, frame: &mut Frame, flow: &FlowControl) -> Type {
@@ -155,8 +165,8 @@ impl Walk<'_> {
             all = Some(all.map_or(item.clone(), |all| all.or(&item)));
         }
         match all {
-            Some(Type::Text(texts)) => Type::List(texts),
-            _ => Type::List(Texts::default()),
+            Some(Type::Text(texts)) => Type::List(Texts { count: Some(items.len()), ..texts }),
+            _ => Type::List(Texts { count: Some(items.len()), ..Texts::default() }),
         }
     }
 }

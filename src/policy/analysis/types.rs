@@ -19,11 +19,13 @@ pub(super) struct Texts {
     pub(super) known: Option<Rc<BTreeSet<String>>>,
     /// Whether it is the outcome of a decision, which a lookup has to cover.
     pub(super) outcome: bool,
+    /// How many a list of them has.
+    pub(super) count: Option<usize>,
 }
 
 impl Texts {
     pub(super) fn of<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Self {
-        Self { known: Some(Rc::new(texts.into_iter().map(Into::into).collect())), outcome: false }
+        Self { known: Some(Rc::new(texts.into_iter().map(Into::into).collect())), ..Self::default() }
     }
 
     fn or(&self, other: &Self) -> Self {
@@ -31,7 +33,8 @@ impl Texts {
             (Some(a), Some(b)) => Some(Rc::new(a.union(b).cloned().collect())),
             _ => None,
         };
-        Self { known, outcome: self.outcome && other.outcome }
+        let count = self.count.filter(|_| self.count == other.count);
+        Self { known, outcome: self.outcome && other.outcome, count }
     }
 }
 
@@ -54,7 +57,11 @@ pub(super) enum Type {
     Bands(Option<Rc<Vec<(String, Place)>>>),
     Lookup(Option<Rc<BTreeMap<String, Type>>>),
     Table(&'static str),
-    Cohort,
+    /// A cohort with this number of classes, cut at hundredths or not.
+    Cohort {
+        classes: usize,
+        ranks: bool,
+    },
     Customer,
     Maybe,
     Context,
@@ -94,7 +101,7 @@ impl Type {
             Self::Bands(_) => "bands",
             Self::Lookup(_) => "a lookup",
             Self::Table(name) => name,
-            Self::Cohort => "a cohort",
+            Self::Cohort { .. } => "a cohort",
             Self::Customer => "the customer",
             Self::Maybe => "customer.maybe",
             Self::Context => "the context",

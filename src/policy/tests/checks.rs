@@ -90,6 +90,10 @@ fn comparisons_that_can_never_hold() {
     compare("decision(\"1\") == \"1\"", "comparison", ".outcome");
     compare("absent() < 3", "comparison", "absent");
     compare("customer.shops", "condition", "a number");
+    compare("customer.note + 1 == \"a\"", "arithmetic", "text(x)");
+    compare("switch customer.format { \"grocry\" => true, _ => false }", "unknown_choice", "grocery, hotel");
+    let known = "fn decide(customer, context) { decision(switch customer.format { \"grocery\" => \"1\", \"hotel\" => \"2\" }) }";
+    assert_eq!(shown(&faults(known)), "");
 }
 
 #[test]
@@ -109,6 +113,16 @@ fn outcomes_and_tables_must_fit_the_declaration() {
     assert!(found[0].code == "lookup_misses_outcome" && found[0].message.ends_with("3, 4"), "{}", found[0]);
     let found = faults("const W = weights(#{ suport: 1 });\nfn decide(customer, context) { decision(\"1\") }");
     assert_eq!(found[0].code, "unknown_indicator");
+}
+
+#[test]
+fn cohorts_are_asked_as_they_are_cut() {
+    assert_fault(
+        "decision(context.cohorts.volumes.class_of(1, [\"1\", \"2\"]))",
+        "wrong_number_of_classes",
+        "3 classes",
+    );
+    assert_fault("decision(text(context.cohorts.volumes.rank_of(1)))", "not_ranks", "band_of");
 }
 
 #[test]

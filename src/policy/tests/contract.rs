@@ -166,8 +166,8 @@ fn cohorts_are_those_of_the_group_or_of_all() {
     hotel.values.insert("format".to_owned(), Value::Text("hotel".to_owned()));
     let Verdict::Decided(decision) = run_on(hotel, text).result else { panic!() };
     assert_eq!(decision.outcome, "1", "hotels have no group of their own, and 12.5 lies below 100");
-    assert!(holds("context.cohorts.volumes.rank_of(customer.monthly_volume) == 0.01"));
-    assert!(holds("context.cohorts.volumes.rank_of(10) == 0.01 && context.cohorts.volumes.rank_of(9.99) == 0"));
+    assert!(holds("context.cohorts.ranks.rank_of(customer.monthly_volume) == 0.01"));
+    assert!(holds("context.cohorts.ranks.rank_of(10) == 0.01 && context.cohorts.ranks.rank_of(9.99) == 0"));
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn facts_say_what_a_script_reads_and_gives() {
 const WEIGHTS = weights(#{ contribution: 1 });
 const GRADES = bands([[2, "1"]], "2");
 fn decide(customer, context) {
-    let grade = GRADES.of(WEIGHTS.score(#{ contribution: context.cohorts.volumes.rank_of(customer.monthly_volume) }));
+    let grade = GRADES.of(WEIGHTS.score(#{ contribution: context.cohorts.ranks.rank_of(customer.monthly_volume) }));
     if customer.opened_on < context.as_of { grade.because("old", #{ since: customer.opened_on, extra: 1 }); }
     grade.because("old", #{ since: customer.opened_on }).entitle("supply", 3)
 }"#,
@@ -271,7 +271,7 @@ fn decide(customer, context) {
     assert_eq!(facts.doc, "First line.\nSecond line.");
     assert_eq!(facts.fields, set(&["format", "opened_on"]), "the cohort's group is read too");
     assert_eq!(facts.metrics, set(&["monthly_volume"]));
-    assert_eq!(facts.cohorts, set(&["volumes"]));
+    assert_eq!(facts.cohorts, set(&["ranks"]));
     assert_eq!(facts.reasons, BTreeMap::from([("old".to_owned(), set(&["since"]))]));
     assert_eq!(facts.entitlements, set(&["supply"]));
     assert!(facts.bands && facts.weights && facts.as_of);

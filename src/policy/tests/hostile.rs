@@ -65,6 +65,22 @@ fn what_reaches_outside_is_refused() {
 }
 
 #[test]
+fn deep_nesting_is_a_fault() {
+    let on_a_large_stack = |text: String| {
+        std::thread::Builder::new().stack_size(16 << 20).spawn(move || faults(&text)).unwrap().join().unwrap()
+    };
+    let nested = |open: &str, close: &str| format!("{}1{}", open.repeat(5_000), close.repeat(5_000));
+    for body in [nested("(", ")"), nested("[", "]"), nested("-", ""), nested("if true {", "}"), nested("f(", ")")] {
+        let found = on_a_large_stack(format!("fn decide(customer, context) {{ {body} }}"));
+        assert!(!found.is_empty());
+    }
+    let functions = (0..150).map(|i| format!("fn f{i}(x) {{ f{}(((((((x))))))) }}\n", i + 1)).collect::<String>();
+    let chain = format!("{functions}fn f150(x) {{ x }}\nfn decide(customer, context) {{ f0(decision(\"1\")) }}");
+    let found = on_a_large_stack(chain);
+    assert_eq!(found[0].code, "too_deep");
+}
+
+#[test]
 fn a_file_that_is_too_large_is_not_read() {
     let found = faults(&"// long\n".repeat(40_000));
     assert_eq!(found[0].code, "too_large");

@@ -47,9 +47,10 @@ fn pack() -> Pack {
         value: "monthly_volume".to_owned(),
         group: vec!["format".to_owned()],
         minimum: 2,
-        cuts: CutRule::Quantiles(vec![Decimal::new(5, 1)]),
+        cuts: CutRule::Quantiles(vec![Decimal::new(5, 1), Decimal::new(9, 1)]),
         population: BTreeMap::new(),
     };
+    let ranks = CohortDeclaration { cuts: CutRule::Ranks(true), ..cohort.clone() };
     Pack {
         id: "trial".to_owned(),
         title: BTreeMap::new(),
@@ -60,7 +61,7 @@ fn pack() -> Pack {
         closes_after: 0,
         fields: Arc::new(Fields::new(fields, vec!["monthly_volume".to_owned()])),
         definitions: Arc::new(Definitions { kinds: IndexMap::new(), metrics, opening_field: None }),
-        cohorts: IndexMap::from([("volumes".to_owned(), cohort)]),
+        cohorts: IndexMap::from([("volumes".to_owned(), cohort), ("ranks".to_owned(), ranks)]),
         policies: IndexMap::from([(POLICY.to_owned(), declaration(&["1", "2", "3", "4"]))]),
         texts: Texts::default(),
     }
@@ -112,7 +113,7 @@ fn cuts(cuts: &[&str]) -> Cuts {
 fn cohort() -> Cohort {
     let groups = BTreeMap::from([("grocery".to_owned(), cuts(&["10", "20"]))]);
     let volumes = CohortCuts { all: cuts(&["100", "200"]), groups };
-    Cohort { cohorts: BTreeMap::from([("volumes".to_owned(), volumes)]) }
+    Cohort { cohorts: BTreeMap::from([("volumes".to_owned(), volumes.clone()), ("ranks".to_owned(), volumes)]) }
 }
 
 fn compiled(pack: &Pack, text: &str) -> Result<CompiledPolicies, Vec<Diagnostic>> {
