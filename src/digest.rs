@@ -1,6 +1,6 @@
 //! SHA-256 digests, by which releases, cohorts and assessments are named: `sha256:` and 64 hexadecimal digits.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

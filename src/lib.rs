@@ -1,5 +1,7 @@
 //! Baremo keeps an industry's customer file and grades every customer by policies that the industry writes itself.
 
+pub mod app;
+pub mod assessments;
 pub mod cli;
 pub mod config;
 pub mod csv_rows;
@@ -10,6 +12,7 @@ pub mod faults;
 pub mod http;
 pub mod identity;
 pub mod policy;
+pub mod releases;
 pub mod transactions;
 
 pub use db::id::Id;

@@ -3,7 +3,6 @@ CREATE TABLE runs (
   basis_number BIGINT NOT NULL,
   status VARCHAR(16) NOT NULL,
   total BIGINT NOT NULL,
-  failure VARCHAR(500) NULL,
   created_at DATETIME(6) NOT NULL,
   finished_at DATETIME(6) NULL,
   PRIMARY KEY (id),

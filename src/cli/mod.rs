@@ -1,10 +1,24 @@
 //! The command line: one file for each subcommand.
 
+mod base;
+mod distribution;
+pub mod import;
+pub mod logs;
+pub mod migrate;
+pub mod openapi;
 pub mod rules;
+mod sample;
+pub mod serve;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+
+/// An error on its way to the terminal.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Keeps an industry's customer file and grades every customer by policies that the industry writes itself.
 #[derive(Debug, Parser)]
@@ -16,16 +30,41 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve a pack: the API, its documentation and the work behind it
+    Serve(serve::Serve),
+    /// Bring the database to the schema of this version
+    Migrate(migrate::Migrate),
+    /// Import customers, products or transactions from CSV files
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// Check, test and try packs: no database is needed
     #[command(subcommand)]
     Rules(rules::RulesCommand),
+    /// Write the description of the API (OpenAPI 3.1) to standard output
+    Openapi,
 }
 
 impl Cli {
     /// Runs the command; the exit code is 0 when everything went well.
     pub fn run(self) -> ExitCode {
-        match self.command {
-            Command::Rules(command) => command.run(),
-        }
+        let result = match self.command {
+            Command::Rules(command) => return command.run(),
+            Command::Openapi => openapi::write(),
+            Command::Serve(command) => configured(|config| command.run(config)),
+            Command::Migrate(command) => configured(|config| command.run(config)),
+            Command::Import(command) => configured(|config| command.run(config)),
+        };
+        result.unwrap_or_else(|error| {
+            // Nothing more can be said when standard error is closed.
+            let _ = writeln!(std::io::stderr(), "baremo: {error}");
+            ExitCode::FAILURE
+        })
     }
+}
+
+/// Runs a command that needs the configuration, and begins logging as it says.
+fn configured(command: impl FnOnce(&Config) -> Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
+    let config = Config::read()?;
+    logs::begin(&config)?;
+    command(&config)
 }

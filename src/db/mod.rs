@@ -177,6 +177,12 @@ impl<E: std::fmt::Display> diesel::r2d2::HandleError<E> for QuietHandler {
     }
 }
 
+/// Makes a database, if there is none of this name yet. The name comes from the program, never from input.
+pub fn create_database(conn: &mut Conn, name: &str) -> Result<()> {
+    Ok(conn
+        .batch_execute(&format!("CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"))?)
+}
+
 /// Asks the database for a sign of life.
 pub fn ping(conn: &mut Conn) -> Result<()> {
     Ok(conn.batch_execute("SELECT 1")?)

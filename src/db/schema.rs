@@ -162,7 +162,6 @@ diesel::table! {
         basis_number -> BigInt,
         status -> Text,
         total -> BigInt,
-        failure -> Nullable<Text>,
         created_at -> Datetime,
         finished_at -> Nullable<Datetime>,
     }

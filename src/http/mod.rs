@@ -3,6 +3,8 @@
 pub mod current;
 pub mod etag;
 pub mod extract;
+pub mod openapi;
 pub mod operation;
 pub mod paging;
 pub mod problem;
+pub mod request_log;

@@ -6,10 +6,13 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::assessments::{evaluate, run};
 use crate::customers::error as customers;
 use crate::db;
 use crate::faults::Fault;
 use crate::identity::sign_in;
+use crate::releases::start;
+use crate::transactions::record;
 
 /// Seconds after which a client may try again when the service is busy or the database away.
 const RETRY_AFTER: &str = "2";
@@ -210,6 +213,36 @@ impl From<sign_in::Error> for Problem {
                 Self::new(Code::Internal)
             }
             sign_in::Error::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<record::Error> for Problem {
+    fn from(error: record::Error) -> Self {
+        match error {
+            record::Error::Database(error) => error.into(),
+            record::Error::Dry(_) => Self::new(Code::Internal),
+        }
+    }
+}
+
+impl From<evaluate::Error> for Problem {
+    fn from(error: evaluate::Error) -> Self {
+        match error {
+            evaluate::Error::Invalid(faults) => Self::invalid(faults),
+            evaluate::Error::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<run::Error> for Problem {
+    fn from(error: run::Error) -> Self {
+        let said = error.to_string();
+        match error {
+            run::Error::Open(_) | run::Error::Ended => Self::detailed(Code::Conflict, said),
+            run::Error::NotFound => Self::new(Code::NotFound),
+            run::Error::Database(error) | run::Error::Basis(start::Error::Database(error)) => error.into(),
+            run::Error::Basis(_) => Self::detailed(Code::Conflict, said),
         }
     }
 }

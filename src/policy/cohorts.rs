@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
-use sha2::{Digest, Sha256};
 
 use super::model::{Cohort, CohortCuts, Cuts};
 use super::pack::{CohortDeclaration, CutRule, Pack};
 use crate::customers::model::{Value, Values};
+use crate::digest::Digest;
 use crate::transactions::model::METRIC_PLACES;
 
 /// Collects the values of a population and makes its cohorts. Whom to add is the caller's: each active customer once.
@@ -148,11 +148,14 @@ fn pareto(ascending: &[Decimal], share: Decimal) -> Option<Decimal> {
 }
 
 impl Cohort {
-    /// The name of the content: `sha256:` and 64 hexadecimal digits over its canonical JSON.
-    pub fn digest(&self) -> String {
-        // Maps are sorted and numbers are texts in their shortest form, so equal cohorts have equal bytes.
-        let json = serde_json::to_vec(self).unwrap_or_default();
-        format!("sha256:{:x}", Sha256::digest(json))
+    /// The canonical form: maps are sorted and numbers are texts in their shortest form, so equal cohorts have equal bytes.
+    pub fn to_json(&self) -> String {
+        serde_json::json!(self).to_string()
+    }
+
+    /// The name of the content: the digest of its canonical form.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.to_json())
     }
 }
 

@@ -10,6 +10,7 @@ use super::pack::Pack;
 use super::sample;
 use super::source::Source;
 use super::texts::{self, BAND, BAND_VALUES, Given, WEIGHT_SPREAD, WEIGHT_SPREAD_VALUES};
+use crate::digest::Digest;
 
 /// A pack with its policies compiled and its texts checked: immutable, shared by all threads.
 pub struct LoadedPack {
@@ -18,7 +19,7 @@ pub struct LoadedPack {
     /// Its policies.
     pub policies: CompiledPolicies,
     /// The name of its content, as [`Source::digest`] gives it.
-    pub digest: String,
+    pub digest: Digest,
 }
 
 impl fmt::Debug for LoadedPack {

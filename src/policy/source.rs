@@ -6,9 +6,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::diagnostic::Diagnostic;
+use crate::digest::Digest;
 
 /// The manifest's path inside a pack.
 pub const MANIFEST: &str = "pack.toml";
@@ -100,21 +100,10 @@ impl Source {
         serde_json::json!({ "files": self.files }).to_string()
     }
 
-    /// The name of the content: `sha256:` and 64 hexadecimal digits, over the number of files and the length and bytes of
-    /// each path and text. The sample has no part in it: it tells of one deployment's data, not of policy.
-    pub fn digest(&self) -> String {
-        let mut hasher = Sha256::new();
-        let number = |hasher: &mut Sha256, length: usize| {
-            hasher.update(u64::try_from(length).unwrap_or(u64::MAX).to_be_bytes());
-        };
-        number(&mut hasher, self.files.len());
-        for (path, text) in &self.files {
-            for part in [path, text] {
-                number(&mut hasher, part.len());
-                hasher.update(part.as_bytes());
-            }
-        }
-        format!("sha256:{:x}", hasher.finalize())
+    /// The name of the content: the digest of its canonical form. The sample has no part in it: it tells of one deployment's
+    /// data, not of policy.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.to_json())
     }
 
     /// The text of a file by its path; the sample is read by [`Source::sample`].

@@ -83,9 +83,21 @@ pub struct Rules {
     pub business_date: Date,
 }
 
+/// How items are recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Whether nothing is kept: the answers are what they would be.
+    pub dry_run: bool,
+    /// Products that the sender describes, by code.
+    pub described: BTreeMap<String, Product>,
+}
+
 /// Why transactions could not be recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A dry run rolled back, with the answers.
+    #[error("nothing was to be kept")]
+    Dry(Vec<Recorded>),
     /// The database.
     #[error(transparent)]
     Database(#[from] db::Error),
@@ -93,8 +105,7 @@ pub enum Error {
 
 impl Failure for Error {
     fn database(&self) -> Option<&db::Error> {
-        let Self::Database(error) = self;
-        Some(error)
+        if let Self::Database(error) = self { Some(error) } else { None }
     }
 }
 
@@ -109,7 +120,12 @@ struct Checked {
 }
 
 /// Records items in chunks, each chunk in one transaction, and gives the answer for each item in their order. Sending items again is safe.
-pub fn record(conn: &mut Conn, rules: &Rules, items: Vec<NewTransaction>) -> Result<Vec<Recorded>, Error> {
+pub fn record(
+    conn: &mut Conn,
+    rules: &Rules,
+    items: Vec<NewTransaction>,
+    options: &Options,
+) -> Result<Vec<Recorded>, Error> {
     let mut answers: Vec<Option<Recorded>> = vec![None; items.len()];
     let mut answer = |index: usize, recorded: Recorded| {
         if let Some(slot) = answers.get_mut(index) {
@@ -124,7 +140,8 @@ pub fn record(conn: &mut Conn, rules: &Rules, items: Vec<NewTransaction>) -> Res
         }
     }
     let customers = find_customers(conn, &checked)?;
-    let products = find_products(conn, &checked)?;
+    let mut products = find_products(conn, &checked)?;
+    products.extend(options.described.clone());
     let mut ready = Vec::new();
     for mut item in checked {
         match resolve(&mut item, &customers, &products) {
@@ -134,7 +151,10 @@ pub fn record(conn: &mut Conn, rules: &Rules, items: Vec<NewTransaction>) -> Res
     }
     ready.sort_by_key(|(customer_id, item)| (customer_id.shard(), *customer_id, item.index));
     for chunk in chunks(ready) {
-        let recorded = transaction(conn, |conn| record_chunk(conn, &chunk))?;
+        let recorded = match transaction(conn, |conn| record_chunk(conn, &chunk, options.dry_run)) {
+            Err(Error::Dry(recorded)) => recorded,
+            result => result?,
+        };
         for ((_, item), recorded) in chunk.iter().zip(recorded) {
             answer(item.index, recorded);
         }
@@ -198,7 +218,7 @@ fn resolve(
 }
 
 /// One chunk, in a transaction that the caller has opened.
-fn record_chunk(conn: &mut Conn, chunk: &[(Id, Checked)]) -> Result<Vec<Recorded>, Error> {
+fn record_chunk(conn: &mut Conn, chunk: &[(Id, Checked)], dry_run: bool) -> Result<Vec<Recorded>, Error> {
     let keys: Vec<(&str, &str)> =
         chunk.iter().map(|(_, checked)| (checked.item.source.as_str(), checked.item.external_id.as_str())).collect();
     let owners = |known: &[Transaction]| -> BTreeSet<Id> { known.iter().map(|known| known.customer_id).collect() };
@@ -234,7 +254,7 @@ fn record_chunk(conn: &mut Conn, chunk: &[(Id, Checked)]) -> Result<Vec<Recorded
         error => error,
     })?;
     recompute(conn, gone.into_iter().chain(&new))?;
-    Ok(answers)
+    if dry_run { Err(Error::Dry(answers)) } else { Ok(answers) }
 }
 
 fn compare(known: Option<&Transaction>, checked: &Checked) -> Recorded {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::super::Format;
 use super::Graded;
 use crate::csv_rows::safe_cell;
+use crate::digest::Digest;
 use crate::policy::model::{Circumstances, Decision, PolicyResult, Verdict};
 use crate::policy::release::LoadedPack;
 
@@ -19,8 +20,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     name: &'a str,
     as_of: String,
-    release: &'a str,
-    cohort: &'a str,
+    release: Digest,
+    cohort: Digest,
     policies: &'a [PolicyResult],
 }
 
@@ -97,8 +98,8 @@ fn ndjson(
             code: &subject.code,
             name,
             as_of: circumstances.as_of.to_string(),
-            release: &loaded.digest,
-            cohort: &cohort,
+            release: loaded.digest,
+            cohort,
             policies: &assessed.policies,
         };
         serde_json::to_writer(&mut file, &line)?;

@@ -1,0 +1,123 @@
+//! The composition root: from the configuration to the state of the service and its routes. `main` and the tests use the same.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::{App, HttpRequest, HttpServer, web};
+use tracing_actix_web::TracingLogger;
+use utoipa::openapi::OpenApi;
+use utoipa_actix_web::AppExt;
+use utoipa_actix_web::service_config::ServiceConfig;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::assessments::worker::Workers;
+use crate::customers::model::Fields;
+use crate::db::Db;
+use crate::http::current::Source;
+use crate::http::extract::MAX_BODY;
+use crate::http::openapi::{self, Paths};
+use crate::http::operation::{self, Readiness};
+use crate::http::request_log::RequestSpan;
+use crate::identity::tokens::Tokens;
+use crate::releases::active::{Active, InForce};
+use crate::transactions::record::Rules;
+use crate::{assessments, customers, identity, releases, transactions};
+
+/// Longest time that a client may take for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Seconds that running requests may take when the service stops.
+const SHUTDOWN_SECONDS: u64 = 20;
+/// Threads that take requests; use cases run elsewhere.
+const HTTP_WORKERS: usize = 2;
+
+/// The state of the service. Cheap to clone.
+#[derive(Clone)]
+pub struct State {
+    /// The database.
+    pub db: Db,
+    /// What is in force.
+    pub in_force: InForce,
+    /// Access tokens.
+    pub tokens: Tokens,
+    /// The threads that assess.
+    pub workers: Workers,
+    /// Whether requests are taken.
+    pub readiness: Readiness,
+}
+
+/// Mounts every capability.
+fn routes(config: &mut ServiceConfig) {
+    config.service(operation::livez).service(operation::readyz).service(identity::api::create_token);
+    releases::api::configure(config);
+    customers::api::configure(config);
+    transactions::api::configure(config);
+    assessments::api::configure(config);
+}
+
+/// The description of the API.
+pub fn description() -> OpenApi {
+    let (_, description) = App::new().into_utoipa_app().openapi(openapi::base()).configure(routes).split_for_parts();
+    description
+}
+
+/// A server on a listener. It answers at once, with 503 until something is in force.
+pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
+    let description = description();
+    let paths = web::Data::new(Paths::of(&description));
+    let state = state.clone();
+    let (active, fields, rules) = sources(&state.in_force);
+    let server = HttpServer::new(move || {
+        let (app, _) = App::new().into_utoipa_app().openapi(openapi::base()).configure(routes).split_for_parts();
+        app.app_data(web::PayloadConfig::new(MAX_BODY))
+            .app_data(web::Data::new(state.db.clone()))
+            .app_data(web::Data::new(state.in_force.clone()))
+            .app_data(web::Data::new(state.tokens.clone()))
+            .app_data(web::Data::new(state.workers.clone()))
+            .app_data(web::Data::new(state.readiness.clone()))
+            .app_data(active.clone())
+            .app_data(fields.clone())
+            .app_data(rules.clone())
+            .app_data(paths.clone())
+            .service(web::redirect("/docs", "/docs/"))
+            .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", description.clone()))
+            .default_service(web::to(refuse))
+            .wrap(TracingLogger::<RequestSpan>::new())
+    });
+    Ok(server
+        .workers(HTTP_WORKERS)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .disable_signals()
+        .listen(listener)?
+        .run())
+}
+
+async fn refuse(request: HttpRequest, paths: web::Data<Paths>) -> actix_web::HttpResponse {
+    paths.refuse(&request)
+}
+
+type Sources = (web::Data<Source<Active>>, web::Data<Source<Fields>>, web::Data<Source<Rules>>);
+
+/// What handlers see of what is in force, each as far as it concerns them.
+fn sources(in_force: &InForce) -> Sources {
+    let of = || in_force.clone();
+    let (active, fields, rules) = (of(), of(), of());
+    (
+        Source::new(move || active.get()),
+        Source::new(move || fields.get().map(|active| active.release.pack.fields.clone())),
+        Source::new(move || rules.get().map(|active| Arc::new(recording_rules(&active)))),
+    )
+}
+
+/// The rules by which transactions are recorded under a state.
+pub fn recording_rules(active: &Active) -> Rules {
+    let pack = &active.release.pack;
+    Rules {
+        definitions: pack.definitions.clone(),
+        time_zone: pack.time_zone.clone(),
+        business_date: active.basis.business_date,
+    }
+}

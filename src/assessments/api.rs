@@ -1,0 +1,485 @@
+//! Evaluations, decisions, assessments and runs over HTTP.
+
+use std::collections::BTreeMap;
+
+use actix_web::http::header;
+use actix_web::{HttpResponse, get, post, web};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::evaluate::{self, Document, Evaluated};
+use super::model::{Run, RunStatus};
+use super::run;
+use super::store;
+use super::view::{AssessmentView, CurrentDecision, Renderer};
+use super::worker::Workers;
+use crate::Id;
+use crate::customers::model::date;
+use crate::customers::store as customer_store;
+use crate::db::{self, Db};
+use crate::digest::Digest;
+use crate::faults::{Fault, did_you_mean};
+use crate::http::current::Current;
+use crate::http::extract::{Body, Languages, Parameters, PathId};
+use crate::http::paging::{self, DEFAULT_LIMIT};
+use crate::http::problem::{Code, Problem, ProblemBody};
+use crate::identity::api::Permit;
+use crate::identity::model::{Evaluate, ReadCustomers, ReadRuns, WriteRuns};
+use crate::policy::texts::LabelKind;
+use crate::releases::active::{Active, InForce};
+
+/// Mounts the handlers.
+pub fn configure(config: &mut ServiceConfig) {
+    config
+        .service(create_evaluation)
+        .service(list_customer_decisions)
+        .service(list_customer_assessments)
+        .service(get_assessment)
+        .service(create_run)
+        .service(list_runs)
+        .service(get_run)
+        .service(cancel_run);
+}
+
+/// What is to be evaluated: a customer or a document, one of the two.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"document": {"profile": {"network": {"retail_format": "grocery"}}, "metrics": {"monthly_volume": "12.5"}}}))]
+pub struct EvaluationRequest {
+    /// A customer of the base.
+    #[schema(nullable = false, value_type = Option<uuid::Uuid>)]
+    customer_id: Option<Id>,
+    /// A file that isn't kept.
+    #[schema(nullable = false)]
+    document: Option<DocumentBody>,
+    /// The date it is as of; the business date when absent.
+    #[schema(nullable = false, format = Date, example = "2018-01-01")]
+    as_of: Option<String>,
+    /// Digest of the release to evaluate by; the one in force when absent.
+    #[schema(nullable = false)]
+    release: Option<String>,
+}
+
+/// A customer's file that isn't kept.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Document)]
+pub struct DocumentBody {
+    /// The code that policies may read.
+    #[schema(nullable = false, max_length = 64)]
+    code: Option<String>,
+    /// Fields by section, as in a customer.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    profile: Map<String, Json>,
+    /// Values of metrics by key: decimals or dates as strings.
+    #[serde(default)]
+    metrics: BTreeMap<String, String>,
+}
+
+/// Evaluate a customer or a document
+///
+/// Applies all policies and keeps nothing.
+#[utoipa::path(tag = "assessments", operation_id = "createEvaluation", request_body = EvaluationRequest, responses(
+    (status = 200, body = AssessmentView, description = "What the policies decide"),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[post("/v1/evaluations")]
+pub async fn create_evaluation(
+    _: Permit<Evaluate>,
+    db: web::Data<Db>,
+    in_force: web::Data<InForce>,
+    active: Current<Active>,
+    languages: Languages,
+    body: Body<EvaluationRequest>,
+) -> Result<web::Json<AssessmentView>, Problem> {
+    let (evaluated, as_of, release) = body.0.check().map_err(Problem::invalid)?;
+    let evaluation =
+        db.run(move |conn| evaluate::evaluate(conn, &in_force, active.0, evaluated, as_of, release)).await?;
+    let renderer = Renderer::new(&evaluation.active.release.pack, &languages.0);
+    Ok(web::Json(match (evaluation.code, evaluation.of_document) {
+        (Some(code), false) => renderer.of_customer(&evaluation.assessment, &code),
+        (code, _) => renderer.of_document(&evaluation.assessment, code),
+    }))
+}
+
+impl EvaluationRequest {
+    fn check(self) -> Result<(Evaluated, Option<Date>, Option<Digest>), Vec<Fault>> {
+        let mut faults = Vec::new();
+        let as_of = self.as_of.and_then(|text| {
+            date(&text).map_err(|(code, detail)| faults.push(Fault::new("/as_of", code, detail))).ok()
+        });
+        let release = self.release.and_then(|text| {
+            text.parse().map_err(|error| faults.push(Fault::new("/release", "digest", format!("{error}")))).ok()
+        });
+        let evaluated = match (self.customer_id, self.document) {
+            (Some(id), None) => Some(Evaluated::Customer(id)),
+            (None, Some(document)) => Some(Evaluated::Document(Document {
+                code: document.code,
+                profile: document.profile,
+                metrics: document.metrics,
+            })),
+            _ => {
+                faults.push(Fault::new("", "one_of", "send either customer_id or document"));
+                None
+            }
+        };
+        evaluated.filter(|_| faults.is_empty()).map(|evaluated| (evaluated, as_of, release)).ok_or(faults)
+    }
+}
+
+/// The decisions in force for a customer.
+#[derive(Serialize, ToSchema)]
+pub struct CurrentDecisionList {
+    /// One for each policy that has decided.
+    items: Vec<CurrentDecision>,
+}
+
+/// Decisions in force for a customer
+///
+/// One for each policy, with the assessment that gave it.
+#[utoipa::path(tag = "assessments", operation_id = "listCustomerDecisions",
+    params(("id" = uuid::Uuid, Path, description = "The customer's id")), responses(
+    (status = 200, body = CurrentDecisionList, description = "The decisions"),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[get("/v1/customers/{id}/decisions")]
+pub async fn list_customer_decisions(
+    _: Permit<ReadCustomers>,
+    db: web::Data<Db>,
+    active: Current<Active>,
+    languages: Languages,
+    id: PathId,
+) -> Result<web::Json<CurrentDecisionList>, Problem> {
+    let id = id.0;
+    let (outcomes, assessments) = db
+        .run(move |conn| {
+            if customer_store::find(conn, id)?.is_none() {
+                return Ok(None);
+            }
+            let outcomes = store::outcomes_of(conn, id.shard(), &[id])?;
+            let latest = store::latest_id(conn, id)?;
+            let ids: Vec<Id> = outcomes.values().map(|outcome| outcome.assessment_id).chain(latest).collect();
+            let mut assessments = store::assessments_of(conn, id, &ids)?;
+            let latest = latest.and_then(|latest| assessments.remove(&latest).map(|found| (latest, found)));
+            Ok::<_, db::Error>(Some((outcomes, (latest, assessments))))
+        })
+        .await?
+        .ok_or_else(|| Problem::new(Code::NotFound))?;
+    let (latest, earlier) = assessments;
+    let renderer = Renderer::new(&active.release.pack, &languages.0);
+    let decision = |policy: &String| {
+        let outcome = outcomes.get(&(id, policy.clone()))?;
+        // The latest assessment shows today's reasons and inputs of an outcome that still stands.
+        let of_latest = latest.as_ref().filter(|_| outcome.flag.is_none()).map(|(_, assessment)| assessment);
+        renderer.current(policy, outcome, of_latest.or_else(|| earlier.get(&outcome.assessment_id))?)
+    };
+    Ok(web::Json(CurrentDecisionList { items: active.release.pack.policies.keys().filter_map(decision).collect() }))
+}
+
+/// A page of assessments.
+#[derive(Serialize, ToSchema)]
+pub struct AssessmentList {
+    /// The assessments, newest first.
+    items: Vec<AssessmentView>,
+    /// Cursor of the next page; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_cursor: Option<String>,
+}
+
+/// Assessments of a customer
+///
+/// Newest first. One that equals the last one isn't kept again.
+#[utoipa::path(tag = "assessments", operation_id = "listCustomerAssessments", params(
+    ("id" = uuid::Uuid, Path, description = "The customer's id"),
+    ("cursor" = Option<String>, Query, nullable = false, description = "Where the page begins, as the page before gave it"),
+    ("limit" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 500, description = "Items of the page; 50 when absent")
+), responses(
+    (status = 200, body = AssessmentList, description = "A page"),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[get("/v1/customers/{id}/assessments")]
+pub async fn list_customer_assessments(
+    _: Permit<ReadCustomers>,
+    db: web::Data<Db>,
+    active: Current<Active>,
+    languages: Languages,
+    id: PathId,
+    parameters: Parameters,
+) -> Result<web::Json<AssessmentList>, Problem> {
+    let (before, limit) = page_parameters(&parameters)?;
+    let (customer, found) = db
+        .run(move |conn| {
+            let Some(customer) = customer_store::find(conn, id.0)? else { return Ok(None) };
+            let found = store::history(conn, id.0, before, i64::from(limit) + 1)?;
+            Ok::<_, db::Error>(Some((customer, found)))
+        })
+        .await?
+        .ok_or_else(|| Problem::new(Code::NotFound))?;
+    let renderer = Renderer::new(&active.release.pack, &languages.0);
+    let (items, next_cursor) = paging::page(found, limit, |last| paging::cursor(&last.id));
+    let items = items.iter().map(|assessment| renderer.assessment(assessment, &customer.code)).collect();
+    Ok(web::Json(AssessmentList { items, next_cursor }))
+}
+
+fn page_parameters(parameters: &Parameters) -> Result<(Option<Id>, u32), Problem> {
+    let (mut before, mut limit, mut faults) = (None, DEFAULT_LIMIT, Vec::new());
+    for (name, value) in &parameters.0 {
+        let read = match name.as_str() {
+            "cursor" => paging::position(value).map(|position| before = Some(position)),
+            "limit" => paging::limit(value).map(|read| limit = read),
+            _ => {
+                let hint = did_you_mean(name, ["cursor", "limit"]);
+                Err(Fault::new(name, "unknown_parameter", format!("there is no parameter '{name}'{hint}")))
+            }
+        };
+        faults.extend(read.err());
+    }
+    if faults.is_empty() { Ok((before, limit)) } else { Err(Problem::invalid(faults)) }
+}
+
+/// Read an assessment
+#[utoipa::path(tag = "assessments", operation_id = "getAssessment",
+    params(("id" = uuid::Uuid, Path, description = "The assessment's id")), responses(
+    (status = 200, body = AssessmentView, description = "The assessment"),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[get("/v1/assessments/{id}")]
+pub async fn get_assessment(
+    _: Permit<ReadCustomers>,
+    db: web::Data<Db>,
+    in_force: web::Data<InForce>,
+    languages: Languages,
+    id: PathId,
+) -> Result<web::Json<AssessmentView>, Problem> {
+    let (assessment, code, release) = db
+        .run(move |conn| {
+            let Some(assessment) = store::assessment(conn, id.0)? else { return Ok(None) };
+            let Some(customer) = customer_store::find(conn, assessment.customer_id)? else { return Ok(None) };
+            let release = in_force.release(conn, assessment.release)?;
+            Ok::<_, db::Error>(Some((assessment, customer.code, release)))
+        })
+        .await?
+        .ok_or_else(|| Problem::new(Code::NotFound))?;
+    Ok(web::Json(Renderer::new(&release.pack, &languages.0).assessment(&assessment, &code)))
+}
+
+/// How a run is to be made.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"renew_cohort": true}))]
+pub struct RunRequest {
+    /// Whether the statistics of the population are computed anew first; otherwise those of the basis are used.
+    #[serde(default)]
+    renew_cohort: bool,
+}
+
+/// The assessment of all active customers.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Run)]
+pub struct RunView {
+    /// Its id.
+    #[schema(value_type = uuid::Uuid)]
+    id: Id,
+    /// How far it is.
+    status: RunStatus,
+    /// Number of the basis it rests on.
+    #[schema(minimum = 1)]
+    basis: i64,
+    /// Active customers when it began.
+    total: u64,
+    /// Customers assessed so far.
+    assessed: u64,
+    /// Of these, those whose assessment equals their last one, so that no new one is kept.
+    unchanged: u64,
+    /// Of these, those for whom some policy failed.
+    failed: u64,
+    /// Customers assessed so far, by policy and outcome.
+    summary: Vec<PolicySummary>,
+    /// When it was started.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it ended; absent while it is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = String, format = DateTime)]
+    finished_at: Option<Timestamp>,
+}
+
+/// How a policy's outcomes are distributed.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PolicySummary {
+    /// The policy's id.
+    pub policy: String,
+    /// The policy's title.
+    pub title: String,
+    /// Its outcomes, best first, and at last `failed` and `blocked` where there are any.
+    pub outcomes: Vec<OutcomeCount>,
+}
+
+/// Number of customers with an outcome.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(example = json!({"outcome": "1", "label": "Grade 1", "customers": 6}))]
+pub struct OutcomeCount {
+    /// The outcome.
+    pub outcome: String,
+    /// Its label.
+    pub label: String,
+    /// Number of customers.
+    pub customers: u64,
+}
+
+impl RunView {
+    fn new(run: Run, renderer: &Renderer<'_>, active: &Active) -> Self {
+        Self {
+            id: run.id,
+            status: run.status,
+            basis: run.basis,
+            total: run.total,
+            assessed: run.progress.assessed,
+            unchanged: run.progress.unchanged,
+            failed: run.progress.failed,
+            summary: summary(&run, renderer, active),
+            created_at: run.created_at,
+            finished_at: run.finished_at,
+        }
+    }
+}
+
+/// How the customers of a run are distributed over every policy's outcomes.
+pub fn summary(run: &Run, renderer: &Renderer<'_>, active: &Active) -> Vec<PolicySummary> {
+    let counts = &run.progress.summary.0;
+    let policy = |(id, declared): (&String, &crate::policy::pack::PolicyDeclaration)| {
+        let of_policy = counts.get(id);
+        let count = |outcome: &str| of_policy.and_then(|counts| counts.get(outcome)).copied().unwrap_or_default();
+        let undecided = ["failed", "blocked"].into_iter().filter(|outcome| count(outcome) > 0);
+        let outcome = |outcome: &str| OutcomeCount {
+            outcome: outcome.to_owned(),
+            label: renderer.outcome_label(id, outcome),
+            customers: count(outcome),
+        };
+        PolicySummary {
+            policy: id.clone(),
+            title: renderer.label(LabelKind::Policy, id),
+            outcomes: declared.outcomes.iter().map(String::as_str).chain(undecided).map(outcome).collect(),
+        }
+    };
+    active.release.pack.policies.iter().map(policy).collect()
+}
+
+/// Start a run
+///
+/// Assesses all active customers in the background; follow it at the address in `Location`.
+#[utoipa::path(tag = "runs", operation_id = "createRun", request_body = RunRequest, responses(
+    (status = 202, body = RunView, description = "Started", headers(("Location" = String, description = "Address of the run"))),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused, 409 while another run is open"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[post("/v1/runs")]
+pub async fn create_run(
+    _: Permit<WriteRuns>,
+    db: web::Data<Db>,
+    active: Current<Active>,
+    workers: web::Data<Workers>,
+    languages: Languages,
+    body: Body<RunRequest>,
+) -> Result<HttpResponse, Problem> {
+    let state = active.0.clone();
+    let run = db.run(move |conn| run::create(conn, &state, body.0.renew_cohort)).await?;
+    workers.wake();
+    let renderer = Renderer::new(&active.release.pack, &languages.0);
+    let location = (header::LOCATION, format!("/v1/runs/{}", run.id));
+    Ok(HttpResponse::Accepted().insert_header(location).json(RunView::new(run, &renderer, &active)))
+}
+
+/// A page of runs.
+#[derive(Serialize, ToSchema)]
+pub struct RunList {
+    /// The runs, newest first.
+    items: Vec<RunView>,
+    /// Cursor of the next page; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_cursor: Option<String>,
+}
+
+/// List runs
+///
+/// Newest first.
+#[utoipa::path(tag = "runs", operation_id = "listRuns", params(
+    ("cursor" = Option<String>, Query, nullable = false, description = "Where the page begins, as the page before gave it"),
+    ("limit" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 500, description = "Items of the page; 50 when absent")
+), responses(
+    (status = 200, body = RunList, description = "A page"),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[get("/v1/runs")]
+pub async fn list_runs(
+    _: Permit<ReadRuns>,
+    db: web::Data<Db>,
+    active: Current<Active>,
+    languages: Languages,
+    parameters: Parameters,
+) -> Result<web::Json<RunList>, Problem> {
+    let (before, limit) = page_parameters(&parameters)?;
+    let found = db.run(move |conn| store::runs_page(conn, before, i64::from(limit) + 1)).await?;
+    let (items, next_cursor) = paging::page(found, limit, |last| paging::cursor(&last.id));
+    let renderer = Renderer::new(&active.release.pack, &languages.0);
+    Ok(web::Json(RunList {
+        items: items.into_iter().map(|run| RunView::new(run, &renderer, &active)).collect(),
+        next_cursor,
+    }))
+}
+
+/// Read a run
+///
+/// With its progress so far.
+#[utoipa::path(tag = "runs", operation_id = "getRun",
+    params(("id" = uuid::Uuid, Path, description = "The run's id")), responses(
+    (status = 200, body = RunView, description = "The run"),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[get("/v1/runs/{id}")]
+pub async fn get_run(
+    _: Permit<ReadRuns>,
+    db: web::Data<Db>,
+    active: Current<Active>,
+    languages: Languages,
+    id: PathId,
+) -> Result<web::Json<RunView>, Problem> {
+    let run = db.run(move |conn| store::run(conn, id.0)).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
+    let renderer = Renderer::new(&active.release.pack, &languages.0);
+    Ok(web::Json(RunView::new(run, &renderer, &active)))
+}
+
+/// Cancel a run
+///
+/// What it has assessed stays.
+#[utoipa::path(tag = "runs", operation_id = "cancelRun",
+    params(("id" = uuid::Uuid, Path, description = "The run's id")), responses(
+    (status = 200, body = RunView, description = "The run, cancelled"),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused, 409 when it has ended"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[post("/v1/runs/{id}/cancellation")]
+pub async fn cancel_run(
+    _: Permit<WriteRuns>,
+    db: web::Data<Db>,
+    active: Current<Active>,
+    languages: Languages,
+    id: PathId,
+) -> Result<web::Json<RunView>, Problem> {
+    let run = db.run(move |conn| run::cancel(conn, id.0)).await?;
+    let renderer = Renderer::new(&active.release.pack, &languages.0);
+    Ok(web::Json(RunView::new(run, &renderer, &active)))
+}

@@ -1,0 +1,154 @@
+//! Evaluating a customer or a document without keeping anything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde_json::{Map, Value as Json};
+
+use super::assess::Assessor;
+use super::model::Assessment;
+use crate::Id;
+use crate::customers::model::{Value, date, decimal};
+use crate::customers::store as customer_store;
+use crate::db::{self, Conn, Failure};
+use crate::digest::Digest;
+use crate::faults::{Fault, did_you_mean, pointer_segment};
+use crate::policy::model::Subject;
+use crate::releases::active::{Active, InForce};
+use crate::releases::{model::Basis, store as release_store};
+
+/// What is evaluated.
+pub enum Evaluated {
+    /// A customer of the base.
+    Customer(Id),
+    /// A file that isn't kept, with the values of metrics.
+    Document(Document),
+}
+
+/// A file that isn't kept.
+#[derive(Clone, Debug, Default)]
+pub struct Document {
+    /// The code that policies may read.
+    pub code: Option<String>,
+    /// Fields by section.
+    pub profile: Map<String, Json>,
+    /// Metrics by key, as text.
+    pub metrics: BTreeMap<String, String>,
+}
+
+/// Why nothing was evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such customer or release.
+    #[error("the request has faults")]
+    Invalid(Vec<Fault>),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+}
+
+impl Failure for Error {
+    fn database(&self) -> Option<&db::Error> {
+        if let Self::Database(error) = self { Some(error) } else { None }
+    }
+}
+
+/// An evaluation, with the state it was made by and the subject's code.
+pub struct Evaluation {
+    /// The assessment; its id names nothing that is kept.
+    pub assessment: Assessment,
+    /// The release, whose texts it is shown with.
+    pub active: Arc<Active>,
+    /// The subject's code.
+    pub code: Option<String>,
+    /// Whether a document was evaluated.
+    pub of_document: bool,
+}
+
+/// Evaluates by the release in force or another one that is kept, as of a date.
+pub fn evaluate(
+    conn: &mut Conn,
+    in_force: &InForce,
+    active: Arc<Active>,
+    evaluated: Evaluated,
+    as_of: Option<Date>,
+    release: Option<Digest>,
+) -> Result<Evaluation, Error> {
+    let active = match release {
+        Some(digest) if digest != active.basis.release => other_release(conn, in_force, &active, digest)?,
+        _ => active,
+    };
+    let as_of = as_of.unwrap_or(active.basis.business_date);
+    let assessor = Assessor::new(conn, active.clone(), as_of)?;
+    let (customer_id, code, subject, of_document) = match evaluated {
+        Evaluated::Customer(id) => {
+            let customer = customer_store::find(conn, id)?.ok_or_else(|| {
+                let detail = format!("there is no customer with the id {id}");
+                Error::Invalid(vec![Fault::new("/customer_id", "unknown_customer", detail)])
+            })?;
+            let subject = assessor.subject(conn, id, &customer.code, &customer.profile)?;
+            (id, Some(customer.code), subject, false)
+        }
+        Evaluated::Document(document) => {
+            let subject = document.subject(&assessor).map_err(Error::Invalid)?;
+            (Id::NIL, document.code, Arc::new(subject), true)
+        }
+    };
+    let assessment = Assessment {
+        id: Id::NIL,
+        customer_id,
+        run_id: None,
+        basis: active.basis.number,
+        release: active.basis.release,
+        cohort: active.basis.cohort,
+        as_of,
+        assessed_at: Timestamp::now(),
+        assessed: assessor.assess(&subject),
+    };
+    Ok(Evaluation { assessment, active, code, of_document })
+}
+
+fn other_release(conn: &mut Conn, in_force: &InForce, active: &Active, digest: Digest) -> Result<Arc<Active>, Error> {
+    if release_store::release(conn, digest)?.is_none() {
+        let detail = format!("there is no release {digest}");
+        return Err(Error::Invalid(vec![Fault::new("/release", "unknown_release", detail)]));
+    }
+    Ok(Arc::new(in_force.state(conn, Basis { release: digest, ..active.basis.clone() })?))
+}
+
+impl Document {
+    fn subject(&self, assessor: &Assessor) -> Result<Subject, Vec<Fault>> {
+        let pack = &assessor.active().release.pack;
+        let mut faults = Vec::new();
+        let mut values = pack.fields.check(&self.profile).unwrap_or_else(|found| {
+            faults.extend(found.into_iter().map(|fault| fault.under("/document/profile")));
+            BTreeMap::new()
+        });
+        let mut windows = BTreeMap::new();
+        for (key, text) in &self.metrics {
+            let pointer = format!("/document/metrics{}", pointer_segment(key));
+            let Some(metric) = pack.definitions.metrics.get(key) else {
+                let hint = did_you_mean(key, pack.definitions.metrics.keys().map(String::as_str));
+                let detail = format!("the pack declares no metric '{key}'{hint}");
+                faults.push(Fault::new(pointer, "unknown_metric", detail));
+                continue;
+            };
+            let read = match metric.value_type() {
+                crate::customers::model::FieldType::Date => date(text).map(Value::Date),
+                _ => decimal(text).map(Value::Number),
+            };
+            match read {
+                Ok(value) => drop(values.insert(key.clone(), value)),
+                Err((code, detail)) => faults.push(Fault::new(pointer, code, detail)),
+            }
+            windows.insert(key.clone(), metric.window.period(assessor.as_of()));
+        }
+        if faults.is_empty() {
+            Ok(Subject { code: self.code.clone().unwrap_or_default(), values, windows })
+        } else {
+            Err(faults)
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! Decisions as readers see them: labels and reasons in their language, inputs with values and windows.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::model::{Assessment, Flag, Outcome};
+use crate::Id;
+use crate::digest::Digest;
+use crate::policy::model::{Decision, Entitlement, Indicator, Input, InputKind, PolicyResult, Reason, Verdict};
+use crate::policy::pack::{Cadence, Pack};
+use crate::policy::texts::LabelKind;
+use crate::transactions::model::Period;
+
+/// All policies of one release applied to one customer at one instant.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Assessment)]
+pub struct AssessmentView {
+    /// Its id; absent for an evaluation, which is not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = uuid::Uuid)]
+    id: Option<Id>,
+    /// Whom it is about.
+    subject: SubjectView,
+    /// Digest of the release.
+    #[schema(value_type = String, example = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")]
+    release: Digest,
+    /// Digest of the cohort.
+    #[schema(value_type = String, example = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")]
+    cohort: Digest,
+    /// The date it is as of.
+    #[schema(value_type = String, format = Date, example = "2018-01-01")]
+    as_of: Date,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    assessed_at: Timestamp,
+    /// One entry for each policy, in the pack's order.
+    decisions: Vec<DecisionView>,
+}
+
+/// Whom an assessment is about.
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = Subject, example = json!({"kind": "customer", "id": "0193f0a2-7c1e-7aaa-8000-0123456789ab", "code": "X17"}))]
+pub struct SubjectView {
+    /// What he is.
+    kind: SubjectViewKind,
+    /// His id; absent for a document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = uuid::Uuid)]
+    id: Option<Id>,
+    /// His code; absent for a document without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    code: Option<String>,
+}
+
+/// What a subject is.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum SubjectViewKind {
+    /// A customer of the base.
+    Customer,
+    /// A document that was sent with the request.
+    Document,
+}
+
+/// Whether a policy decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum DecisionStatus {
+    /// It did.
+    Decided,
+    /// Its script stopped with an error.
+    Failed,
+    /// A policy that it depends on has no outcome.
+    Blocked,
+}
+
+/// One policy's part of an assessment.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Decision)]
+pub struct DecisionView {
+    /// The policy's id.
+    policy: String,
+    /// The policy's title.
+    title: String,
+    /// How often its outcome may change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    cadence: Option<Cadence>,
+    /// Whether it decided.
+    status: DecisionStatus,
+    /// Its outcome; absent unless it decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    outcome: Option<String>,
+    /// The outcome's label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    label: Option<String>,
+    /// The script's error, or the policy that blocks this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    error: Option<String>,
+    /// The score, a decimal of at most 6 places, where the policy has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = String)]
+    score: Option<Decimal>,
+    /// Parts of the score.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    indicators: Vec<IndicatorView>,
+    /// What the outcome entitles to, by key: decimals as strings.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false, value_type = Object, example = json!({"monthly_supply": "15"}))]
+    entitlements: BTreeMap<String, Entitlement>,
+    /// Why, most important first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    reasons: Vec<ReasonView>,
+    /// What the policy read, in the order of reading.
+    inputs: Vec<InputView>,
+}
+
+/// A part of a score.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Indicator, no_recursion)]
+pub struct IndicatorView {
+    /// Its key.
+    key: String,
+    /// Its label.
+    label: String,
+    /// Its value; absent where its data are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = String)]
+    value: Option<Decimal>,
+    /// Its weight as declared.
+    #[schema(value_type = String)]
+    weight: Decimal,
+    /// What it adds to the score: value × weight ÷ sum of the weights present.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = String)]
+    contribution: Option<Decimal>,
+    /// Its own parts, where it is itself a score.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, no_recursion)]
+    parts: Vec<IndicatorView>,
+}
+
+/// A reason in the reader's language.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Reason, example = json!({"code": "band", "values": {"value": "12.5", "from": "10", "next": "15"},
+    "text": "12.5 a month reach grade 3 (from 10); grade 2 begins at 15"}))]
+pub struct ReasonView {
+    /// Its code.
+    code: String,
+    /// The sentence.
+    text: String,
+    /// The values it mentions.
+    #[schema(value_type = Object)]
+    values: BTreeMap<String, String>,
+}
+
+/// Something that a policy read.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Input, example = json!({"key": "monthly_volume", "kind": "metric", "label": "Mean monthly volume", "value": "12.5",
+    "window": {"from": "2017-10-01", "to": "2017-12-31"}}))]
+pub struct InputView {
+    /// Key of the field or metric, id of the policy or cohort.
+    key: String,
+    /// Where it comes from.
+    kind: InputKind,
+    /// Its label.
+    label: String,
+    /// The value in canonical text, for a cohort its cuts separated by `;`; absent where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    value: Option<String>,
+    /// The window of a metric.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    window: Option<Period>,
+}
+
+/// The decision in force of one policy.
+#[derive(Serialize, ToSchema)]
+pub struct CurrentDecision {
+    /// The decision.
+    #[serde(flatten)]
+    decision: DecisionView,
+    /// Since which business date the outcome is in force.
+    #[schema(value_type = String, format = Date)]
+    since: Date,
+    /// Why the latest assessment gave no outcome, so that this one stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    flag: Option<Flag>,
+    /// The assessment that the decision is part of.
+    assessment: AssessmentReference,
+}
+
+/// Which assessment, by which rules, relative to whom, as of when.
+#[derive(Serialize, ToSchema)]
+pub struct AssessmentReference {
+    /// Its id.
+    #[schema(value_type = uuid::Uuid)]
+    id: Id,
+    /// Digest of the release.
+    #[schema(value_type = String)]
+    release: Digest,
+    /// Digest of the cohort.
+    #[schema(value_type = String)]
+    cohort: Digest,
+    /// The date it is as of.
+    #[schema(value_type = String, format = Date)]
+    as_of: Date,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    assessed_at: Timestamp,
+}
+
+/// Renders decisions by the texts of the release that made them, in one language.
+pub struct Renderer<'a> {
+    pack: &'a Pack,
+    language: &'a str,
+}
+
+impl<'a> Renderer<'a> {
+    /// The first of the reader's languages that the pack has, else the pack's own.
+    pub fn new(pack: &'a Pack, preferred: &'a [String]) -> Self {
+        let known = |language: &&String| pack.texts.languages().any(|known| known == language.as_str());
+        let fallback = pack.languages.first().map_or("", String::as_str);
+        Self { pack, language: preferred.iter().find(known).map_or(fallback, String::as_str) }
+    }
+
+    /// A kept assessment.
+    pub fn assessment(&self, kept: &Assessment, code: &str) -> AssessmentView {
+        let subject =
+            SubjectView { kind: SubjectViewKind::Customer, id: Some(kept.customer_id), code: Some(code.to_owned()) };
+        AssessmentView { id: Some(kept.id), ..self.evaluation(kept, subject) }
+    }
+
+    /// An evaluation of a customer.
+    pub fn of_customer(&self, made: &Assessment, code: &str) -> AssessmentView {
+        AssessmentView { id: None, ..self.assessment(made, code) }
+    }
+
+    /// An evaluation of a document.
+    pub fn of_document(&self, made: &Assessment, code: Option<String>) -> AssessmentView {
+        self.evaluation(made, SubjectView { kind: SubjectViewKind::Document, id: None, code })
+    }
+
+    fn evaluation(&self, made: &Assessment, subject: SubjectView) -> AssessmentView {
+        AssessmentView {
+            id: None,
+            subject,
+            release: made.release,
+            cohort: made.cohort,
+            as_of: made.as_of,
+            assessed_at: made.assessed_at,
+            decisions: made.assessed.policies.iter().map(|result| self.decision(result)).collect(),
+        }
+    }
+
+    /// The decision in force of a policy, from the assessment that gave it.
+    pub fn current(&self, policy: &str, outcome: &Outcome, assessment: &Assessment) -> Option<CurrentDecision> {
+        let result = assessment.assessed.policies.iter().find(|result| result.policy == policy)?;
+        Some(CurrentDecision {
+            decision: self.decision(result),
+            since: outcome.since,
+            flag: outcome.flag,
+            assessment: AssessmentReference {
+                id: assessment.id,
+                release: assessment.release,
+                cohort: assessment.cohort,
+                as_of: assessment.as_of,
+                assessed_at: assessment.assessed_at,
+            },
+        })
+    }
+
+    fn decision(&self, result: &PolicyResult) -> DecisionView {
+        let policy = result.policy.as_str();
+        let base = DecisionView {
+            policy: policy.to_owned(),
+            title: self.label(LabelKind::Policy, policy),
+            cadence: self.pack.policies.get(policy).map(|declared| declared.cadence),
+            status: DecisionStatus::Decided,
+            outcome: None,
+            label: None,
+            error: None,
+            score: None,
+            indicators: Vec::new(),
+            entitlements: BTreeMap::new(),
+            reasons: Vec::new(),
+            inputs: result.inputs.iter().map(|input| self.input(input)).collect(),
+        };
+        match &result.result {
+            Verdict::Failed(error) => {
+                DecisionView { status: DecisionStatus::Failed, error: Some(error.clone()), ..base }
+            }
+            Verdict::Blocked(by) => DecisionView { status: DecisionStatus::Blocked, error: Some(by.clone()), ..base },
+            Verdict::Decided(decision) => self.decided(policy, decision, base),
+        }
+    }
+
+    fn decided(&self, policy: &str, decision: &Decision, base: DecisionView) -> DecisionView {
+        let outcome = decision.outcome.as_str();
+        let reason = |reason: &Reason| ReasonView {
+            code: reason.code.clone(),
+            text: self.pack.texts.reason(policy, reason, outcome, self.language),
+            values: reason.values.clone(),
+        };
+        DecisionView {
+            outcome: Some(outcome.to_owned()),
+            label: Some(self.outcome_label(policy, outcome)),
+            score: decision.score,
+            indicators: decision.indicators.iter().map(|indicator| self.indicator(policy, indicator)).collect(),
+            entitlements: decision.entitlements.clone(),
+            reasons: decision.reasons.iter().map(reason).collect(),
+            ..base
+        }
+    }
+
+    fn indicator(&self, policy: &str, indicator: &Indicator) -> IndicatorView {
+        IndicatorView {
+            label: self.pack.texts.label_of(LabelKind::Indicator, policy, &indicator.key, self.language).to_owned(),
+            key: indicator.key.clone(),
+            value: indicator.value,
+            weight: indicator.weight,
+            contribution: indicator.contribution,
+            parts: indicator.parts.iter().map(|part| self.indicator(policy, part)).collect(),
+        }
+    }
+
+    fn input(&self, input: &Input) -> InputView {
+        let key = input.key.as_str();
+        let label = match input.kind {
+            InputKind::Field => self.label(LabelKind::Field, key),
+            InputKind::Metric => self.label(LabelKind::Metric, key),
+            InputKind::Outcome => self.label(LabelKind::Policy, key),
+            InputKind::Cohort | InputKind::AsOf => key.to_owned(),
+        };
+        InputView { key: key.to_owned(), kind: input.kind, label, value: input.value.clone(), window: input.window }
+    }
+
+    /// The label of an outcome.
+    pub fn outcome_label(&self, policy: &str, outcome: &str) -> String {
+        self.pack.texts.label_of(LabelKind::Outcome, policy, outcome, self.language).to_owned()
+    }
+
+    /// The label of what has a key of its own.
+    pub fn label(&self, kind: LabelKind, key: &str) -> String {
+        self.pack.texts.label(kind, key, self.language).to_owned()
+    }
+}

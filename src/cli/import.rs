@@ -1,0 +1,128 @@
+//! `baremo import`: customers, products and transactions from CSV files into the base of a pack.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+
+use super::Failure;
+use super::base::{self, Base};
+use crate::app::recording_rules;
+use crate::config::Config;
+use crate::csv_rows::{Progress, Report};
+use crate::customers;
+use crate::db::Db;
+use crate::db::local::LocalServer;
+use crate::releases::active::{Active, InForce};
+use crate::transactions;
+
+/// What is imported.
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// Customers: columns `code`, `name` and the pack's fields; known codes are changed where the file says something else
+    Customers(Options),
+    /// Products: columns `code`, `name`, `category`, `unit`, `factor`; known codes are replaced
+    Products(Options),
+    /// Transactions: columns `customer`, `on`, `order`, measures, and as needed `kind`, `product`; an item is known by order and product
+    Transactions(TransactionOptions),
+}
+
+/// Options of every import.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The CSV file: UTF-8, separated by comma, semicolon or tab, with a header
+    file: PathBuf,
+    /// Folder of the pack to whose base it belongs
+    #[arg(long, value_name = "FOLDER")]
+    pack: PathBuf,
+    /// A column under another name than its own: `--map customer=shop_no`; may stand several times
+    #[arg(long = "map", value_name = "TARGET=COLUMN", value_parser = mapping)]
+    mapping: Vec<(String, String)>,
+    /// Say what would happen, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Write one line for every faulty row to this CSV file
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+/// Options of importing transactions.
+#[derive(Debug, Args)]
+pub struct TransactionOptions {
+    #[command(flatten)]
+    options: Options,
+    /// Kind of all rows, where the file has no column `kind`
+    #[arg(long)]
+    kind: Option<String>,
+    /// The system that the rows come from: rows are known by source, order and product
+    #[arg(long, default_value = transactions::import::DEFAULT_SOURCE)]
+    source: String,
+}
+
+fn mapping(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(target, column)| (target.trim().to_owned(), column.trim().to_owned()))
+        .filter(|(target, column)| !target.is_empty() && !column.is_empty())
+        .ok_or_else(|| format!("'{text}' isn't of the form TARGET=COLUMN"))
+}
+
+impl ImportCommand {
+    /// Imports, says what happened to the rows, and fails when some were faulty.
+    pub fn run(self, config: &Config) -> Result<ExitCode, Failure> {
+        let (Self::Customers(options)
+        | Self::Products(options)
+        | Self::Transactions(TransactionOptions { options, .. })) = &self;
+        let (source, release) = base::load(&options.pack)?;
+        let runtime = base::runtime()?;
+        let local = match &config.database_url {
+            Some(_) => None,
+            None => Some(LocalServer::start(&config.data_folder.join(&release.pack.id))?),
+        };
+        let result = base::connect(config, local.as_ref(), runtime.handle()).map_err(Failure::from).and_then(|db| {
+            let in_force = InForce::default();
+            let base = Base { source, release: Arc::new(release), private: local.is_some() };
+            db.run_here(|conn| base::bring_up(conn, &in_force, &base, config.business_date))?;
+            let active = in_force.get().ok_or("nothing is in force")?;
+            self.import(&db, &active)
+        });
+        if let Some(local) = local {
+            local.stop()?;
+        }
+        let report = result?;
+        writeln!(std::io::stdout(), "{report}")?;
+        Ok(if report.counts.faulty == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn import(self, db: &Db, active: &Active) -> Result<Report, Failure> {
+        let mut progress = Progress::shown("importing");
+        Ok(match self {
+            Self::Customers(Options { file, mapping, dry_run, report, .. }) => {
+                let import = customers::import::Import { file, mapping: collect(mapping), dry_run, report };
+                customers::import::import(db, &active.release.pack.fields, &import, &mut progress)?
+            }
+            Self::Products(Options { file, mapping, dry_run, report, .. }) => {
+                let import = transactions::import::ProductImport { file, mapping: collect(mapping), dry_run, report };
+                transactions::import::import_products(db, &import, &mut progress)?
+            }
+            Self::Transactions(TransactionOptions { options, kind, source }) => {
+                let Options { file, mapping, dry_run, report, .. } = options;
+                let import = transactions::import::Import {
+                    file,
+                    mapping: collect(mapping),
+                    kind,
+                    source: Some(source),
+                    dry_run,
+                    report,
+                };
+                transactions::import::import(db, &recording_rules(active), &import, &mut progress)?
+            }
+        })
+    }
+}
+
+fn collect(mapping: Vec<(String, String)>) -> BTreeMap<String, String> {
+    mapping.into_iter().collect()
+}

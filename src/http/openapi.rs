@@ -1,0 +1,85 @@
+//! The description of the API: what is mounted is what is described.
+
+use actix_web::http::Method;
+use actix_web::{HttpRequest, ResponseError};
+use regex::Regex;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, ServerBuilder, Tag};
+
+use super::problem::{Code, Problem};
+
+/// What the description says besides the operations.
+pub fn base() -> OpenApi {
+    let tag = |name: &str, description: &str| {
+        let mut tag = Tag::new(name);
+        tag.description = Some(description.to_owned());
+        tag
+    };
+    let license = utoipa::openapi::LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
+    let info = InfoBuilder::new()
+        .title("Baremo")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Keeps an industry's customer file and grades every customer by policies that the industry writes itself.\n\n\
+             Money, quantities and scores are decimal strings; what is absent is left out, never null; times are RFC 3339; \
+             errors are RFC 9457 problems with a stable `code`. Labels and reasons follow `Accept-Language`.",
+        ))
+        .license(Some(license))
+        .build();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some("The access token of POST /v1/auth/token"))
+        .build();
+    OpenApiBuilder::new()
+        .info(info)
+        .servers(Some([ServerBuilder::new().url("/").build()]))
+        .components(Some(ComponentsBuilder::new().security_scheme("bearer", SecurityScheme::Http(bearer)).build()))
+        .security(Some([utoipa::openapi::security::SecurityRequirement::new::<_, [&str; 0], &str>("bearer", [])]))
+        .tags(Some([
+            tag("auth", "Signing in"),
+            tag("pack", "What the industry declares: fields, metrics, policies, labels; and what is in force"),
+            tag("customers", "The customer file"),
+            tag("products", "What lines of transactions name"),
+            tag("transactions", "Orders, payments and what follows from them"),
+            tag("assessments", "What the policies decide, and why"),
+            tag("runs", "Assessing all customers"),
+            tag("operation", "Whether the service lives and can answer"),
+        ]))
+        .build()
+}
+
+/// The paths of the API with the methods of each, to answer what no handler takes.
+pub struct Paths(Vec<(Regex, Vec<String>)>);
+
+impl Paths {
+    /// The paths of a description.
+    pub fn of(description: &OpenApi) -> Self {
+        let paths = description.paths.paths.iter().filter_map(|(path, item)| {
+            let pattern: String = path
+                .split('/')
+                .skip(1)
+                .map(|segment| if segment.starts_with('{') { "/[^/]+".to_owned() } else { format!("/{segment}") })
+                .collect();
+            let methods = [
+                (Method::GET, item.get.is_some()),
+                (Method::POST, item.post.is_some()),
+                (Method::PUT, item.put.is_some()),
+                (Method::PATCH, item.patch.is_some()),
+                (Method::DELETE, item.delete.is_some()),
+            ];
+            let allowed = methods.iter().filter(|(_, has)| *has).map(|(method, _)| method.to_string()).collect();
+            Regex::new(&format!("^{pattern}$")).ok().map(|regex| (regex, allowed))
+        });
+        Self(paths.collect())
+    }
+
+    /// The answer to a request that no handler takes: 405 where only the method is wrong, else 404.
+    pub fn refuse(&self, request: &HttpRequest) -> actix_web::HttpResponse {
+        let allowed = self.0.iter().find(|(path, _)| path.is_match(request.path())).map(|(_, allowed)| allowed);
+        match allowed {
+            Some(allowed) => Problem::method_not_allowed(allowed).error_response(),
+            None => Problem::new(Code::NotFound).error_response(),
+        }
+    }
+}

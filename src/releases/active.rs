@@ -1,0 +1,96 @@
+//! What is in force in this process: the release, the basis and the cohort, swapped as one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwapOption;
+
+use super::model::Basis;
+use super::store;
+use crate::db::{self, Conn};
+use crate::digest::Digest;
+use crate::policy::model::Cohort;
+use crate::policy::release::{LoadedPack, load};
+use crate::policy::source::Source;
+
+/// Releases that stay loaded beside the one in force, for decisions that were made by them.
+const KEPT: usize = 4;
+
+/// One consistent state.
+pub struct Active {
+    /// The release, loaded.
+    pub release: Arc<LoadedPack>,
+    /// The basis.
+    pub basis: Basis,
+    /// The cohort.
+    pub cohort: Arc<Cohort>,
+}
+
+/// The state in force. Cheap to clone; empty until the service has started.
+#[derive(Clone, Default)]
+pub struct InForce {
+    current: Arc<ArcSwapOption<Active>>,
+    loaded: Arc<Mutex<BTreeMap<Digest, Arc<LoadedPack>>>>,
+}
+
+impl InForce {
+    /// The state now: callers keep it to the end of what they do.
+    pub fn get(&self) -> Option<Arc<Active>> {
+        self.current.load_full()
+    }
+
+    /// Follows the database to the basis that is current there.
+    pub fn refresh(&self, conn: &mut Conn) -> db::Result<()> {
+        let Some(basis) = store::current_basis(conn)? else { return Ok(()) };
+        if self.get().is_none_or(|active| active.basis != basis) {
+            let state = self.state(conn, basis)?;
+            tracing::info!(
+                basis = state.basis.number,
+                release = %state.basis.release,
+                business_date = %state.basis.business_date,
+                "a new basis is in force"
+            );
+            self.current.store(Some(Arc::new(state)));
+        }
+        Ok(())
+    }
+
+    /// The state of a basis, in force or not.
+    pub fn state(&self, conn: &mut Conn, basis: Basis) -> db::Result<Active> {
+        let cohort = store::cohort(conn, basis.cohort)?
+            .ok_or_else(|| db::Error::Corrupt(format!("the cohort {} is missing", basis.cohort)))?;
+        Ok(Active { release: self.release(conn, basis.release)?, basis, cohort: Arc::new(cohort) })
+    }
+
+    /// A loaded release, by digest.
+    pub fn release(&self, conn: &mut Conn, digest: Digest) -> db::Result<Arc<LoadedPack>> {
+        if let Some(loaded) = self.loaded().get(&digest) {
+            return Ok(loaded.clone());
+        }
+        let content = store::release(conn, digest)?
+            .ok_or_else(|| db::Error::Corrupt(format!("the release {digest} is missing")))?;
+        let unreadable = |faults: Vec<crate::policy::diagnostic::Diagnostic>| {
+            let first = faults.first().map(ToString::to_string).unwrap_or_default();
+            db::Error::Corrupt(format!("the release {digest} can't be loaded: {first}"))
+        };
+        let source = Source::from_json(&content).map_err(unreadable)?;
+        let release = Arc::new(load(&source).map_err(unreadable)?);
+        self.keep(digest, release.clone());
+        Ok(release)
+    }
+
+    /// Keeps a release that is loaded already.
+    pub fn keep(&self, digest: Digest, release: Arc<LoadedPack>) {
+        let in_force = self.get().map(|active| active.basis.release);
+        let mut loaded = self.loaded();
+        while loaded.len() >= KEPT {
+            let Some(oldest) = loaded.keys().copied().find(|kept| Some(*kept) != in_force) else { break };
+            loaded.remove(&oldest);
+        }
+        loaded.insert(digest, release);
+    }
+
+    fn loaded(&self) -> std::sync::MutexGuard<'_, BTreeMap<Digest, Arc<LoadedPack>>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,408 @@
+//! The pack, the basis, releases and cohorts over HTTP.
+
+use std::collections::BTreeMap;
+
+use actix_web::{get, web};
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::active::Active;
+use super::store;
+use crate::customers::model::{Field, FieldType, Maintenance, Section};
+use crate::db::Db;
+use crate::digest::Digest;
+use crate::http::current::Current;
+use crate::http::problem::{Code, Problem, ProblemBody};
+use crate::identity::api::Permit;
+use crate::identity::model::{ReadPack, ReadReleases};
+use crate::policy::model::Cohort;
+use crate::policy::pack::{Cadence, EntitlementType, Pack, PolicyDeclaration, SubjectKind};
+use crate::policy::source::Source;
+use crate::policy::texts::LabelKind;
+use crate::transactions::model::{Function, Metric, Window};
+
+/// Mounts the handlers.
+pub fn configure(config: &mut ServiceConfig) {
+    config.service(get_pack).service(get_basis).service(get_release).service(get_cohort);
+}
+
+/// A text in each language of the pack, by language code.
+type Labels = BTreeMap<String, String>;
+
+/// The pack in force: everything that a form and a result view are built from.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Pack)]
+pub struct PackView {
+    /// Its id.
+    id: String,
+    /// Its title.
+    title: Labels,
+    /// Digest of the release.
+    #[schema(value_type = String)]
+    release: Digest,
+    /// Time zone of its business dates (IANA).
+    time_zone: String,
+    /// Currency of its amounts (ISO 4217).
+    currency: String,
+    /// Unit of its quantities.
+    unit: String,
+    /// Languages of its texts; the first is the fallback.
+    languages: Vec<String>,
+    /// Fields of the customer file, in the order of forms.
+    fields: Vec<FieldView>,
+    /// Kinds of transactions.
+    kinds: Vec<KindView>,
+    /// Derived fields.
+    metrics: Vec<MetricDeclarationView>,
+    /// Policies, in the order of the pack.
+    policies: Vec<PolicyView>,
+}
+
+/// A field of the customer file.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Field)]
+pub struct FieldView {
+    /// Its key.
+    key: String,
+    /// The section in which it stands.
+    section: Section,
+    /// What it holds.
+    #[serde(rename = "type")]
+    field_type: FieldType,
+    /// Its labels.
+    labels: Labels,
+    /// Whether a file without it is refused.
+    required: bool,
+    /// Allowed values of a choice, with their labels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    choices: Vec<ChoiceView>,
+    /// Smallest number allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = String)]
+    min: Option<Decimal>,
+    /// Largest number allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = String)]
+    max: Option<Decimal>,
+    /// Longest text allowed, in characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    max_length: Option<u32>,
+    /// Regular expression that the whole text must match.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pattern: Option<String>,
+    /// Who changes it, and how often.
+    maintenance: Maintenance,
+    /// Whether lists can be filtered and sorted by it.
+    filterable: bool,
+    /// Whether it is personal data.
+    personal: bool,
+}
+
+/// A value with its labels.
+#[derive(Serialize, ToSchema)]
+pub struct ChoiceView {
+    /// The value.
+    value: String,
+    /// Its labels.
+    labels: Labels,
+}
+
+/// A kind of transactions.
+#[derive(Serialize, ToSchema)]
+pub struct KindView {
+    /// Its key.
+    key: String,
+    /// Its labels.
+    labels: Labels,
+    /// Whether each line names a product.
+    products: bool,
+    /// The kind that it subtracts from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    subtracts_from: Option<String>,
+    /// The measures of a line, with their labels.
+    measures: Vec<ChoiceView>,
+}
+
+/// A derived field.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MetricDeclaration)]
+pub struct MetricDeclarationView {
+    /// Its key.
+    key: String,
+    /// Its labels.
+    labels: Labels,
+    /// Type of its values: decimal or date.
+    #[serde(rename = "type")]
+    value_type: FieldType,
+    /// How it is computed.
+    function: Function,
+    /// Kind of transactions it reads.
+    kind: String,
+    /// Measure it reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    measure: Option<String>,
+    /// Its window.
+    window: Window,
+    /// Unit of its values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    unit: Option<String>,
+    /// Always `derived`.
+    maintenance: Maintenance,
+}
+
+/// A policy.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Policy)]
+pub struct PolicyView {
+    /// Its id.
+    id: String,
+    /// Its titles.
+    labels: Labels,
+    /// What it decides about.
+    subject: SubjectKind,
+    /// How often its outcome may change.
+    cadence: Cadence,
+    /// Its outcomes, best first.
+    outcomes: Vec<ChoiceView>,
+    /// Parts of its score.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    indicators: Vec<ChoiceView>,
+    /// What its outcomes entitle to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    entitlements: Vec<EntitlementView>,
+}
+
+/// Something that an outcome entitles to.
+#[derive(Serialize, ToSchema)]
+pub struct EntitlementView {
+    /// Its key.
+    key: String,
+    /// Its labels.
+    labels: Labels,
+    /// What its value is.
+    #[serde(rename = "type")]
+    entitlement_type: EntitlementType,
+    /// Unit of a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    unit: Option<String>,
+}
+
+/// The pack in force
+///
+/// Fields, metrics, policies and all labels: a form and a result view can be built from it alone.
+#[utoipa::path(tag = "pack", operation_id = "getPack", responses(
+    (status = 200, body = PackView, description = "The pack"),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[get("/v1/pack")]
+pub async fn get_pack(_: Permit<ReadPack>, active: Current<Active>) -> web::Json<PackView> {
+    let pack = &active.release.pack;
+    let labels = Labeller(pack);
+    web::Json(PackView {
+        id: pack.id.clone(),
+        title: pack.title.clone(),
+        release: active.basis.release,
+        time_zone: pack.time_zone.iana_name().unwrap_or_default().to_owned(),
+        currency: pack.currency.clone(),
+        unit: pack.unit.clone(),
+        languages: pack.languages.clone(),
+        fields: pack.fields.iter().map(|(key, field)| labels.field(key, field)).collect(),
+        kinds: labels.kinds(),
+        metrics: pack.definitions.metrics.iter().map(|(key, metric)| labels.metric(key, metric)).collect(),
+        policies: pack.policies.iter().map(|(id, policy)| labels.policy(id, policy)).collect(),
+    })
+}
+
+/// Makes views of declarations with their labels in every language.
+struct Labeller<'a>(&'a Pack);
+
+impl Labeller<'_> {
+    fn of(&self, kind: LabelKind, owner: &str, key: &str) -> Labels {
+        let label =
+            |language: &String| (language.clone(), self.0.texts.label_of(kind, owner, key, language).to_owned());
+        self.0.languages.iter().map(label).collect()
+    }
+
+    fn choices<'b>(&self, kind: LabelKind, owner: &str, keys: impl IntoIterator<Item = &'b String>) -> Vec<ChoiceView> {
+        let choice = |key: &String| ChoiceView { value: key.clone(), labels: self.of(kind, owner, key) };
+        keys.into_iter().map(choice).collect()
+    }
+
+    fn field(&self, key: &str, field: &Field) -> FieldView {
+        FieldView {
+            key: key.to_owned(),
+            section: field.section,
+            field_type: field.field_type,
+            labels: self.of(LabelKind::Field, "", key),
+            required: field.required,
+            choices: self.choices(LabelKind::Choice, key, &field.choices),
+            min: field.min,
+            max: field.max,
+            max_length: field.max_length,
+            pattern: field.pattern.as_ref().map(|pattern| pattern.as_str().to_owned()),
+            maintenance: field.maintenance,
+            filterable: field.filterable,
+            personal: field.personal,
+        }
+    }
+
+    fn kinds(&self) -> Vec<KindView> {
+        let definitions = &self.0.definitions;
+        let kind = |(key, kind): (&String, &crate::transactions::model::Kind)| KindView {
+            key: key.clone(),
+            labels: self.of(LabelKind::Kind, "", key),
+            products: kind.products,
+            subtracts_from: kind.subtracts_from.clone(),
+            measures: self.choices(LabelKind::Measure, "", definitions.measures(key)),
+        };
+        definitions.kinds.iter().map(kind).collect()
+    }
+
+    fn metric(&self, key: &str, metric: &Metric) -> MetricDeclarationView {
+        MetricDeclarationView {
+            key: key.to_owned(),
+            labels: self.of(LabelKind::Metric, "", key),
+            value_type: metric.value_type(),
+            function: metric.function,
+            kind: metric.kind.clone(),
+            measure: metric.measure.clone(),
+            window: metric.window,
+            unit: metric.unit.clone(),
+            maintenance: Maintenance::Derived,
+        }
+    }
+
+    fn policy(&self, id: &str, policy: &PolicyDeclaration) -> PolicyView {
+        let entitlement = |(key, declared): (&String, &crate::policy::pack::EntitlementDeclaration)| EntitlementView {
+            key: key.clone(),
+            labels: self.of(LabelKind::Entitlement, id, key),
+            entitlement_type: declared.entitlement_type,
+            unit: declared.unit.clone(),
+        };
+        PolicyView {
+            id: id.to_owned(),
+            labels: self.of(LabelKind::Policy, "", id),
+            subject: policy.subject,
+            cadence: policy.cadence,
+            outcomes: self.choices(LabelKind::Outcome, id, &policy.outcomes),
+            indicators: self.choices(LabelKind::Indicator, id, &policy.indicators),
+            entitlements: policy.entitlements.iter().map(entitlement).collect(),
+        }
+    }
+}
+
+/// What grades rest on.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Basis)]
+pub struct BasisView {
+    /// Its number; it rises.
+    #[schema(minimum = 1)]
+    number: i64,
+    /// Digest of the release.
+    #[schema(value_type = String)]
+    release: Digest,
+    /// Digest of the cohort.
+    #[schema(value_type = String)]
+    cohort: Digest,
+    /// The business date.
+    #[schema(value_type = String, format = Date)]
+    business_date: Date,
+}
+
+/// The basis in force
+#[utoipa::path(tag = "pack", operation_id = "getBasis", responses(
+    (status = 200, body = BasisView, description = "The basis"),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[get("/v1/basis")]
+pub async fn get_basis(_: Permit<ReadReleases>, active: Current<Active>) -> web::Json<BasisView> {
+    let basis = &active.basis;
+    web::Json(BasisView {
+        number: basis.number,
+        release: basis.release,
+        cohort: basis.cohort,
+        business_date: basis.business_date,
+    })
+}
+
+/// The content of a release.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Release)]
+pub struct ReleaseView {
+    /// Its digest.
+    #[schema(value_type = String)]
+    digest: Digest,
+    /// Its files: text by path.
+    files: BTreeMap<String, String>,
+}
+
+/// Read a release
+///
+/// The files of the pack, as they were when it was made.
+#[utoipa::path(tag = "pack", operation_id = "getRelease",
+    params(("digest" = String, Path, description = "The release's digest, sha256:…")), responses(
+    (status = 200, body = ReleaseView, description = "The release"),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[get("/v1/releases/{digest}")]
+pub async fn get_release(
+    _: Permit<ReadReleases>,
+    db: web::Data<Db>,
+    digest: web::Path<String>,
+) -> Result<web::Json<ReleaseView>, Problem> {
+    let digest: Digest = digest.parse().map_err(|_| Problem::new(Code::NotFound))?;
+    let content = db.run(move |conn| store::release(conn, digest)).await?;
+    let content = content.ok_or_else(|| Problem::new(Code::NotFound))?;
+    let Ok(source) = Source::from_json(&content) else { return Err(Problem::new(Code::Internal)) };
+    let files = source.files().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
+    Ok(web::Json(ReleaseView { digest, files }))
+}
+
+/// Frozen statistics of the population.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Cohort)]
+pub struct CohortView {
+    /// Its digest.
+    #[schema(value_type = String)]
+    digest: Digest,
+    /// Cuts of each declared cohort, for all and by group.
+    #[schema(value_type = Object)]
+    cohorts: serde_json::Value,
+}
+
+/// Read a cohort
+///
+/// The statistics that decisions were relative to.
+#[utoipa::path(tag = "pack", operation_id = "getCohort",
+    params(("digest" = String, Path, description = "The cohort's digest, sha256:…")), responses(
+    (status = 200, body = CohortView, description = "The cohort"),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[get("/v1/cohorts/{digest}")]
+pub async fn get_cohort(
+    _: Permit<ReadReleases>,
+    db: web::Data<Db>,
+    digest: web::Path<String>,
+) -> Result<web::Json<CohortView>, Problem> {
+    let digest: Digest = digest.parse().map_err(|_| Problem::new(Code::NotFound))?;
+    let cohort: Cohort =
+        db.run(move |conn| store::cohort(conn, digest)).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
+    let cohorts = serde_json::to_value(&cohort.cohorts).map_err(|error| crate::db::Error::corrupt("cohort", error))?;
+    Ok(web::Json(CohortView { digest, cohorts }))
+}

@@ -1,0 +1,145 @@
+//! Bringing a base and a pack's folder together when the service starts: the base is bound to the pack, the folder becomes a
+//! release, and the basis follows release and business date.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::active::InForce;
+use super::model::{Basis, Deployment};
+use super::store;
+use crate::db::{self, Conn, Failure, transaction};
+use crate::digest::Digest;
+use crate::policy::model::Cohort;
+use crate::policy::release::LoadedPack;
+use crate::policy::source::Source;
+
+/// Why a pack can't be brought into force.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The base belongs to another pack.
+    #[error(
+        "the base belongs to the pack '{base}', but the folder holds the pack '{folder}'; \
+         use the folder of '{base}' or another base"
+    )]
+    AnotherPack {
+        /// The pack of the base.
+        base: String,
+        /// The pack of the folder.
+        folder: String,
+    },
+    /// What a base keeps to has changed in the pack.
+    #[error(
+        "the base was made with {what} {base}, but the pack now says {pack}; this can't change for a base with data"
+    )]
+    AnotherSetting {
+        /// `time zone` or `currency`.
+        what: &'static str,
+        /// What the base was made with.
+        base: String,
+        /// What the pack says.
+        pack: String,
+    },
+    /// Another process put another basis in force at the same time.
+    #[error("another process changed the basis at the same time")]
+    Overtaken,
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+}
+
+impl Failure for Error {
+    fn database(&self) -> Option<&db::Error> {
+        if let Self::Database(error) = self { Some(error) } else { None }
+    }
+}
+
+/// The business date: the setting, else the one that the sample fixed, else today in the pack's zone.
+pub fn business_date(setting: Option<Date>, deployment: Option<&Deployment>, release: &LoadedPack) -> Date {
+    setting
+        .or_else(|| deployment.and_then(|deployment| deployment.fixed_business_date))
+        .unwrap_or_else(|| Timestamp::now().to_zoned(release.pack.time_zone.clone()).date())
+}
+
+/// Binds the base, keeps the folder's release and puts the basis in force that it and the business date ask for.
+/// Gives whether the release in force is another one than before, so that everybody is to be assessed again.
+pub fn start(
+    conn: &mut Conn,
+    in_force: &InForce,
+    source: &Source,
+    release: &Arc<LoadedPack>,
+    business_date_setting: Option<Date>,
+) -> Result<bool, Error> {
+    let digest: Digest = release.digest;
+    let changed = transaction(conn, |conn| {
+        let deployment = bind(conn, release)?;
+        store::keep_release(conn, digest, &release.pack.id, &source.to_json())?;
+        let date = business_date(business_date_setting, Some(&deployment), release);
+        let current = store::current_basis(conn)?;
+        let next = match &current {
+            Some(basis) if basis.release == digest && basis.business_date == date => return Ok(false),
+            Some(basis) => Basis { number: basis.number + 1, release: digest, business_date: date, ..basis.clone() },
+            None => {
+                let cohort = store::keep_cohort(conn, &Cohort::default())?;
+                Basis { number: 1, release: digest, cohort, business_date: date }
+            }
+        };
+        put_in_force(conn, &next)?;
+        Ok::<_, Error>(current.is_none_or(|basis| basis.release != digest))
+    })?;
+    in_force.keep(digest, release.clone());
+    in_force.refresh(conn)?;
+    Ok(changed)
+}
+
+/// Follows the basis of the database, and moves it on when the business date has turned.
+pub fn follow(conn: &mut Conn, in_force: &InForce, business_date_setting: Option<Date>) -> Result<(), Error> {
+    in_force.refresh(conn)?;
+    let Some(active) = in_force.get() else { return Ok(()) };
+    let deployment = store::deployment(conn)?;
+    let date = business_date(business_date_setting, deployment.as_ref(), &active.release);
+    if date == active.basis.business_date {
+        return Ok(());
+    }
+    let next = Basis { number: active.basis.number + 1, business_date: date, ..active.basis.clone() };
+    match put_in_force(conn, &next) {
+        Ok(()) | Err(Error::Overtaken) => Ok(in_force.refresh(conn)?),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts a basis in force, unless another one came first.
+pub fn put_in_force(conn: &mut Conn, basis: &Basis) -> Result<(), Error> {
+    store::put_in_force(conn, basis).map_err(|error| match error {
+        db::Error::Taken => Error::Overtaken,
+        error => error.into(),
+    })
+}
+
+fn bind(conn: &mut Conn, release: &LoadedPack) -> Result<Deployment, Error> {
+    let pack = &release.pack;
+    let time_zone = pack.time_zone.iana_name().unwrap_or_default().to_owned();
+    let Some(bound) = store::deployment(conn)? else {
+        let new = Deployment {
+            pack_id: pack.id.clone(),
+            time_zone,
+            currency: pack.currency.clone(),
+            fixed_business_date: None,
+            sample_loaded_at: None,
+        };
+        store::bind(conn, &new)?;
+        return Ok(new);
+    };
+    if bound.pack_id != pack.id {
+        return Err(Error::AnotherPack { base: bound.pack_id, folder: pack.id.clone() });
+    }
+    for (what, base, pack) in
+        [("time zone", &bound.time_zone, &time_zone), ("currency", &bound.currency, &pack.currency)]
+    {
+        if base != pack {
+            return Err(Error::AnotherSetting { what, base: base.clone(), pack: pack.clone() });
+        }
+    }
+    Ok(bound)
+}

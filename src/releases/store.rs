@@ -1,0 +1,149 @@
+//! Deployment, releases, cohorts and bases in the database.
+
+use diesel::prelude::*;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff_diesel::ToDiesel;
+
+use super::model::{Basis, Deployment};
+use crate::db::schema::{bases, cohorts, deployment, releases};
+use crate::db::{Conn, Error, Result};
+use crate::digest::Digest;
+use crate::policy::model::Cohort;
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = deployment)]
+struct DeploymentRow {
+    pack_id: String,
+    time_zone: String,
+    currency: String,
+    #[diesel(deserialize_as = jiff_diesel::NullableDate)]
+    fixed_business_date: Option<Date>,
+    #[diesel(deserialize_as = jiff_diesel::NullableTimestamp)]
+    sample_loaded_at: Option<Timestamp>,
+}
+
+/// What the base is bound to, if it is.
+pub fn deployment(conn: &mut Conn) -> Result<Option<Deployment>> {
+    let row: Option<DeploymentRow> = deployment::table.select(DeploymentRow::as_select()).first(conn).optional()?;
+    Ok(row.map(|row| Deployment {
+        pack_id: row.pack_id,
+        time_zone: row.time_zone,
+        currency: row.currency,
+        fixed_business_date: row.fixed_business_date,
+        sample_loaded_at: row.sample_loaded_at,
+    }))
+}
+
+/// Binds an unbound base.
+pub fn bind(conn: &mut Conn, new: &Deployment) -> Result<()> {
+    diesel::insert_into(deployment::table)
+        .values((
+            deployment::id.eq(1),
+            deployment::pack_id.eq(&new.pack_id),
+            deployment::time_zone.eq(&new.time_zone),
+            deployment::currency.eq(&new.currency),
+            deployment::created_at.eq(Timestamp::now().to_diesel()),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Notes that the sample has been loaded, and the business date it fixes.
+pub fn note_sample(conn: &mut Conn, fixed_business_date: Option<Date>) -> Result<()> {
+    diesel::update(deployment::table)
+        .set((
+            deployment::fixed_business_date.eq(fixed_business_date.to_diesel()),
+            deployment::sample_loaded_at.eq(Some(Timestamp::now()).to_diesel()),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Keeps a release's content under its digest.
+pub fn keep_release(conn: &mut Conn, digest: Digest, pack_id: &str, content: &str) -> Result<()> {
+    diesel::insert_or_ignore_into(releases::table)
+        .values((
+            releases::digest.eq(digest.as_bytes()),
+            releases::pack_id.eq(pack_id),
+            releases::content.eq(content),
+            releases::created_at.eq(Timestamp::now().to_diesel()),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The content of a release.
+pub fn release(conn: &mut Conn, digest: Digest) -> Result<Option<String>> {
+    Ok(releases::table.find(digest.as_bytes()).select(releases::content).first(conn).optional()?)
+}
+
+/// Keeps a cohort under its digest, and gives it.
+pub fn keep_cohort(conn: &mut Conn, cohort: &Cohort) -> Result<Digest> {
+    let digest = cohort.digest();
+    diesel::insert_or_ignore_into(cohorts::table)
+        .values((
+            cohorts::digest.eq(digest.as_bytes()),
+            cohorts::content.eq(cohort.to_json()),
+            cohorts::created_at.eq(Timestamp::now().to_diesel()),
+        ))
+        .execute(conn)?;
+    Ok(digest)
+}
+
+/// The cohort of this digest.
+pub fn cohort(conn: &mut Conn, digest: Digest) -> Result<Option<Cohort>> {
+    let content: Option<String> =
+        cohorts::table.find(digest.as_bytes()).select(cohorts::content).first(conn).optional()?;
+    content.map(|content| serde_json::from_str(&content).map_err(|error| Error::corrupt("cohort", error))).transpose()
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = bases)]
+struct BasisRow {
+    number: i64,
+    release_digest: Vec<u8>,
+    cohort_digest: Vec<u8>,
+    #[diesel(deserialize_as = jiff_diesel::Date)]
+    business_date: Date,
+}
+
+impl BasisRow {
+    fn read(self) -> Result<Basis> {
+        let digest =
+            |bytes: &[u8]| Digest::from_bytes(bytes).ok_or_else(|| Error::Corrupt("a basis' digest".to_owned()));
+        Ok(Basis {
+            number: self.number,
+            release: digest(&self.release_digest)?,
+            cohort: digest(&self.cohort_digest)?,
+            business_date: self.business_date,
+        })
+    }
+}
+
+/// The basis in force.
+pub fn current_basis(conn: &mut Conn) -> Result<Option<Basis>> {
+    let row: Option<BasisRow> =
+        bases::table.order(bases::number.desc()).select(BasisRow::as_select()).first(conn).optional()?;
+    row.map(BasisRow::read).transpose()
+}
+
+/// The basis of a number.
+pub fn basis(conn: &mut Conn, number: i64) -> Result<Option<Basis>> {
+    let row: Option<BasisRow> = bases::table.find(number).select(BasisRow::as_select()).first(conn).optional()?;
+    row.map(BasisRow::read).transpose()
+}
+
+/// Puts a basis in force. Its number is one more than that of the basis it was made from; [`Error::Taken`] if another one came first.
+pub fn put_in_force(conn: &mut Conn, basis: &Basis) -> Result<()> {
+    diesel::insert_into(bases::table)
+        .values((
+            bases::number.eq(basis.number),
+            bases::release_digest.eq(basis.release.as_bytes()),
+            bases::cohort_digest.eq(basis.cohort.as_bytes()),
+            bases::business_date.eq(basis.business_date.to_diesel()),
+            bases::created_at.eq(Timestamp::now().to_diesel()),
+        ))
+        .execute(conn)?;
+    Ok(())
+}

@@ -1,0 +1,509 @@
+//! Transactions, products and metrics over HTTP.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, get, post, put, web};
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::metrics;
+use super::model::{Function, Line, MetricValue, Period};
+use super::products::{Product, ProductBody};
+use super::record::{self, NewLine, NewTransaction, Recorded, Rules};
+use super::store::{self, Transaction};
+use crate::customers::file::values_of;
+use crate::customers::model::{Fields, Value, date};
+use crate::customers::store as customer_store;
+use crate::db::{self, Db};
+use crate::faults::{Fault, did_you_mean};
+use crate::http::current::Current;
+use crate::http::extract::{Body, Parameters, PathId};
+use crate::http::paging::{self, DEFAULT_LIMIT};
+use crate::http::problem::{Code, Problem, ProblemBody};
+use crate::identity::api::Permit;
+use crate::identity::model::{ReadCustomers, ReadProducts, WriteProducts, WriteTransactions};
+
+/// Most items of a batch.
+pub const MAX_ITEMS: usize = 10_000;
+
+/// Mounts the handlers.
+pub fn configure(config: &mut ServiceConfig) {
+    config
+        .service(create_transactions)
+        .service(list_customer_transactions)
+        .service(list_customer_metrics)
+        .service(list_products)
+        .service(get_product)
+        .service(put_product);
+}
+
+/// Transactions to record.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TransactionBatch {
+    /// 1 to 10,000 transactions, each answered for itself.
+    #[schema(min_items = 1, max_items = 10000)]
+    items: Vec<TransactionBody>,
+}
+
+/// A transaction. It is known by its source and external id: sent twice it counts once, sent changed it is corrected.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"source": "shop", "external_id": "A-17", "kind": "order", "customer_code": "X17",
+    "occurred_at": "2017-12-28", "lines": [{"product": "P1", "measures": {"quantity": "12", "amount": "480.00"}}]}))]
+pub struct TransactionBody {
+    /// The system it comes from.
+    #[schema(min_length = 1, max_length = 64)]
+    source: String,
+    /// Its id in that system.
+    #[schema(min_length = 1, max_length = 200)]
+    external_id: String,
+    /// One of the pack's kinds.
+    #[schema(min_length = 1, max_length = 64)]
+    kind: String,
+    /// Code of the customer.
+    #[schema(min_length = 1, max_length = 64)]
+    customer_code: String,
+    /// When: a date, a local time of the pack's zone, or an instant with zone; not after the business date.
+    #[schema(examples("2017-12-28", "2017-12-28T09:30:00", "2017-12-28T09:30:00+08:00"))]
+    occurred_at: String,
+    /// The order it belongs to, where several transactions are one order; the external id when absent.
+    #[schema(nullable = false, min_length = 1, max_length = 128)]
+    order: Option<String>,
+    /// Revision in the source: a transaction with a lower one than the one known changes nothing.
+    #[schema(nullable = false)]
+    revision: Option<i64>,
+    /// Whether it is cancelled, so that it counts no more.
+    #[serde(default)]
+    cancelled: bool,
+    /// Its lines.
+    #[schema(min_items = 1, max_items = 200)]
+    lines: Vec<LineBody>,
+}
+
+/// A line of a transaction.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TransactionLine, example = json!({"product": "P1", "measures": {"quantity": "12", "amount": "480.00"}}))]
+pub struct LineBody {
+    /// Product code, for kinds with products.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, max_length = 64)]
+    product: Option<String>,
+    /// How many of the pack's units one unit of the product was when the line was recorded; 1 when absent. Never sent.
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    #[schema(nullable = false, read_only, value_type = String)]
+    factor: Option<Decimal>,
+    /// Value of each measure of the kind: decimals of at most 15 digits before and 6 after the point, 0 or more.
+    measures: BTreeMap<String, String>,
+}
+
+impl From<TransactionBody> for NewTransaction {
+    fn from(body: TransactionBody) -> Self {
+        let lines = body.lines.into_iter().map(|line| NewLine { product: line.product, measures: line.measures });
+        Self {
+            source: body.source,
+            external_id: body.external_id,
+            kind: body.kind,
+            customer_code: body.customer_code,
+            occurred_at: body.occurred_at,
+            order: body.order,
+            revision: body.revision,
+            cancelled: body.cancelled,
+            lines: lines.collect(),
+        }
+    }
+}
+
+/// What became of a batch.
+#[derive(Serialize, ToSchema)]
+pub struct TransactionBatchResult {
+    /// One answer for each item, in their order.
+    items: Vec<TransactionResult>,
+}
+
+/// What became of an item.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"index": 0, "status": "created", "id": "0193f0a2-7c1e-7aaa-8000-0123456789ab"}))]
+pub struct TransactionResult {
+    /// The item's place in the batch, from 0.
+    index: usize,
+    /// What became of it.
+    status: RecordStatus,
+    /// Id of the transaction, unless it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = uuid::Uuid)]
+    id: Option<crate::Id>,
+    /// Every fault of a refused item.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<Fault>,
+}
+
+/// What became of a transaction that was sent.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordStatus {
+    /// It is new.
+    Created,
+    /// It was known with the same content.
+    Unchanged,
+    /// It was known with another content, and has this one now.
+    Corrected,
+    /// Its revision is lower than the one known: nothing changed.
+    Outdated,
+    /// It has faults: nothing was recorded.
+    Refused,
+}
+
+/// Record transactions
+///
+/// Each item is answered for itself; good ones are recorded whatever the others are. Sending a batch again is safe.
+#[utoipa::path(tag = "transactions", operation_id = "createTransactions", request_body = TransactionBatch, responses(
+    (status = 207, body = TransactionBatchResult, description = "An answer for each item"),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[post("/v1/transactions/batches")]
+pub async fn create_transactions(
+    _: Permit<WriteTransactions>,
+    db: web::Data<Db>,
+    rules: Current<Rules>,
+    body: Body<TransactionBatch>,
+) -> Result<HttpResponse, Problem> {
+    let items = body.0.items;
+    if !(1..=MAX_ITEMS).contains(&items.len()) {
+        let detail = format!("{} items are sent; a batch has 1 to {MAX_ITEMS}", items.len());
+        return Err(Problem::invalid(vec![Fault::new("/items", "out_of_range", detail)]));
+    }
+    let items = items.into_iter().map(NewTransaction::from).collect();
+    let recorded = db.run(move |conn| record::record(conn, &rules, items, &record::Options::default())).await?;
+    let items = recorded.into_iter().enumerate().map(|(index, recorded)| answer(index, recorded)).collect();
+    Ok(HttpResponse::MultiStatus().json(TransactionBatchResult { items }))
+}
+
+fn answer(index: usize, recorded: Recorded) -> TransactionResult {
+    let (status, id, errors) = match recorded {
+        Recorded::Created(id) => (RecordStatus::Created, Some(id), Vec::new()),
+        Recorded::Unchanged(id) => (RecordStatus::Unchanged, Some(id), Vec::new()),
+        Recorded::Corrected(id) => (RecordStatus::Corrected, Some(id), Vec::new()),
+        Recorded::Outdated(id) => (RecordStatus::Outdated, Some(id), Vec::new()),
+        Recorded::Refused(errors) => (RecordStatus::Refused, None, errors),
+    };
+    TransactionResult { index, status, id, errors }
+}
+
+/// A recorded transaction.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Transaction)]
+pub struct TransactionView {
+    /// Its id.
+    #[schema(value_type = uuid::Uuid)]
+    id: crate::Id,
+    /// The system it came from.
+    source: String,
+    /// Its id in that system.
+    external_id: String,
+    /// Its kind.
+    kind: String,
+    /// The order it belongs to.
+    order: String,
+    /// Business date, in the pack's zone.
+    #[schema(value_type = String, format = Date)]
+    occurred_on: Date,
+    /// The instant, where one was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = String, format = DateTime)]
+    occurred_at: Option<jiff::Timestamp>,
+    /// Revision in the source, where one was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    revision: Option<i64>,
+    /// Whether it is cancelled.
+    cancelled: bool,
+    /// Its lines.
+    lines: Vec<LineBody>,
+    /// When it was first recorded.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: jiff::Timestamp,
+    /// When it was last changed.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: jiff::Timestamp,
+}
+
+impl From<Transaction> for TransactionView {
+    fn from(kept: Transaction) -> Self {
+        Self {
+            id: kept.id,
+            source: kept.source,
+            external_id: kept.external_id,
+            kind: kept.kind,
+            order: kept.order,
+            occurred_on: kept.occurred_on,
+            occurred_at: kept.occurred_at,
+            revision: kept.revision,
+            cancelled: kept.cancelled,
+            lines: kept.lines.into_iter().map(LineBody::from).collect(),
+            created_at: kept.created_at,
+            updated_at: kept.updated_at,
+        }
+    }
+}
+
+impl From<Line> for LineBody {
+    fn from(line: Line) -> Self {
+        let measures = line.measures.into_iter().map(|(measure, value)| (measure, value.normalize().to_string()));
+        Self { product: line.product, factor: line.factor, measures: measures.collect() }
+    }
+}
+
+/// A page of transactions.
+#[derive(Serialize, ToSchema)]
+pub struct TransactionList {
+    /// The transactions, latest first.
+    items: Vec<TransactionView>,
+    /// Cursor of the next page; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_cursor: Option<String>,
+}
+
+/// Transactions of a customer
+///
+/// Latest first, cancelled ones included.
+#[utoipa::path(tag = "transactions", operation_id = "listCustomerTransactions", params(
+    ("id" = uuid::Uuid, Path, description = "The customer's id"),
+    ("cursor" = Option<String>, Query, nullable = false, description = "Where the page begins, as the page before gave it"),
+    ("limit" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 500, description = "Items of the page; 50 when absent")
+), responses(
+    (status = 200, body = TransactionList, description = "A page"),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[get("/v1/customers/{id}/transactions")]
+pub async fn list_customer_transactions(
+    _: Permit<ReadCustomers>,
+    db: web::Data<Db>,
+    id: PathId,
+    parameters: Parameters,
+) -> Result<web::Json<TransactionList>, Problem> {
+    let (after, limit) = page_parameters::<(Date, crate::Id)>(&parameters)?;
+    let (exists, found) = db
+        .run(move |conn| {
+            let exists = customer_store::find(conn, id.0)?.is_some();
+            Ok::<_, db::Error>((exists, store::page(conn, id.0, after, i64::from(limit) + 1)?))
+        })
+        .await?;
+    if !exists {
+        return Err(Problem::new(Code::NotFound));
+    }
+    let (items, next_cursor) = paging::page(found, limit, |last| paging::cursor(&(last.occurred_on, last.id)));
+    Ok(web::Json(TransactionList { items: items.into_iter().map(TransactionView::from).collect(), next_cursor }))
+}
+
+/// Reads `cursor` and `limit`, and refuses any other parameter.
+fn page_parameters<T: serde::de::DeserializeOwned>(parameters: &Parameters) -> Result<(Option<T>, u32), Problem> {
+    let (mut after, mut limit, mut faults) = (None, DEFAULT_LIMIT, Vec::new());
+    for (name, value) in &parameters.0 {
+        let read = match name.as_str() {
+            "cursor" => paging::position(value).map(|position| after = Some(position)),
+            "limit" => paging::limit(value).map(|read| limit = read),
+            _ => Err(unknown_parameter(name, &["cursor", "limit"])),
+        };
+        faults.extend(read.err());
+    }
+    if faults.is_empty() { Ok((after, limit)) } else { Err(Problem::invalid(faults)) }
+}
+
+fn unknown_parameter(name: &str, known: &[&str]) -> Fault {
+    let detail = format!("there is no parameter '{name}'{}", did_you_mean(name, known.iter().copied()));
+    Fault::new(name, "unknown_parameter", detail)
+}
+
+/// Metrics of a customer.
+#[derive(Serialize, ToSchema)]
+pub struct MetricList {
+    /// The date they are computed as of.
+    #[schema(value_type = String, format = Date)]
+    as_of: Date,
+    /// Every metric of the pack, in its order.
+    items: Vec<MetricView>,
+}
+
+/// A metric with its window and the figures it came from.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Metric, example = json!({"key": "monthly_volume", "function": "mean_per_month", "kind": "order", "measure": "quantity",
+    "window": {"from": "2017-10-01", "to": "2017-12-31"}, "value": "12.5", "unit": "case", "figures": {"months": "3", "sum": "37.5"}}))]
+pub struct MetricView {
+    /// The metric's key.
+    key: String,
+    /// How it is computed.
+    function: Function,
+    /// Kind of transactions it reads.
+    kind: String,
+    /// Measure it reads, where the function wants one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    measure: Option<String>,
+    /// Its window.
+    window: Period,
+    /// Its value: a decimal of at most 6 places, or a date; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = String)]
+    value: Option<Value>,
+    /// Unit of the value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    unit: Option<String>,
+    /// The figures that the value can be computed from by hand, by name.
+    figures: BTreeMap<&'static str, String>,
+}
+
+/// Metrics of a customer
+///
+/// Each with its window and the figures it came from, with the data as known now.
+#[utoipa::path(tag = "transactions", operation_id = "listCustomerMetrics", params(
+    ("id" = uuid::Uuid, Path, description = "The customer's id"),
+    ("as_of" = Option<String>, Query, nullable = false, format = Date, description = "Date they are computed as of; the business date when absent")
+), responses(
+    (status = 200, body = MetricList, description = "The metrics"),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[get("/v1/customers/{id}/metrics")]
+pub async fn list_customer_metrics(
+    _: Permit<ReadCustomers>,
+    db: web::Data<Db>,
+    fields: Current<Fields>,
+    rules: Current<Rules>,
+    id: PathId,
+    parameters: Parameters,
+) -> Result<web::Json<MetricList>, Problem> {
+    let mut as_of = rules.business_date;
+    for (name, value) in &parameters.0 {
+        let read = match name.as_str() {
+            "as_of" => date(value).map(|read| as_of = read).map_err(|(code, detail)| Fault::new("as_of", code, detail)),
+            _ => Err(unknown_parameter(name, &["as_of"])),
+        };
+        read.map_err(|fault| Problem::invalid(vec![fault]))?;
+    }
+    let definitions = rules.definitions.clone();
+    let dates = (as_of, rules.business_date);
+    let values = db
+        .run(move |conn| {
+            let Some(customer) = customer_store::find(conn, id.0)? else { return Ok(None) };
+            let opened_on = rules.definitions.opened_on(&values_of(&fields, &customer.profile));
+            metrics::of_customer(conn, &rules.definitions, id.0, dates, opened_on).map(Some)
+        })
+        .await?
+        .ok_or_else(|| Problem::new(Code::NotFound))?;
+    let view = |(key, value): (String, MetricValue)| {
+        definitions.metrics.get(&key).map(|metric| MetricView {
+            key,
+            function: metric.function,
+            kind: metric.kind.clone(),
+            measure: metric.measure.clone(),
+            window: value.window,
+            value: value.value.map(|value| Value::Text(value.to_string())),
+            unit: metric.unit.clone(),
+            figures: value.figures,
+        })
+    };
+    Ok(web::Json(MetricList { as_of, items: values.into_iter().filter_map(view).collect() }))
+}
+
+/// A product with its code.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Product)]
+pub struct ProductView {
+    /// Its code.
+    code: String,
+    /// The rest of it.
+    #[serde(flatten)]
+    body: ProductBody,
+}
+
+impl From<Product> for ProductView {
+    fn from(product: Product) -> Self {
+        let factor = product.factor.to_string();
+        let body = ProductBody { name: product.name, category: product.category, unit: product.unit, factor };
+        Self { code: product.code, body }
+    }
+}
+
+/// A page of products.
+#[derive(Serialize, ToSchema)]
+pub struct ProductList {
+    /// The products, by code.
+    items: Vec<ProductView>,
+    /// Cursor of the next page; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_cursor: Option<String>,
+}
+
+/// List products
+///
+/// By code.
+#[utoipa::path(tag = "products", operation_id = "listProducts", params(
+    ("cursor" = Option<String>, Query, nullable = false, description = "Where the page begins, as the page before gave it"),
+    ("limit" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 500, description = "Items of the page; 50 when absent")
+), responses(
+    (status = 200, body = ProductList, description = "A page"),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[get("/v1/products")]
+pub async fn list_products(
+    _: Permit<ReadProducts>,
+    db: web::Data<Db>,
+    parameters: Parameters,
+) -> Result<web::Json<ProductList>, Problem> {
+    let (after, limit) = page_parameters::<String>(&parameters)?;
+    let found = db.run(move |conn| store::products_page(conn, after.as_deref(), i64::from(limit) + 1)).await?;
+    let (items, next_cursor) = paging::page(found, limit, |last| paging::cursor(&last.code));
+    Ok(web::Json(ProductList { items: items.into_iter().map(ProductView::from).collect(), next_cursor }))
+}
+
+/// Read a product
+#[utoipa::path(tag = "products", operation_id = "getProduct",
+    params(("code" = String, Path, description = "The product's code")), responses(
+    (status = 200, body = ProductView, description = "The product"),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[get("/v1/products/{code}")]
+pub async fn get_product(
+    _: Permit<ReadProducts>,
+    db: web::Data<Db>,
+    code: web::Path<String>,
+) -> Result<web::Json<ProductView>, Problem> {
+    let code = code.into_inner();
+    let found = db.run(move |conn| store::products_of(conn, &[code.as_str()].into())).await?;
+    found.into_values().next().map(|product| web::Json(product.into())).ok_or_else(|| Problem::new(Code::NotFound))
+}
+
+/// Create or replace a product
+///
+/// A new factor holds for transactions that come in from now on.
+#[utoipa::path(tag = "products", operation_id = "putProduct", request_body = ProductBody,
+    params(("code" = String, Path, description = "The product's code, at most 64 characters")), responses(
+    (status = 200, body = ProductView, description = "The product as it is now"),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
+    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+))]
+#[put("/v1/products/{code}")]
+pub async fn put_product(
+    _: Permit<WriteProducts>,
+    db: web::Data<Db>,
+    code: web::Path<String>,
+    body: Body<ProductBody>,
+) -> Result<web::Json<ProductView>, Problem> {
+    let product = body.0.check(&code).map_err(Problem::invalid)?;
+    let view = product.clone().into();
+    db.run(move |conn| store::write_products(conn, &[product])).await?;
+    Ok(web::Json(view))
+}

@@ -1,0 +1,258 @@
+//! Importing transactions from CSV: each row is an item, known by its order and product. Good rows go in, each faulty one is
+//! reported; a second import of the same file changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+
+use rust_decimal::Decimal;
+
+use super::model::{AMOUNT, Definitions, QUANTITY};
+use super::products::{Product, ProductBody};
+use super::record::{self, NewLine, NewTransaction, Recorded, Rules};
+use super::store;
+use crate::csv_rows::{Column, FileError, Progress, Report, Row, RowFault, Rows};
+use crate::customers::model::decimal;
+use crate::db::{self, Db};
+use crate::faults::Fault;
+
+/// Rows that are recorded together.
+const BATCH: usize = 5_000;
+/// Source of items when the importer names none.
+pub const DEFAULT_SOURCE: &str = "csv";
+
+/// What to import, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Import {
+    /// The file: columns `customer`, `on`, `order`, the measures, and as wanted `kind`, `product` and what describes products.
+    pub file: PathBuf,
+    /// Column of the file by target, where its name is another one.
+    pub mapping: BTreeMap<String, String>,
+    /// The kind of all rows, where the file has no column `kind`.
+    pub kind: Option<String>,
+    /// The system that the rows come from; [`DEFAULT_SOURCE`] when absent.
+    pub source: Option<String>,
+    /// Whether nothing is written.
+    pub dry_run: bool,
+    /// CSV file for every faulty row.
+    pub report: Option<PathBuf>,
+}
+
+/// Which products to import, and how.
+#[derive(Clone, Debug, Default)]
+pub struct ProductImport {
+    /// The file: columns `code`, `name`, `category`, `unit`, `factor`.
+    pub file: PathBuf,
+    /// Column of the file by target, where its name is another one.
+    pub mapping: BTreeMap<String, String>,
+    /// Whether nothing is written.
+    pub dry_run: bool,
+    /// CSV file for every faulty row.
+    pub report: Option<PathBuf>,
+}
+
+/// Why an import stopped. The batches before it stay.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Recording.
+    #[error(transparent)]
+    Record(#[from] record::Error),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+}
+
+/// Imports a file.
+pub fn import(db: &Db, rules: &Rules, import: &Import, progress: &mut Progress) -> Result<Report, Error> {
+    let measures = measures(&rules.definitions);
+    let mut rows = Rows::open(&import.file, &columns(import, &measures), &import.mapping)?;
+    let mut report = Report::new(import.report.as_deref())?;
+    progress.begin(rows.bytes_total());
+    let mut batch = Batch::default();
+    let mut seen = HashMap::new();
+    while let Some(row) = rows.next() {
+        report.counts.read += 1;
+        match row? {
+            Ok(row) => {
+                if let Err(faults) = batch.add(row, import, &measures, &mut seen, &mut report)? {
+                    report.faulty(faults)?;
+                }
+            }
+            Err(fault) => report.faulty(vec![fault])?,
+        }
+        if batch.items.len() == BATCH {
+            std::mem::take(&mut batch).record(db, rules, import.dry_run, &mut report)?;
+            progress.at(rows.bytes_read(), report.counts.read);
+        }
+    }
+    batch.record(db, rules, import.dry_run, &mut report)?;
+    progress.end();
+    report.finish()?;
+    Ok(report)
+}
+
+/// Imports products. Known ones are replaced.
+pub fn import_products(db: &Db, import: &ProductImport, progress: &mut Progress) -> Result<Report, Error> {
+    let columns = ["code", "name", "category", "unit", "factor"].map(Column::required);
+    let mut rows = Rows::open(&import.file, &columns, &import.mapping)?;
+    let mut report = Report::new(import.report.as_deref())?;
+    progress.begin(rows.bytes_total());
+    let mut products = Vec::new();
+    while let Some(row) = rows.next() {
+        report.counts.read += 1;
+        let product = row?.map_err(|fault| vec![fault]).and_then(|row| {
+            let text = |target: &str| row.get(target).unwrap_or_default().to_owned();
+            let body = ProductBody {
+                name: text("name"),
+                category: text("category"),
+                unit: text("unit"),
+                factor: text("factor"),
+            };
+            body.check(&text("code")).map_err(|faults| faults.iter().map(|fault| in_row(&row, fault, "")).collect())
+        });
+        match product {
+            Ok(product) => products.push(product),
+            Err(faults) => report.faulty(faults)?,
+        }
+    }
+    for chunk in products.chunks(BATCH) {
+        let known = db.run_here(|conn| {
+            let known = store::products_of(conn, &chunk.iter().map(|product| product.code.as_str()).collect())?;
+            if !import.dry_run {
+                store::write_products(conn, chunk)?;
+            }
+            Ok::<_, db::Error>(known)
+        })?;
+        for product in chunk {
+            match known.get(&product.code) {
+                None => report.counts.created += 1,
+                Some(before) if before == product => report.counts.unchanged += 1,
+                Some(_) => report.counts.changed += 1,
+            }
+        }
+    }
+    progress.end();
+    report.finish()?;
+    Ok(report)
+}
+
+/// Every measure of every kind.
+fn measures(definitions: &Definitions) -> BTreeSet<String> {
+    definitions.kinds.keys().flat_map(|kind| definitions.measures(kind)).cloned().collect()
+}
+
+fn columns(import: &Import, measures: &BTreeSet<String>) -> Vec<Column> {
+    let kind = if import.kind.is_some() { Column::optional("kind") } else { Column::required("kind") };
+    let mut columns = vec![Column::required("customer"), Column::required("on"), Column::required("order"), kind];
+    let product = ["product", "product_name", "product_category", "product_unit", "product_factor"];
+    columns.extend(product.into_iter().chain(["revision"]).map(Column::optional));
+    columns.extend(measures.iter().map(Column::optional));
+    columns
+}
+
+/// Rows that are recorded together, with the products that they describe.
+#[derive(Default)]
+struct Batch {
+    rows: Vec<Row>,
+    items: Vec<NewTransaction>,
+    products: BTreeMap<String, Product>,
+}
+
+impl Batch {
+    fn add(
+        &mut self,
+        row: Row,
+        import: &Import,
+        measures: &BTreeSet<String>,
+        seen: &mut HashMap<(String, Option<String>), u64>,
+        report: &mut Report,
+    ) -> Result<Result<(), Vec<RowFault>>, FileError> {
+        let text = |target: &str| row.get(target).unwrap_or_default().to_owned();
+        let order = text("order");
+        let product = row.get("product").map(str::to_owned);
+        let revision = match row.get("revision").map(str::parse).transpose() {
+            Ok(revision) => revision,
+            Err(_) => return Ok(Err(vec![row.fault("revision", "wrong_type", "a revision is a whole number")])),
+        };
+        if let Some(code) = &product
+            && let Some(described) = describe(&row)
+        {
+            match described.check(code) {
+                Ok(product) => drop(self.products.insert(code.clone(), product)),
+                Err(faults) => return Ok(Err(faults.iter().map(|fault| in_row(&row, fault, "product_")).collect())),
+            }
+        }
+        if let Some(first) = seen.insert((order.clone(), product.clone()), row.line()) {
+            let detail = format!("the order and product of line {first} stand here again: this row corrects that one");
+            report.warning(row.fault("order", "doubled", detail))?;
+        }
+        let measures: BTreeMap<String, String> = measures
+            .iter()
+            .filter_map(|measure| row.get(measure).map(|value| (measure.clone(), value.to_owned())))
+            .collect();
+        if measures.get(QUANTITY).and_then(|text| decimal(text).ok()) == Some(Decimal::ZERO) {
+            let detail = "the quantity is 0; the row is taken in";
+            report.warning(row.fault(QUANTITY, "zero_quantity", detail))?;
+        }
+        self.items.push(NewTransaction {
+            source: import.source.clone().unwrap_or_else(|| DEFAULT_SOURCE.to_owned()),
+            external_id: product.as_ref().map_or_else(|| order.clone(), |product| format!("{order}/{product}")),
+            kind: row.get("kind").map(str::to_owned).or_else(|| import.kind.clone()).unwrap_or_default(),
+            customer_code: text("customer"),
+            occurred_at: text("on"),
+            order: Some(order),
+            revision,
+            cancelled: false,
+            lines: vec![NewLine { product, measures }],
+        });
+        self.rows.push(row);
+        Ok(Ok(()))
+    }
+
+    fn record(self, db: &Db, rules: &Rules, dry_run: bool, report: &mut Report) -> Result<(), Error> {
+        let described: Vec<Product> = self.products.values().cloned().collect();
+        if !dry_run {
+            db.run_here(|conn| store::write_products(conn, &described))?;
+        }
+        let options = record::Options { dry_run, described: self.products };
+        let answers = db.run_here(|conn| record::record(conn, rules, self.items, &options))?;
+        for (row, answer) in self.rows.iter().zip(answers) {
+            match answer {
+                Recorded::Created(_) => report.counts.created += 1,
+                Recorded::Corrected(_) => report.counts.changed += 1,
+                Recorded::Unchanged(_) | Recorded::Outdated(_) => report.counts.unchanged += 1,
+                Recorded::Refused(faults) => {
+                    report.faulty(faults.iter().map(|fault| in_row(row, fault, "")).collect())?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The product that a row describes; nothing unless it names a category or more.
+fn describe(row: &Row) -> Option<ProductBody> {
+    let category = row.get("product_category");
+    let name = row.get("product_name").or(category)?;
+    Some(ProductBody {
+        name: name.to_owned(),
+        category: category.unwrap_or("-").to_owned(),
+        unit: row.get("product_unit").unwrap_or("-").to_owned(),
+        factor: row.get("product_factor").unwrap_or("1").to_owned(),
+    })
+}
+
+/// A fault of an item as a fault of the row that it came from.
+fn in_row(row: &Row, fault: &Fault, prefix: &str) -> RowFault {
+    let last = fault.pointer.rsplit('/').next().unwrap_or_default();
+    let target = match fault.pointer.as_str() {
+        "/customer_code" => "customer".to_owned(),
+        "/occurred_at" => "on".to_owned(),
+        "/external_id" | "/order" => "order".to_owned(),
+        _ if last == "measures" => AMOUNT.to_owned(),
+        _ => format!("{prefix}{last}"),
+    };
+    row.fault(&target, &fault.code, &fault.detail)
+}
