@@ -53,6 +53,7 @@ impl Severity {
 }
 
 /// The report of an import. Its `Display` is the summary with the first faults.
+#[derive(Debug)]
 pub struct Report {
     /// The counts so far.
     pub counts: Counts,
@@ -75,7 +76,7 @@ impl Report {
     /// Records a refused row with all its faults; nothing if there are none.
     pub fn faulty(&mut self, faults: Vec<RowFault>) -> Result<(), FileError> {
         let joined = |text: fn(&RowFault) -> &str| {
-            let texts: Vec<&str> = faults.iter().map(text).collect();
+            let texts: Vec<&str> = faults.iter().map(text).filter(|text| !text.is_empty()).collect();
             texts.join("; ")
         };
         let Some(first) = faults.first() else { return Ok(()) };

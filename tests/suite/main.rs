@@ -1,5 +1,13 @@
 //! All integration tests, in one binary so that they link once: one module a subject.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that can't go on has failed"
+)]
 
+mod capability;
+mod customers;
+mod import_customers;
 mod local_server;
