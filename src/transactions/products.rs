@@ -29,7 +29,7 @@ pub struct Product {
 /// A product without its code, as it is written and read.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"name": "Carton of twenty", "category": "standard", "unit": "carton", "factor": "0.02"}))]
+#[schema(example = json!({"name": "Box of twenty", "category": "standard", "unit": "box", "factor": "0.02"}))]
 pub struct ProductBody {
     /// Its name.
     #[schema(min_length = 1, max_length = 200)]

@@ -10,4 +10,6 @@
 mod capability;
 mod customers;
 mod import_customers;
+mod imports;
+mod industries;
 mod local_server;

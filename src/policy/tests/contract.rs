@@ -8,7 +8,7 @@ use crate::policy::model::{Assessed, Entitlement, InputKind};
 use indexmap::IndexMap;
 use jiff::civil::date;
 
-const GRADES: &str = r#"//! Volume grade: how much a retailer may order in a month.
+const GRADES: &str = r#"//! Volume grade: how much a customer may order in a month.
 
 const GRADES = bands([[20, "1"], [10, "2"], [5, "3"]], "4");
 const SUPPLY = lookup(#{ "1": 30, "2": 20.50, "3": 10, "4": 1 });
