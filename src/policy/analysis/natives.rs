@@ -32,6 +32,7 @@ impl<'a> NativeCall<'a> {
 impl Walk<'_> {
     /// The type that a function of the host gives, and everything that the call tells.
     pub(super) fn native(&mut self, frame: &Frame, call: &NativeCall<'_>) -> Type {
+        self.parameters(frame, call);
         match call.name {
             "bands" => self.bands(frame, call),
             "lookup" => match call.known(0) {
@@ -117,7 +118,7 @@ impl Walk<'_> {
     fn of(&mut self, frame: &Frame, call: &NativeCall<'_>) -> Type {
         match call.known(0) {
             Type::Bands(outcomes) => {
-                self.wants(frame, call, 1, &[Type::Number, Type::Score]);
+                self.wants(frame, call, 1, &["a number", "a score"]);
                 let Some(outcomes) = outcomes else {
                     self.facts.bands |= !call.outcome_only;
                     return Type::Decision(None);
@@ -145,7 +146,7 @@ impl Walk<'_> {
                 values.fold(first, |all, value| all.or(value))
             }
             Type::Table("a scale") => {
-                self.wants(frame, call, 1, &[Type::Number, Type::Unit]);
+                self.wants(frame, call, 1, &["a number", "absent"]);
                 if *call.known(1) == Type::Number { Type::Number } else { Type::Unknown }
             }
             _ => Type::Unknown,
@@ -153,17 +154,30 @@ impl Walk<'_> {
     }
 
     /// The value at `index` must be of one of these types, where it is known.
-    fn wants(&mut self, frame: &Frame, call: &NativeCall<'_>, index: usize, wanted: &[Type]) {
-        let given = call.known(index);
-        if *given == Type::Unknown || wanted.contains(given) {
-            return;
-        }
-        let wanted: Vec<&str> = wanted.iter().filter_map(Type::name).collect();
-        let table = call.known(0).name().unwrap_or_default();
-        let message =
-            format!("{table}: '{}' takes {}, not {}", call.name, wanted.join(" or "), given.name().unwrap_or_default());
+    fn wants(&mut self, frame: &Frame, call: &NativeCall<'_>, index: usize, wanted: &[&'static str]) {
+        let Some(given) = call.known(index).name().filter(|given| !wanted.contains(given)) else { return };
+        let message = format!("'{}' takes {}, not {given}", call.name, wanted.join(" or "));
         let position = call.expression(index).map_or(call.position, Expr::start_position);
         self.report(&frame.file, position, "wrong_type", message);
+    }
+
+    /// Values of the wrong type, for functions that take one type only.
+    fn parameters(&mut self, frame: &Frame, call: &NativeCall<'_>) {
+        let (from, wanted) = match call.name {
+            "round" | "floor" | "ceiling" | "abs" | "min" | "max" | "clamp" => (0, "a number"),
+            "band_of" | "rank_of" => (1, "a number"),
+            "days_between" | "months_between" | "years_between" => (0, "a date"),
+            "decision" | "starts_with" | "ends_with" => (0, "a text"),
+            "class_of" => {
+                self.wants(frame, call, 1, &["a number"]);
+                return self.wants(frame, call, 2, &["a list"]);
+            }
+            "because" | "entitle" | "scored" => return self.wants(frame, call, 0, &["a decision"]),
+            _ => return,
+        };
+        for index in from..call.types.len() {
+            self.wants(frame, call, index, &[wanted]);
+        }
     }
 
     fn decision(&mut self, frame: &Frame, call: &NativeCall<'_>) -> Type {

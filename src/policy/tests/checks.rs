@@ -61,7 +61,7 @@ fn the_customer_is_only_dotted_or_passed_on() {
 #[test]
 fn maybe_stands_only_left_of_its_default() {
     assert_fault("decision(text(customer.maybe.shops))", "maybe", "left of ??");
-    assert_fault("decision(customer.maybe.note.len() ?? 1)", "maybe", "left of ??");
+    assert_fault("decision(text(customer.maybe.note.len() ?? 1))", "maybe", "left of ??");
     assert_fault("if customer.maybe.shops == 3 { decision(\"1\") } else { decision(\"2\") }", "maybe", "left of ??");
     assert_fault("decision(text(customer.maybe.shops ?? \"none\"))", "default_type", "a text");
 }
@@ -103,6 +103,8 @@ fn outcomes_and_tables_must_fit_the_declaration() {
     );
     assert_eq!(found.len(), 1, "{}", shown(&found));
     assert_eq!((found[0].code, found[0].line, found[0].column), ("unknown_outcome", Some(1), Some(32)));
+    let found = faults("const B = bands([[2, \"1\"]], \"2\");\nfn decide(customer, context) { B.of(customer.note) }");
+    assert_eq!((found[0].code, found[0].line, found[0].column), ("wrong_type", Some(2), Some(37)), "{}", shown(&found));
     let intermediate = "const SIZE = bands([[2, \"large\"]], \"small\");\nconst BY = lookup(#{ large: \"1\", small: \"2\" });\n\
                         fn decide(customer, context) { decision(BY.of(SIZE.of(customer.shops).outcome)) }";
     assert_eq!(shown(&faults(intermediate)), "");
@@ -134,6 +136,10 @@ fn calls_must_fit() {
     assert_fault("print(\"x\"); decision(\"1\")", "unknown_function", "print");
     assert_fault("let f = Fn(\"decide\"); decision(\"1\")", "unknown_function", "Fn");
     assert_fault("decision(text(type_of(1)))", "unknown_function", "type_of");
+    assert_fault("decision(5)", "wrong_type", "'decision' takes a text, not a number");
+    assert_fault("decision(text(round(customer.note, 2)))", "wrong_type", "a number, not a text");
+    assert_fault("decision(text(days_between(context.as_of, 3)))", "wrong_type", "a date, not a number");
+    assert_fault("customer.note.because(\"a\", #{})", "wrong_type", "a decision, not a text");
     assert_fault("1", "not_a_decision", "a number");
 }
 

@@ -196,6 +196,20 @@ fn what_the_policy_does_not_declare_is_refused_when_it_is_given() {
     assert!(message.contains("decide gave 3 instead of a decision"), "{message}");
 }
 
+#[test]
+fn errors_at_run_time_say_where_and_what() {
+    for (expression, part) in [
+        ("decision(x)", "decision"),
+        ("#{ a: 1 }.b", "b"),
+        ("x.len()", "len"),
+        ("{ throw \"no licence\" }", "no licence"),
+    ] {
+        let text = format!("fn decide(customer, context) {{\nlet x = 0; x = 1;\n x = {expression}; x\n}}");
+        let message = failed(&text);
+        assert!(message.starts_with("policies/grade.rhai:3:") && message.contains(part), "{message}");
+    }
+}
+
 fn assess(scripts: &[(&str, &str)], libs: &[(&str, &str)]) -> (Assessed, CompiledPolicies) {
     let mut pack = pack();
     pack.policies =
