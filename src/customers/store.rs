@@ -299,24 +299,30 @@ fn directions(selection: &Selection) -> (&'static str, &'static str) {
 
 fn plain_list(selection: &Selection, after: Option<&Position>, limit: usize) -> Statement {
     let (beyond, direction) = directions(selection);
-    let mut statement = Statement::default();
-    let column = match selection.sort.by {
-        SortBy::Code => "c.code",
-        SortBy::Name => "c.name",
-        SortBy::Creation | SortBy::Field(..) => "NULL",
+    // Ids rise with time and a code is one customer's, so only names need a tie broken: where it isn't needed, it would
+    // keep the server from reading the index in order.
+    let (value, order) = match selection.sort.by {
+        SortBy::Code => ("c.code", format!("c.code {direction}")),
+        SortBy::Name => ("c.name", format!("c.name {direction}, c.id {direction}")),
+        SortBy::Creation | SortBy::Field(..) => ("NULL", format!("c.id {direction}")),
     };
-    statement.add(SELECT, []).add(column, []).add(" AS sort_value FROM customers c WHERE 1=1", []);
+    let mut statement = Statement::default();
+    statement.add(SELECT, []).add(value, []).add(" AS sort_value FROM customers c WHERE 1=1", []);
     conditions(&mut statement, &selection.conditions);
-    match (after, after.and_then(|after| after.value.as_deref())) {
-        (Some(after), Some(value)) if column != "NULL" => {
-            let sql = format!(" AND {column} {beyond}= ? AND ({column} {beyond} ? OR c.id {beyond} ?)");
-            statement.add(&sql, texts([value, value])).add("", [Bind::Id(after.id)]);
-        }
-        (Some(after), _) => drop(statement.add(&format!(" AND c.id {beyond} ?"), [Bind::Id(after.id)])),
-        (None, _) => {}
+    if let Some(Position { value, id, .. }) = after {
+        let text = value.as_deref().unwrap_or_default();
+        match selection.sort.by {
+            SortBy::Code => statement.add(&format!(" AND c.code {beyond} ?"), texts([text])),
+            SortBy::Name => statement
+                .add(
+                    &format!(" AND c.name {beyond}= ? AND (c.name {beyond} ? OR c.id {beyond} ?)"),
+                    texts([text, text]),
+                )
+                .add("", [Bind::Id(*id)]),
+            SortBy::Creation | SortBy::Field(..) => statement.add(&format!(" AND c.id {beyond} ?"), [Bind::Id(*id)]),
+        };
     }
-    let first = if column == "NULL" { String::new() } else { format!("{column} {direction}, ") };
-    statement.add(&format!(" ORDER BY {first}c.id {direction} LIMIT {limit}"), []);
+    statement.add(&format!(" ORDER BY {order} LIMIT {limit}"), []);
     statement
 }
 

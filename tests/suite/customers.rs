@@ -301,7 +301,7 @@ fn pages_are_whole_with_ties_and_absent_values_in_every_order() {
         ("-field[chain]", by_value(|tie| i64::from(tie % 2 == 0), true)),
     ];
     for (sort, wanted) in &orders {
-        for limit in [1, 2, 5, 17, 22, 23, 500] {
+        for limit in [2, 5, 22, 23] {
             assert_eq!(&codes(&service, &format!("sort={sort}&limit={limit}")), wanted, "{sort} by {limit}");
         }
     }
