@@ -311,7 +311,8 @@ mod tests {
         assert_eq!(base, of(&[("pack.toml", "x"), ("lib/a.rhai", "1"), ("lib/b.rhai", "2"), ("sample.toml", "s")]));
         assert_ne!(base, of(&[("pack.toml", "x"), ("lib/a.rhai", "1lib/b.rhai2")]));
         assert_ne!(base, of(&[("pack.toml", "x"), ("lib/a.rhai", "2"), ("lib/b.rhai", "1")]));
-        assert!(base.starts_with("sha256:") && base.len() == 71, "{base}");
+        let shown = base.to_string();
+        assert!(shown.starts_with("sha256:") && shown.len() == 71, "{shown}");
     }
 
     #[test]
