@@ -145,3 +145,94 @@ fn columns(item: &Item<'_>, faults: &Faults<'_>, keys: &[String]) -> BTreeMap<St
     }
     columns
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::manifest;
+    use super::*;
+
+    const MANIFEST: &str = r#"
+[pack]
+id = "lending"
+title = { en = "Library" }
+contract = 1
+time_zone = "Europe/Madrid"
+currency = "EUR"
+unit = "book"
+languages = ["en"]
+[fields.branch]
+section = "network"
+type = "text"
+[kinds.loan]
+measures = ["quantity"]
+[policies.grade]
+subject = "customer"
+outcomes = ["1"]
+cadence = "month"
+"#;
+
+    fn sample(text: &str) -> Result<Option<Sample>, Vec<Diagnostic>> {
+        let files = [("pack.toml", MANIFEST), ("sample.toml", text)];
+        let source = Source::from_files(files.map(|(p, t)| (p.to_owned(), t.to_owned())).into()).unwrap();
+        read(&source, &manifest::parse(&source).unwrap())
+    }
+
+    #[test]
+    fn a_sample_names_its_date_and_files() {
+        let text = r#"
+business_date = "2018-01-01"
+[[files]]
+import = "customers"
+path = "../customers.csv"
+columns = { code = "customer_code", "network.branch" = "branch" }
+[[files]]
+import = "transactions"
+path = "../loans.csv"
+kind = "loan"
+source = "old_system"
+"#;
+        let sample = sample(text).unwrap().unwrap();
+        assert_eq!(sample.business_date, Date::constant(2018, 1, 1));
+        let [customers, loans] = sample.files.as_slice() else { panic!("{sample:?}") };
+        assert_eq!((customers.import, customers.columns["network.branch"].as_str()), (Import::Customers, "branch"));
+        assert_eq!((loans.kind.as_deref(), loans.source.as_deref()), (Some("loan"), Some("old_system")));
+        assert!(loans.columns.is_empty());
+    }
+
+    #[test]
+    fn faults_of_a_sample_are_told_together() {
+        let text = r#"
+business_date = 2018
+[[files]]
+import = "customer"
+path = "a.csv"
+[[files]]
+import = "transactions"
+path = "b.csv"
+kind = "lone"
+[[files]]
+import = "transactions"
+path = "c.csv"
+colums = {}
+[[files]]
+import = "customers"
+path = "d.csv"
+kind = "loan"
+columns = { "network.branche" = "b" }
+"#;
+        let told: Vec<_> = sample(text).unwrap_err().iter().map(|f| (f.line.unwrap(), f.code)).collect();
+        let expected = [
+            (2, "date"),
+            (4, "wrong_type"),
+            (9, "unknown_kind"),
+            (10, "missing"),
+            (13, "unknown_key"),
+            (17, "kind"),
+            (18, "unknown_key"),
+        ];
+        assert_eq!(told.len(), expected.len(), "{told:?}");
+        for fault in expected {
+            assert!(told.contains(&fault), "{fault:?} is missing in {told:?}");
+        }
+    }
+}
