@@ -137,7 +137,11 @@ fn test(folder: &Path) -> Result<(), Failed> {
         say(&format!("Without a case: {}", report.untested.join(", ")));
     }
     let closing = closing(folder, &loaded, &report);
-    if report.failures().next().is_some() { Err(Failed(closing)) } else { Ok(say(&closing)) }
+    if report.failures().next().is_some() {
+        return Err(Failed(closing));
+    }
+    say(&closing);
+    Ok(())
 }
 
 fn closing(folder: &Path, loaded: &LoadedPack, report: &CaseReport) -> String {

@@ -289,7 +289,7 @@ impl Read for Date {
         let text = match item.get_ref() {
             DeValue::String(text) => text.to_string(),
             DeValue::Datetime(date) => date.to_string(),
-            other => format!("{}", found(other)),
+            other => found(other),
         };
         model::date(&text).map_err(|(code, detail)| faults.at(&item.span(), code, detail)).ok()
     }
@@ -334,4 +334,26 @@ pub(super) fn check_doubled(faults: &Faults<'_>, list: &[Spanned<String>]) {
 /// The values of a list without their places.
 pub(super) fn plain<T: Clone>(list: Option<Vec<Spanned<T>>>) -> Vec<T> {
     list.unwrap_or_default().into_iter().map(Spanned::into_inner).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_exact_however_they_are_written() {
+        let faults = Faults::new("a.toml", "a = [1_000.10, \"2.5\", -3, 0.1]");
+        let root = faults.parse().unwrap();
+        let numbers = Vec::<Decimal>::read(root.get_ref().get("a").unwrap(), &faults).unwrap();
+        let texts: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["1000.1", "2.5", "-3", "0.1"]);
+    }
+
+    #[test]
+    fn columns_are_counted_in_characters() {
+        let faults = Faults::new("a.toml", "a = 1\nb = { \"烟\" = 1, c = x }\n");
+        assert!(faults.parse().is_none());
+        let list = faults.into_list();
+        assert_eq!((list[0].line, list[0].column), (Some(2), Some(20)), "{list:?}");
+    }
 }

@@ -1,0 +1,224 @@
+//! `baremo rules` as authors of packs use it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+fn baremo(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_baremo")).args(arguments).output().unwrap()
+}
+
+fn rules(command: &str, folder: &Path) -> Output {
+    baremo(&["rules", command, folder.to_str().unwrap()])
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A new pack, as `baremo rules new` writes it, in a folder of its own.
+fn new_pack() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let pack = folder.path().join("readers");
+    let output = rules("new", &pack);
+    assert!(output.status.success(), "{}", err(&output));
+    (folder, pack)
+}
+
+fn edit(pack: &Path, file: &str, from: &str, to: &str) {
+    let text = fs::read_to_string(pack.join(file)).unwrap();
+    assert!(text.contains(from), "{from}");
+    fs::write(pack.join(file), text.replacen(from, to, 1)).unwrap();
+}
+
+#[test]
+fn a_new_pack_passes_its_checks_and_cases() {
+    let (_folder, pack) = new_pack();
+    let output = rules("check", &pack);
+    assert!(output.status.success(), "{}", err(&output));
+    assert!(out(&output).contains("no faults. Pack 'readers': 3 fields, 2 kinds"), "{}", out(&output));
+    let output = rules("test", &pack);
+    assert!(output.status.success(), "{}", err(&output));
+    assert!(out(&output).contains("9 cases of 1 policy: 9 passed, 0 failed"), "{}", out(&output));
+}
+
+#[test]
+fn a_new_pack_is_never_written_over_something() {
+    let (_folder, pack) = new_pack();
+    let output = rules("new", &pack);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("is not empty"), "{}", err(&output));
+}
+
+#[test]
+fn the_check_lists_the_faults_of_all_files() {
+    let (_folder, pack) = new_pack();
+    edit(&pack, "pack.toml", "Europe/Madrid", "Europe/Madrit");
+    edit(&pack, "policies/reader_grade.rhai", "customer.monthly_loans", "customer.montly_loans");
+    edit(&pack, "texts/es.toml", "bronze = \"Bronce\"\n", "");
+    let output = rules("check", &pack);
+    assert_eq!(output.status.code(), Some(1));
+    let told = err(&output);
+    assert!(told.contains("--> pack.toml:7:"), "{told}");
+    assert!(told.contains("did you mean 'Europe/Madrid'?"), "{told}");
+    assert!(told.contains("--> policies/reader_grade.rhai:"), "{told}");
+    assert!(told.contains("did you mean 'monthly_loans'?"), "{told}");
+    assert!(told.contains("--> texts/es.toml:"), "{told}");
+    assert!(told.trim_end().ends_with("3 faults in 3 files"), "{told}");
+}
+
+#[test]
+fn a_folder_without_a_manifest_is_no_pack() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["check", "test", "doc"] {
+        let output = rules(command, folder.path());
+        assert_eq!(output.status.code(), Some(1));
+        assert!(err(&output).contains("it has no pack.toml"), "{}", err(&output));
+    }
+    let output = rules("check", &folder.path().join("nowhere"));
+    assert!(err(&output).contains("there is no folder"), "{}", err(&output));
+}
+
+#[test]
+fn a_failing_case_is_shown_with_what_came() {
+    let (_folder, pack) = new_pack();
+    edit(&pack, "policies/reader_grade.rhai", "[[8, \"gold\"]", "[[9, \"gold\"]");
+    let output = rules("test", &pack);
+    assert_eq!(output.status.code(), Some(1));
+    let shown = out(&output);
+    assert!(shown.contains("FAILED cases/reader_grade.toml:7: 8 books a month reach gold"), "{shown}");
+    assert!(shown.contains("outcome: expected 'gold', got 'silver'"), "{shown}");
+    assert!(err(&output).contains("9 cases of 1 policy: 6 passed, 3 failed"), "{}", err(&output));
+}
+
+#[test]
+fn the_handbook_tells_of_everything_the_pack_declares() {
+    let (_folder, pack) = new_pack();
+    let output = rules("doc", &pack);
+    assert!(output.status.success(), "{}", err(&output));
+    let handbook = out(&output);
+    for part in [
+        "# Lending library",
+        "| `branch` | Branch | one of; City centre (`centre`), Harbour (`harbour`) | required, filterable |",
+        "| `monthly_loans` | Books a month, last 3 full months | mean per month of `quantity` in `loan`, the 3 full months before | book |",
+        "### Reader grade (`reader_grade`)",
+        "Reader grade: how many books a reader may have at home at one time.",
+        "Reads fields `in_club`; metrics `days_late`, `monthly_loans`.",
+        "| `gold` | Gold |",
+        "| `books_at_once` | Books at one time | book |",
+        "const BOOKS = lookup(#{ gold: 20, silver: 10, bronze: 5 });",
+    ] {
+        assert!(handbook.contains(part), "{part} is missing in\n{handbook}");
+    }
+    assert!(!handbook.contains("fn decide"), "{handbook}");
+    let spanish = baremo(&["rules", "doc", pack.to_str().unwrap(), "--language", "es"]);
+    assert!(out(&spanish).contains("# Biblioteca de préstamo"), "{}", out(&spanish));
+    let unknown = baremo(&["rules", "doc", pack.to_str().unwrap(), "--language", "fr"]);
+    assert!(err(&unknown).contains("no language 'fr', only en, es"), "{}", err(&unknown));
+}
+
+/// Grades two files by a new pack as of 2026-01-01; gives what was told and what was written.
+fn grade(customers: &str, transactions: &str, format: &str) -> (Output, String) {
+    let (folder, pack) = new_pack();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(at("customers.csv"), customers).unwrap();
+    fs::write(at("transactions.csv"), transactions).unwrap();
+    let output = baremo(&[
+        "rules",
+        "run",
+        pack.to_str().unwrap(),
+        "--customers",
+        &at("customers.csv"),
+        "--transactions",
+        &at("transactions.csv"),
+        "--as-of",
+        "2026-01-01",
+        "--output",
+        &at("grades"),
+        "--format",
+        format,
+    ]);
+    (output, fs::read_to_string(at("grades")).unwrap_or_default())
+}
+
+const CUSTOMERS: &str = "\
+code,name,basic.joined_on,branch,in_club
+R1,Ana,2020-05-01,centre,true
+R2,=cmd(),2020-05-01,harbour,
+";
+
+const TRANSACTIONS: &str = "\
+customer,kind,on,order,product,quantity,days
+R1,loan,2025-10-01,L1,B1,9,
+R1,loan,2025-12-31 18:30:00,L2,B2,15,
+R2,loan,2025-12-01,L3,B1,24,
+R2,late_return,2025-03-01,,,,31
+";
+
+#[test]
+fn files_are_graded_without_a_database() {
+    let (output, grades) = grade(CUSTOMERS, TRANSACTIONS, "csv");
+    assert!(output.status.success(), "{}", err(&output));
+    assert!(out(&output).contains("2 customers written"), "{}", out(&output));
+    // 24 books in three months are 8 a month: gold. 31 days late make bronze. A name is never a formula.
+    assert_eq!(grades, "code,name,reader_grade,errors\nR1,Ana,gold,\nR2,'=cmd(),bronze,\n");
+}
+
+#[test]
+fn lines_of_json_have_the_full_decisions() {
+    let (output, grades) = grade(CUSTOMERS, TRANSACTIONS, "ndjson");
+    assert!(output.status.success(), "{}", err(&output));
+    let lines: Vec<serde_json::Value> = grades.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["code"], "R1");
+    let decision = &lines[0]["policies"][0]["decided"];
+    assert_eq!(decision["outcome"], "gold");
+    assert_eq!(decision["entitlements"]["books_at_once"], "25");
+    assert_eq!(decision["reasons"][0]["values"]["value"], "8");
+    assert_eq!(lines[1]["policies"][0]["decided"]["reasons"][0]["code"], "late");
+}
+
+#[test]
+fn faulty_rows_are_listed_and_the_others_graded() {
+    let customers = format!(
+        "{CUSTOMERS}R3,Eva,2020-05-01,downtown,\nR1,Twin,2020-05-01,centre,\n,Nobody,2020-05-01,centre,\nR4,Leo,,centre,\n"
+    );
+    let transactions = format!(
+        "{TRANSACTIONS}R9,loan,2025-12-01,L4,B1,1,\nR1,loan,01/12/2025,L5,B1,1,\nR1,lone,2025-12-01,L6,B1,1,\n\
+         R1,loan,2025-12-01,L7,,1,\nR1,loan,2025-12-01,L8,B1,many,\n"
+    );
+    let (output, grades) = grade(&customers, &transactions, "csv");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(grades, "code,name,reader_grade,errors\nR1,Ana,gold,\nR2,'=cmd(),bronze,\n");
+    let told = err(&output);
+    for part in [
+        "customers.csv:4: branch: 'downtown' is not one of centre, harbour",
+        "customers.csv:5: code: the customer 'R1' stands twice",
+        "customers.csv:6: code: every customer has a code",
+        "customers.csv:7: basic.joined_on: 'joined_on' is required",
+        "transactions.csv:6: customer: there is no customer 'R9'",
+        "transactions.csv:7: on: '01/12/2025' is not a date",
+        "transactions.csv:8: kind: there is no kind 'lone'; did you mean 'loan'?",
+        "transactions.csv:9: product: a transaction of the kind 'loan' names a product",
+        "transactions.csv:10: quantity: 'many' is not a decimal number",
+        "9 faulty rows were left out",
+    ] {
+        assert!(told.contains(part), "{part} is missing in\n{told}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read_are_told_by_name() {
+    let (output, _) = grade("code,name\nR1,Ana\n", TRANSACTIONS, "csv");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("customers.csv"), "{}", err(&output));
+    assert!(err(&output).contains("the column 'basic.joined_on' is missing"), "{}", err(&output));
+    let (output, _) = grade(CUSTOMERS, "customer,on\n", "csv");
+    assert!(err(&output).contains("the column 'kind' is missing"), "{}", err(&output));
+}
