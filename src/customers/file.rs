@@ -23,6 +23,7 @@ pub type Profile = Map<String, Json>;
 /// Whether a customer takes part in assessments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = CustomerStatus)]
 pub enum Status {
     /// He is assessed.
     Active,
