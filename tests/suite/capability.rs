@@ -38,6 +38,11 @@ impl Base {
         Self { db, server, name, _threads: threads }
     }
 
+    /// URL of the database.
+    pub fn url(&self) -> String {
+        self.server.replacen("/?", &format!("/{}?", self.name), 1)
+    }
+
     /// Runs statements on the database.
     pub fn execute(&self, sql: &str) {
         self.db.run_here(|conn| conn.batch_execute(sql).map_err(baremo::db::Error::from)).unwrap();
@@ -71,6 +76,14 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Reads an answer to its end.
+    pub fn read(mut response: ureq::http::Response<ureq::Body>) -> Self {
+        let headers = response.headers().clone();
+        let text = response.body_mut().read_to_string().unwrap();
+        let json = serde_json::from_str(&text).unwrap_or(Json::Null);
+        Self { status: response.status().as_u16(), json, headers }
+    }
+
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }

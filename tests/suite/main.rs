@@ -7,9 +7,14 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod app;
 mod capability;
 mod customers;
+mod decisions;
 mod import_customers;
 mod imports;
 mod industries;
 mod local_server;
+mod operation;
+mod rules;
+mod transactions;

@@ -1,0 +1,186 @@
+//! The whole service on a free port, with a pack and a database of its own: what a front end meets.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use baremo::app::{self, State};
+use baremo::assessments::worker::{STACK, Workers};
+use baremo::config::Secret;
+use baremo::db::Db;
+use baremo::http::operation::Readiness;
+use baremo::identity::sign_in::ensure_administrator;
+use baremo::identity::tokens::Tokens;
+use baremo::policy::release::load;
+use baremo::policy::source::Source;
+use baremo::releases::active::InForce;
+use baremo::releases::start;
+use jiff::civil::Date;
+use serde_json::{Value as Json, json};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::capability::{Answer, Base};
+
+/// The administrator's password in every test.
+pub const PASSWORD: &str = "correct horse";
+
+/// A running service.
+pub struct TestApp {
+    pub state: State,
+    address: String,
+    token: String,
+    agent: ureq::Agent,
+    handle: actix_web::dev::ServerHandle,
+    runtime: Option<Runtime>,
+    pub base: Arc<Base>,
+}
+
+/// The files of a pack of the repository.
+pub fn pack(name: &str) -> Source {
+    Source::from_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("rules").join(name)).unwrap()
+}
+
+/// A pack from its files.
+pub fn files(files: &[(&str, &str)]) -> Source {
+    Source::from_files(files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()).unwrap()
+}
+
+impl TestApp {
+    /// Serves a pack with an empty base, as of a business date.
+    pub fn new(source: &Source, business_date: &str) -> Self {
+        Self::on(Arc::new(Base::new()), source, business_date)
+    }
+
+    /// A second process of the same deployment: it shares the base of the first.
+    pub fn beside(other: &Self, source: &Source, business_date: &str) -> Self {
+        Self::on(other.base.clone(), source, business_date)
+    }
+
+    fn on(base: Arc<Base>, source: &Source, business_date: &str) -> Self {
+        let runtime = Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build().unwrap();
+        let db = Db::new(&base.url(), 8, runtime.handle().clone());
+        let date: Date = business_date.parse().unwrap();
+        let in_force = InForce::default();
+        let release = Arc::new(load(source).map_err(|faults| format!("{}", faults[0])).unwrap());
+        db.run_here(|conn| start::start(conn, &in_force, source, &release, Some(date))).unwrap();
+        db.run_here(|conn| ensure_administrator(conn, Some(&Secret::new(PASSWORD)))).unwrap();
+        let keys = tempfile::tempdir().unwrap();
+        let tokens = Tokens::open(&keys.path().join("key.pem")).unwrap();
+        let state = State { db, in_force, tokens, workers: Workers::default(), readiness: Readiness::default() };
+        state.workers.start(&state.db, &state.in_force, Some(date)).unwrap();
+        state.readiness.set(true);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let handle = runtime.block_on(async {
+            let server = app::server(&state, listener).unwrap();
+            let handle = server.handle();
+            tokio::spawn(server);
+            handle
+        });
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let mut app = Self { state, address, token: String::new(), agent, handle, runtime: Some(runtime), base };
+        let credentials = json!({"username": "admin", "password": PASSWORD});
+        let signed_in = app.send("POST", "/v1/auth/token", &[], &credentials).with(200);
+        app.token = signed_in.json["access_token"].as_str().unwrap().to_owned();
+        app
+    }
+
+    /// Sends a request as the administrator; the body may be nothing.
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Json) -> Answer {
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        let authorization = format!("Bearer {}", self.token);
+        let mut all = vec![("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+        all.extend(headers);
+        self.send_raw(method, path, &all, text)
+    }
+
+    /// Sends a request as it is.
+    pub fn send_raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: String) -> Answer {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::read(self.agent.run(request.body(body).unwrap()).unwrap())
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], &Json::Null)
+    }
+
+    pub fn post(&self, path: &str, body: &Json) -> Answer {
+        self.send("POST", path, &[], body)
+    }
+
+    /// Creates a customer and gives his id.
+    #[track_caller]
+    pub fn customer(&self, code: &str, profile: Json) -> String {
+        let body = json!({"code": code, "name": format!("Customer {code}"), "profile": profile});
+        self.post("/v1/customers", &body).with(201).json["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Creates a product whose unit is the pack's.
+    #[track_caller]
+    pub fn product(&self, code: &str, category: &str) {
+        let body = json!({"name": code, "category": category, "unit": "unit", "factor": "1"});
+        self.send("PUT", &format!("/v1/products/{code}"), &[], &body).with(200);
+    }
+
+    /// Sends transactions and gives the status of each.
+    #[track_caller]
+    pub fn record(&self, items: &[Json]) -> Vec<String> {
+        let answer = self.post("/v1/transactions/batches", &json!({"items": items})).with(207);
+        let status = |item: &Json| item["status"].as_str().unwrap().to_owned();
+        answer.json["items"].as_array().unwrap().iter().map(status).collect()
+    }
+
+    /// The value of a metric; empty where there is none.
+    #[track_caller]
+    pub fn metric(&self, id: &str, key: &str, as_of: &str) -> String {
+        let answer = self.get(&format!("/v1/customers/{id}/metrics?as_of={as_of}")).with(200);
+        let items = answer.json["items"].as_array().unwrap();
+        let metric = items.iter().find(|item| item["key"] == key).unwrap();
+        metric["value"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Runs over all customers with a new cohort and waits for the end.
+    #[track_caller]
+    pub fn run(&self) -> Json {
+        let id =
+            self.post("/v1/runs", &json!({"renew_cohort": true})).with(202).json["id"].as_str().unwrap().to_owned();
+        self.run_ended(&id)
+    }
+
+    /// Waits for the end of a run: a bounded number of looks, each as the server answers.
+    #[track_caller]
+    pub fn run_ended(&self, id: &str) -> Json {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let run = self.get(&format!("/v1/runs/{id}")).with(200).json;
+            if ["finished", "cancelled"].contains(&run["status"].as_str().unwrap()) {
+                return run;
+            }
+            assert!(Instant::now() < deadline, "the run doesn't end: {run}");
+        }
+    }
+
+    /// Outcomes in force by policy.
+    #[track_caller]
+    pub fn outcomes(&self, id: &str) -> BTreeMap<String, String> {
+        let answer = self.get(&format!("/v1/customers/{id}/decisions")).with(200);
+        let text = |json: &Json| json.as_str().unwrap().to_owned();
+        let items = answer.json["items"].as_array().unwrap();
+        items.iter().map(|item| (text(&item["policy"]), text(&item["outcome"]))).collect()
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.state.workers.stop();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.block_on(self.handle.stop(false));
+            runtime.shutdown_timeout(Duration::from_secs(10));
+        }
+    }
+}
