@@ -17,4 +17,5 @@ mod industries;
 mod local_server;
 mod operation;
 mod rules;
+mod tobacco;
 mod transactions;
