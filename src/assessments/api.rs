@@ -22,10 +22,10 @@ use crate::customers::model::date;
 use crate::customers::store as customer_store;
 use crate::db::{self, Db};
 use crate::digest::Digest;
-use crate::faults::{Fault, did_you_mean};
+use crate::faults::Fault;
 use crate::http::current::Current;
 use crate::http::extract::{Body, Languages, Parameters, PathId};
-use crate::http::paging::{self, DEFAULT_LIMIT};
+use crate::http::paging;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::identity::api::Permit;
 use crate::identity::model::{Evaluate, ReadCustomers, ReadRuns, WriteRuns};
@@ -215,7 +215,7 @@ pub async fn list_customer_assessments(
     id: PathId,
     parameters: Parameters,
 ) -> Result<web::Json<AssessmentList>, Problem> {
-    let (before, limit) = page_parameters(&parameters)?;
+    let (before, limit) = parameters.page::<Id>()?;
     let (customer, found) = db
         .run(move |conn| {
             let Some(customer) = customer_store::find(conn, id.0)? else { return Ok(None) };
@@ -230,23 +230,9 @@ pub async fn list_customer_assessments(
     Ok(web::Json(AssessmentList { items, next_cursor }))
 }
 
-fn page_parameters(parameters: &Parameters) -> Result<(Option<Id>, u32), Problem> {
-    let (mut before, mut limit, mut faults) = (None, DEFAULT_LIMIT, Vec::new());
-    for (name, value) in &parameters.0 {
-        let read = match name.as_str() {
-            "cursor" => paging::position(value).map(|position| before = Some(position)),
-            "limit" => paging::limit(value).map(|read| limit = read),
-            _ => {
-                let hint = did_you_mean(name, ["cursor", "limit"]);
-                Err(Fault::new(name, "unknown_parameter", format!("there is no parameter '{name}'{hint}")))
-            }
-        };
-        faults.extend(read.err());
-    }
-    if faults.is_empty() { Ok((before, limit)) } else { Err(Problem::invalid(faults)) }
-}
-
 /// Read an assessment
+///
+/// With the labels and reasons of the release that made it.
 #[utoipa::path(tag = "assessments", operation_id = "getAssessment",
     params(("id" = uuid::Uuid, Path, description = "The assessment's id")), responses(
     (status = 200, body = AssessmentView, description = "The assessment"),
@@ -430,7 +416,7 @@ pub async fn list_runs(
     languages: Languages,
     parameters: Parameters,
 ) -> Result<web::Json<RunList>, Problem> {
-    let (before, limit) = page_parameters(&parameters)?;
+    let (before, limit) = parameters.page::<Id>()?;
     let found = db.run(move |conn| store::runs_page(conn, before, i64::from(limit) + 1)).await?;
     let (items, next_cursor) = paging::page(found, limit, |last| paging::cursor(&last.id));
     let renderer = Renderer::new(&active.release.pack, &languages.0);

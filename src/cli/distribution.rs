@@ -1,6 +1,5 @@
 //! The table of how a run's customers are distributed over every policy's outcomes.
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Cell, CellAlignment, Table};
 
 use crate::assessments::api::{PolicySummary, summary};
@@ -8,6 +7,8 @@ use crate::assessments::model::Run;
 use crate::assessments::view::Renderer;
 use crate::releases::active::Active;
 
+/// A line below the header, and blanks between columns.
+const STYLE: &str = "     ──            ";
 /// Width of the longest bar, in characters.
 const BAR: u64 = 24;
 
@@ -15,7 +16,7 @@ const BAR: u64 = 24;
 pub fn table(run: &Run, active: &Active) -> String {
     let renderer = Renderer::new(&active.release.pack, &[]);
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(["Policy", "Outcome", "Customers", "Share", ""]);
+    table.load_preset(STYLE).set_header(["Policy", "Outcome", "Customers", "Share", ""]);
     for policy in summary(run, &renderer, active) {
         add(&mut table, &policy);
     }

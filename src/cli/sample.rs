@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use super::base::Base;
 use crate::app::recording_rules;
-use crate::csv_rows::{Progress, Report};
+use crate::csv_rows::{Counts, Progress, Report};
 use crate::customers;
 use crate::db::{Db, transaction};
 use crate::policy::sample::{self, Import, SampleFile};
@@ -28,7 +28,8 @@ pub fn load(db: &Db, in_force: &InForce, base: &Base, business_date: Option<Date
     })?;
     for file in &sample.files {
         let report = load_file(db, in_force, base, file)?;
-        tracing::info!(file = file.path, "loaded a file of the sample: {report}");
+        let Counts { read, created, warnings, .. } = report.counts;
+        tracing::info!(file = file.path, read, created, warnings, "loaded a file of the sample");
     }
     Ok(true)
 }

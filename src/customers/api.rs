@@ -181,6 +181,8 @@ fn next_link(request: &HttpRequest, cursor: &str) -> String {
 }
 
 /// Create a customer
+///
+/// The profile is checked whole, and every fault is told.
 #[utoipa::path(tag = "customers", operation_id = "createCustomer", request_body = NewCustomer, responses(
     (status = 201, body = CustomerBody, description = "Created", headers(
         ("Location" = String, description = "Where he is"), ("ETag" = String, description = "His version")
@@ -206,6 +208,8 @@ pub async fn create_customer(
 }
 
 /// Read a customer
+///
+/// With the `ETag` that changing him needs.
 #[utoipa::path(tag = "customers", operation_id = "getCustomer", params(
     ("id" = uuid::Uuid, Path, description = "His id"),
     ("If-None-Match" = Option<String>, Header, description = "The `ETag` of a copy that the caller has"),
@@ -289,6 +293,8 @@ pub async fn deactivate_customer(
 }
 
 /// Reactivate a customer
+///
+/// He takes part in assessments again.
 #[utoipa::path(tag = "customers", operation_id = "reactivateCustomer", params(
     ("id" = uuid::Uuid, Path, description = "His id"),
     ("If-Match" = String, Header, description = "The `ETag` that the caller read", example = "\"3\""),

@@ -9,9 +9,10 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use serde::de::DeserializeOwned;
 
+use super::paging::{self, DEFAULT_LIMIT};
 use super::problem::{Code, Problem};
 use crate::Id;
-use crate::faults::{Fault, pointer_segment};
+use crate::faults::{Fault, did_you_mean, pointer_segment};
 
 /// Largest body, in bytes: 10,000 items of 1.6 KB.
 pub const MAX_BODY: usize = 16 << 20;
@@ -99,6 +100,28 @@ impl FromRequest for Parameters {
                 .map(|query| Self(query.into_inner()))
                 .map_err(|_| Problem::detailed(Code::BadRequest, "the query isn't of the form name=value&name=value")),
         )
+    }
+}
+
+impl Parameters {
+    /// The position of the cursor and the limit, of a list that has no other parameters.
+    pub fn page<T: DeserializeOwned>(&self) -> Result<(Option<T>, u32), Problem> {
+        let (mut after, mut limit, mut faults) = (None, DEFAULT_LIMIT, Vec::new());
+        for (name, value) in &self.0 {
+            let read = match name.as_str() {
+                "cursor" => paging::position(value).map(|position| after = Some(position)),
+                "limit" => paging::limit(value).map(|read| limit = read),
+                _ => Err(Self::unknown(name, &["cursor", "limit"])),
+            };
+            faults.extend(read.err());
+        }
+        if faults.is_empty() { Ok((after, limit)) } else { Err(Problem::invalid(faults)) }
+    }
+
+    /// The fault of a parameter that there isn't.
+    pub fn unknown(name: &str, known: &[&str]) -> Fault {
+        let detail = format!("there is no parameter '{name}'{}", did_you_mean(name, known.iter().copied()));
+        Fault::new(name, "unknown_parameter", detail)
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Health {
 }
 
 /// Whether the process lives
+///
+/// Asks nothing but the process itself.
 #[utoipa::path(tag = "operation", operation_id = "getLiveness", security(()), responses(
     (status = 200, body = Health, description = "It lives")
 ))]
@@ -42,7 +44,9 @@ pub async fn livez() -> web::Json<Health> {
     web::Json(Health { status: "ok" })
 }
 
-/// Whether the service can answer: it has started, isn't stopping, and reaches its database
+/// Whether the service can answer
+///
+/// It has started, isn't stopping, and reaches its database.
 #[utoipa::path(tag = "operation", operation_id = "getReadiness", security(()), responses(
     (status = 200, body = Health, description = "It can answer"),
     (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now")

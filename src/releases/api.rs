@@ -323,6 +323,8 @@ pub struct BasisView {
 }
 
 /// The basis in force
+///
+/// Release, cohort and business date on which grades rest.
 #[utoipa::path(tag = "pack", operation_id = "getBasis", responses(
     (status = 200, body = BasisView, description = "The basis"),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),

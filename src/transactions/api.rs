@@ -18,10 +18,10 @@ use crate::customers::file::values_of;
 use crate::customers::model::{Fields, Value, date};
 use crate::customers::store as customer_store;
 use crate::db::{self, Db};
-use crate::faults::{Fault, did_you_mean};
+use crate::faults::Fault;
 use crate::http::current::Current;
 use crate::http::extract::{Body, Parameters, PathId};
-use crate::http::paging::{self, DEFAULT_LIMIT};
+use crate::http::paging;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::identity::api::Permit;
 use crate::identity::model::{ReadCustomers, ReadProducts, WriteProducts, WriteTransactions};
@@ -290,7 +290,7 @@ pub async fn list_customer_transactions(
     id: PathId,
     parameters: Parameters,
 ) -> Result<web::Json<TransactionList>, Problem> {
-    let (after, limit) = page_parameters::<(Date, crate::Id)>(&parameters)?;
+    let (after, limit) = parameters.page::<(Date, crate::Id)>()?;
     let (exists, found) = db
         .run(move |conn| {
             let exists = customer_store::find(conn, id.0)?.is_some();
@@ -302,25 +302,6 @@ pub async fn list_customer_transactions(
     }
     let (items, next_cursor) = paging::page(found, limit, |last| paging::cursor(&(last.occurred_on, last.id)));
     Ok(web::Json(TransactionList { items: items.into_iter().map(TransactionView::from).collect(), next_cursor }))
-}
-
-/// Reads `cursor` and `limit`, and refuses any other parameter.
-fn page_parameters<T: serde::de::DeserializeOwned>(parameters: &Parameters) -> Result<(Option<T>, u32), Problem> {
-    let (mut after, mut limit, mut faults) = (None, DEFAULT_LIMIT, Vec::new());
-    for (name, value) in &parameters.0 {
-        let read = match name.as_str() {
-            "cursor" => paging::position(value).map(|position| after = Some(position)),
-            "limit" => paging::limit(value).map(|read| limit = read),
-            _ => Err(unknown_parameter(name, &["cursor", "limit"])),
-        };
-        faults.extend(read.err());
-    }
-    if faults.is_empty() { Ok((after, limit)) } else { Err(Problem::invalid(faults)) }
-}
-
-fn unknown_parameter(name: &str, known: &[&str]) -> Fault {
-    let detail = format!("there is no parameter '{name}'{}", did_you_mean(name, known.iter().copied()));
-    Fault::new(name, "unknown_parameter", detail)
 }
 
 /// Metrics of a customer.
@@ -386,7 +367,7 @@ pub async fn list_customer_metrics(
     for (name, value) in &parameters.0 {
         let read = match name.as_str() {
             "as_of" => date(value).map(|read| as_of = read).map_err(|(code, detail)| Fault::new("as_of", code, detail)),
-            _ => Err(unknown_parameter(name, &["as_of"])),
+            _ => Err(Parameters::unknown(name, &["as_of"])),
         };
         read.map_err(|fault| Problem::invalid(vec![fault]))?;
     }
@@ -462,13 +443,15 @@ pub async fn list_products(
     db: web::Data<Db>,
     parameters: Parameters,
 ) -> Result<web::Json<ProductList>, Problem> {
-    let (after, limit) = page_parameters::<String>(&parameters)?;
+    let (after, limit) = parameters.page::<String>()?;
     let found = db.run(move |conn| store::products_page(conn, after.as_deref(), i64::from(limit) + 1)).await?;
     let (items, next_cursor) = paging::page(found, limit, |last| paging::cursor(&last.code));
     Ok(web::Json(ProductList { items: items.into_iter().map(ProductView::from).collect(), next_cursor }))
 }
 
 /// Read a product
+///
+/// By its code.
 #[utoipa::path(tag = "products", operation_id = "getProduct",
     params(("code" = String, Path, description = "The product's code")), responses(
     (status = 200, body = ProductView, description = "The product"),

@@ -96,11 +96,11 @@ pub fn import(db: &Db, rules: &Rules, import: &Import, progress: &mut Progress) 
 /// Imports products. Known ones are replaced.
 pub fn import_products(db: &Db, import: &ProductImport, progress: &mut Progress) -> Result<Report, Error> {
     let columns = ["code", "name", "category", "unit", "factor"].map(Column::required);
-    let mut rows = Rows::open(&import.file, &columns, &import.mapping)?;
+    let rows = Rows::open(&import.file, &columns, &import.mapping)?;
     let mut report = Report::new(import.report.as_deref())?;
     progress.begin(rows.bytes_total());
     let mut products = Vec::new();
-    while let Some(row) = rows.next() {
+    for row in rows {
         report.counts.read += 1;
         let product = row?.map_err(|fault| vec![fault]).and_then(|row| {
             let text = |target: &str| row.get(target).unwrap_or_default().to_owned();
