@@ -200,7 +200,6 @@ fn what_the_policy_does_not_declare_is_refused_when_it_is_given() {
 fn errors_at_run_time_say_where_and_what() {
     for (expression, part) in [
         ("decision(x)", "decision"),
-        ("#{ a: 1 }.b", "b"),
         ("x.len()", "len"),
         ("{ throw \"no licence\" }", "no licence"),
     ] {
