@@ -36,6 +36,10 @@ test-with-database:
 	@scripts/step "Tests" cargo test --locked --lib --bins --tests
 	@scripts/step "Cases of the packs" scripts/test-packs
 
+.PHONY: bench
+bench: packages ## Measure: how totals are best read
+	@scripts/with-database cargo bench --locked
+
 .PHONY: audit
 audit: packages ## Check spelling, TOML, licences, dependencies and the API's description
 	@scripts/audit

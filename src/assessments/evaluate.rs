@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Map, Value as Json};
 
 use super::assess::Assessor;
 use super::model::Assessment;
 use crate::Id;
-use crate::customers::model::{Value, date, decimal};
+use crate::customers::file::now;
+use crate::customers::model::{FieldType, Value, date, decimal};
 use crate::customers::store as customer_store;
 use crate::db::{self, Conn, Failure};
 use crate::digest::Digest;
@@ -104,7 +104,7 @@ pub fn evaluate(
         release: active.basis.release,
         cohort: active.basis.cohort,
         as_of,
-        assessed_at: Timestamp::now(),
+        assessed_at: now(),
         assessed: assessor.assess(&subject),
     };
     Ok(Evaluation { assessment, active, code, of_document })
@@ -136,7 +136,7 @@ impl Document {
                 continue;
             };
             let read = match metric.value_type() {
-                crate::customers::model::FieldType::Date => date(text).map(Value::Date),
+                FieldType::Date => date(text).map(Value::Date),
                 _ => decimal(text).map(Value::Number),
             };
             match read {

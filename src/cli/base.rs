@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use diesel::prelude::*;
 use jiff::civil::Date;
@@ -14,6 +15,8 @@ use crate::db::local::LocalServer;
 use crate::db::migrate::migrate;
 use crate::db::schema::customers::dsl;
 use crate::db::{self, Conn, Db};
+use crate::policy::cases;
+use crate::policy::diagnostic::Diagnostic;
 use crate::policy::release::{LoadedPack, check};
 use crate::policy::source::Source;
 use crate::releases::active::InForce;
@@ -37,15 +40,33 @@ pub fn runtime() -> std::io::Result<Runtime> {
     Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build()
 }
 
-/// Reads and checks a pack's folder. The error lists every fault.
+/// Reads a pack's folder, checks it and runs its cases. The error lists every fault, or every case that fails: such a pack is
+/// never brought into force.
 pub fn load(folder: &Path) -> Result<(Source, LoadedPack), String> {
-    let listed = |faults: Vec<crate::policy::diagnostic::Diagnostic>| {
+    thread::scope(|scope| {
+        let work = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || load_here(folder));
+        let work = work.map_err(|error| format!("no thread can be started: {error}"))?;
+        work.join().unwrap_or_else(|_| Err(format!("loading the pack {} stopped unexpectedly", folder.display())))
+    })
+}
+
+fn load_here(folder: &Path) -> Result<(Source, LoadedPack), String> {
+    let listed = |faults: Vec<Diagnostic>| {
         let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
         format!("the pack {} has faults:\n\n{}", folder.display(), texts.join("\n\n"))
     };
     let source = Source::from_folder(folder).map_err(listed)?;
     let release = check(&source).map_err(listed)?;
-    Ok((source, release))
+    let report = cases::run(&release, &source).map_err(listed)?;
+    let failures: Vec<String> = report
+        .failures()
+        .map(|case| format!("{}:{}: {}\n    {}", case.file, case.line, case.name, case.differences.join("\n    ")))
+        .collect();
+    if failures.is_empty() {
+        Ok((source, release))
+    } else {
+        Err(format!("cases of the pack {} fail:\n\n{}", folder.display(), failures.join("\n")))
+    }
 }
 
 /// The database of the configuration, or the one on the private server, which is made when it is missing.

@@ -21,7 +21,7 @@ use jiff::civil::Date;
 use serde_json::{Value as Json, json};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::capability::{Answer, Base};
+use crate::base::{Answer, Base};
 
 /// The administrator's password in every test.
 pub const PASSWORD: &str = "correct horse";
@@ -29,7 +29,7 @@ pub const PASSWORD: &str = "correct horse";
 /// A running service.
 pub struct TestApp {
     pub state: State,
-    address: String,
+    pub address: String,
     token: String,
     agent: ureq::Agent,
     handle: actix_web::dev::ServerHandle,
@@ -45,6 +45,28 @@ pub fn pack(name: &str) -> Source {
 /// A pack from its files.
 pub fn files(files: &[(&str, &str)]) -> Source {
     Source::from_files(files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()).unwrap()
+}
+
+/// A pack of which only the fields matter: `key = { section = "basic", type = "text" }` and so on. Its one metric is `monthly_volume`.
+pub fn with_fields(declared: &str) -> Source {
+    let manifest = format!(
+        "[pack]\nid = \"fields\"\ntitle = {{ en = \"Fields\" }}\ncontract = 1\ntime_zone = \"Europe/Madrid\"\ncurrency = \"EUR\"\n\
+         unit = \"piece\"\nlanguages = [\"en\"]\ncloses_after = 0\n[kinds.order]\nmeasures = [\"quantity\"]\n\
+         [metrics.monthly_volume]\nfunction = \"sum\"\nkind = \"order\"\nmeasure = \"quantity\"\nwindow = {{ full_months = 3 }}\n\
+         [policies.size]\nsubject = \"customer\"\noutcomes = [\"one\"]\ncadence = \"continuous\"\n[fields]\n{declared}"
+    );
+    let parsed: toml::Table = toml::from_str(&manifest).unwrap();
+    let mut texts = String::from(
+        "kinds.order = \"o\"\nmeasures.quantity = \"q\"\nmetrics.monthly_volume = \"m\"\npolicies.size = \"s\"\noutcomes.size.one = \"1\"\n",
+    );
+    for (key, field) in parsed["fields"].as_table().unwrap() {
+        texts += &format!("fields.{key} = \"{key}\"\n");
+        for choice in field.get("choices").and_then(toml::Value::as_array).into_iter().flatten() {
+            texts += &format!("choices.{key}.{choice} = \"x\"\n");
+        }
+    }
+    let script = "//! One.\nfn decide(customer, context) { decision(\"one\") }";
+    files(&[("pack.toml", &manifest), ("texts/en.toml", &texts), ("policies/size.rhai", script)])
 }
 
 impl TestApp {
@@ -111,6 +133,10 @@ impl TestApp {
 
     pub fn post(&self, path: &str, body: &Json) -> Answer {
         self.send("POST", path, &[], body)
+    }
+
+    pub fn patch(&self, path: &str, tag: &str, body: &Json) -> Answer {
+        self.send("PATCH", path, &[("If-Match", tag)], body)
     }
 
     /// Creates a customer and gives his id.

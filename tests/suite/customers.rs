@@ -6,7 +6,8 @@ use baremo::customers::model::Fields;
 use baremo::customers::store;
 use serde_json::{Value as Json, json};
 
-use crate::capability::{Service, fields};
+use crate::app::{TestApp, with_fields};
+use crate::base::fields;
 
 const DECLARED: &str = r#"
 city = { section = "basic", type = "text", max_length = 20 }
@@ -19,11 +20,11 @@ goods = { section = "business", type = "choices", choices = ["a", "b", "c"], fil
 email = { section = "personal", type = "email" }
 "#;
 
-fn service() -> Service {
-    Service::new(fields(DECLARED))
+fn service() -> TestApp {
+    TestApp::new(&with_fields(DECLARED), "2018-01-01")
 }
 
-fn create(service: &Service, code: &str, name: &str, profile: &Json) -> Json {
+fn create(service: &TestApp, code: &str, name: &str, profile: &Json) -> Json {
     let mut profile = profile.clone();
     if profile["network"]["format"].is_null() {
         profile["network"]["format"] = json!("kiosk");
@@ -32,7 +33,7 @@ fn create(service: &Service, code: &str, name: &str, profile: &Json) -> Json {
 }
 
 /// Codes of a list, over all its pages.
-fn codes(service: &Service, query: &str) -> Vec<String> {
+fn codes(service: &TestApp, query: &str) -> Vec<String> {
     let mut path = format!("/v1/customers?{query}");
     let mut codes = Vec::new();
     loop {
@@ -325,7 +326,7 @@ fn another_pack_hides_what_it_does_not_declare_and_has_its_own_index() {
     assert_eq!(list(&other, "field[city]", "León"), 0);
     assert_eq!(service.base.db.run_here(|conn| store::reindex(conn, &other)).unwrap(), 1);
     assert_eq!(list(&other, "field[city]", "León"), 1);
-    assert_eq!(list(&service.fields, "field[area]", "10"), 0);
+    assert_eq!(list(&fields(DECLARED), "field[area]", "10"), 0);
 
     let changes = baremo::customers::record::Changes {
         profile: Some(json!({"basic": {"city": "Soria"}, "network": {"format": "grocery"}})),
@@ -348,6 +349,6 @@ fn nobody_gets_in_without_a_token() {
         ("POST", format!("/v1/customers/{id}/deactivation")),
         ("POST", format!("/v1/customers/{id}/reactivation")),
     ] {
-        assert_eq!(service.anonymous(method, &path), 401, "{method} {path}");
+        assert_eq!(service.send_raw(method, &path, &[], String::new()).status, 401, "{method} {path}");
     }
 }

@@ -13,12 +13,15 @@ use crate::app::{TestApp, files, pack};
 use crate::transactions::{bakery, bakery_source};
 
 /// The sample, loaded and run: tests only read it.
-static SAMPLE: LazyLock<TestApp> = LazyLock::new(|| {
+static SAMPLE: LazyLock<TestApp> = LazyLock::new(sample_app);
+
+/// A base with the sample, loaded and run.
+pub fn sample_app() -> TestApp {
     let app = TestApp::new(&pack("tobacco"), "2018-01-01");
     load_sample(&app);
     assert_eq!(app.run()["assessed"], 136);
     app
-});
+}
 
 fn sample_file(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)

@@ -10,7 +10,7 @@ use baremo::customers::model::Fields;
 use baremo::customers::store;
 use serde_json::json;
 
-use crate::capability::{Base, fields};
+use crate::base::{Base, fields};
 
 struct Desk {
     base: Base,

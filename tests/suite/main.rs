@@ -8,7 +8,7 @@
 )]
 
 mod app;
-mod capability;
+mod base;
 mod customers;
 mod decisions;
 mod import_customers;
@@ -18,4 +18,5 @@ mod local_server;
 mod operation;
 mod rules;
 mod tobacco;
+mod tour;
 mod transactions;

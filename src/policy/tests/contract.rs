@@ -198,11 +198,9 @@ fn what_the_policy_does_not_declare_is_refused_when_it_is_given() {
 
 #[test]
 fn errors_at_run_time_say_where_and_what() {
-    for (expression, part) in [
-        ("decision(x)", "decision"),
-        ("x.len()", "len"),
-        ("{ throw \"no licence\" }", "no licence"),
-    ] {
+    for (expression, part) in
+        [("decision(x)", "decision"), ("x.len()", "len"), ("{ throw \"no licence\" }", "no licence")]
+    {
         let text = format!("fn decide(customer, context) {{\nlet x = 0; x = 1;\n x = {expression}; x\n}}");
         let message = failed(&text);
         assert!(message.starts_with("policies/grade.rhai:3:") && message.contains(part), "{message}");
