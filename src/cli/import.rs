@@ -79,7 +79,7 @@ impl ImportCommand {
         let runtime = base::runtime()?;
         let local = match &config.database_url {
             Some(_) => None,
-            None => Some(LocalServer::start(&config.data_folder.join(&release.pack.id))?),
+            None => Some(LocalServer::join(&config.data_folder.join(&release.pack.id))?),
         };
         let result = base::connect(config, local.as_ref(), runtime.handle()).map_err(Failure::from).and_then(|db| {
             let in_force = InForce::default();

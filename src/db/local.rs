@@ -46,8 +46,8 @@ pub struct LocalServer {
     folder: PathBuf,
     socket: PathBuf,
     process: Process,
-    /// Held until the server has gone, so that no second Baremo meddles with it.
-    _lock: File,
+    /// Held until the server has gone, so that no second Baremo meddles with it. None for another Baremo's server.
+    _lock: Option<File>,
 }
 
 /// Why there is no private server.
@@ -109,7 +109,11 @@ pub enum LocalServerError {
 #[derive(Debug)]
 enum Process {
     Child(Child),
-    Adopted { pid: i32, folder: PathBuf },
+    Adopted {
+        pid: i32,
+        folder: PathBuf,
+    },
+    /// Nothing to stop: it has ended, or is another Baremo's.
     Gone,
 }
 
@@ -132,7 +136,7 @@ impl LocalServer {
 
         if let Some((process, socket)) = adopt(&folder)? {
             tracing::info!(folder = %folder.display(), "took over the private database that was still running");
-            return Ok(Self { folder, socket, process, _lock: lock });
+            return Ok(Self { folder, socket, process, _lock: Some(lock) });
         }
         let programs = Programs::find()?;
         let account =
@@ -143,10 +147,22 @@ impl LocalServer {
         set_up(&folder, &programs, account.as_ref())?;
         let socket = socket_path(&folder, account.as_ref())?;
         let child = spawn(&folder, &socket, &programs, account.as_ref())?;
-        let mut server = Self { folder, socket, process: Process::Child(child), _lock: lock };
+        let mut server = Self { folder, socket, process: Process::Child(child), _lock: Some(lock) };
         server.wait_until_ready()?;
         tracing::info!(folder = %server.folder.display(), "started the private database");
         Ok(server)
+    }
+
+    /// As [`Self::start`], but where another Baremo has the folder already its server is used, and left running at the end.
+    pub fn join(folder: &Path) -> Result<Self, LocalServerError> {
+        let in_use = match Self::start(folder) {
+            Err(error @ LocalServerError::InUse { .. }) => error,
+            result => return result,
+        };
+        let folder = folder.canonicalize().map_err(failed("finding the folder", folder))?;
+        let (_, socket) = adopt(&folder)?.ok_or(in_use)?;
+        tracing::info!(folder = %folder.display(), "using the private database of the Baremo that is running");
+        Ok(Self { folder, socket, process: Process::Gone, _lock: None })
     }
 
     /// URL of a database of this server, for Diesel; of none when `database` is empty. A database's name is letters,
@@ -155,7 +171,7 @@ impl LocalServer {
         format!("mysql://root@localhost/{database}?unix_socket={}", percent_encoded(&self.socket))
     }
 
-    /// Stops the server and waits until it has gone.
+    /// Stops the server, unless it is another Baremo's, and waits until it has gone.
     pub fn stop(mut self) -> Result<(), LocalServerError> {
         self.end()
     }
