@@ -1,1 +1,1 @@
-DROP TABLE deployment;
+DROP TABLE IF EXISTS deployment;

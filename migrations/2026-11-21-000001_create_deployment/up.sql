@@ -1,4 +1,4 @@
-CREATE TABLE deployment (
+CREATE TABLE IF NOT EXISTS deployment (
   id TINYINT UNSIGNED NOT NULL,
   pack_id VARCHAR(64) NOT NULL,
   time_zone VARCHAR(64) NOT NULL,

@@ -1,4 +1,4 @@
-CREATE TABLE users (
+CREATE TABLE IF NOT EXISTS users (
   id BINARY(16) NOT NULL,
   username VARCHAR(64) NOT NULL,
   password_hash VARCHAR(255) NOT NULL,

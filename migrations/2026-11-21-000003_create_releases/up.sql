@@ -1,4 +1,4 @@
-CREATE TABLE releases (
+CREATE TABLE IF NOT EXISTS releases (
   digest BINARY(32) NOT NULL,
   pack_id VARCHAR(64) NOT NULL,
   content LONGTEXT NOT NULL CHECK (JSON_VALID(content)),

@@ -1,1 +1,1 @@
-DROP TABLE cohorts;
+DROP TABLE IF EXISTS cohorts;

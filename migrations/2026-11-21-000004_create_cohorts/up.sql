@@ -1,4 +1,4 @@
-CREATE TABLE cohorts (
+CREATE TABLE IF NOT EXISTS cohorts (
   digest BINARY(32) NOT NULL,
   content LONGTEXT NOT NULL CHECK (JSON_VALID(content)),
   created_at DATETIME(6) NOT NULL,

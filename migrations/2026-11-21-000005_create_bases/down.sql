@@ -1,1 +1,1 @@
-DROP TABLE bases;
+DROP TABLE IF EXISTS bases;

@@ -1,4 +1,4 @@
-CREATE TABLE bases (
+CREATE TABLE IF NOT EXISTS bases (
   number BIGINT NOT NULL,
   release_digest BINARY(32) NOT NULL,
   cohort_digest BINARY(32) NOT NULL,

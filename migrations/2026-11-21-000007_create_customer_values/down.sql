@@ -1,1 +1,1 @@
-DROP TABLE customer_values;
+DROP TABLE IF EXISTS customer_values;

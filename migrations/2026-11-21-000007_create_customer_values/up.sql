@@ -1,4 +1,4 @@
-CREATE TABLE customer_values (
+CREATE TABLE IF NOT EXISTS customer_values (
   shard TINYINT UNSIGNED NOT NULL,
   customer_id BINARY(16) NOT NULL,
   field VARCHAR(64) NOT NULL,

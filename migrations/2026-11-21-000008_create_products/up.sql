@@ -1,4 +1,4 @@
-CREATE TABLE products (
+CREATE TABLE IF NOT EXISTS products (
   code VARCHAR(64) NOT NULL,
   name VARCHAR(200) NOT NULL,
   category VARCHAR(64) NOT NULL,

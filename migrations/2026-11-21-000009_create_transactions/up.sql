@@ -1,4 +1,4 @@
-CREATE TABLE transactions (
+CREATE TABLE IF NOT EXISTS transactions (
   shard TINYINT UNSIGNED NOT NULL,
   customer_id BINARY(16) NOT NULL,
   occurred_on DATE NOT NULL,

@@ -1,1 +1,1 @@
-DROP TABLE totals;
+DROP TABLE IF EXISTS totals;

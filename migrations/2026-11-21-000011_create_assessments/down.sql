@@ -1,1 +1,1 @@
-DROP TABLE assessments;
+DROP TABLE IF EXISTS assessments;

@@ -1,4 +1,4 @@
-CREATE TABLE assessments (
+CREATE TABLE IF NOT EXISTS assessments (
   shard TINYINT UNSIGNED NOT NULL,
   customer_id BINARY(16) NOT NULL,
   id BINARY(16) NOT NULL,

@@ -1,1 +1,1 @@
-DROP TABLE latest_assessments;
+DROP TABLE IF EXISTS latest_assessments;

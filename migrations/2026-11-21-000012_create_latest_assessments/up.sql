@@ -1,4 +1,4 @@
-CREATE TABLE latest_assessments (
+CREATE TABLE IF NOT EXISTS latest_assessments (
   shard TINYINT UNSIGNED NOT NULL,
   customer_id BINARY(16) NOT NULL,
   assessment_id BINARY(16) NOT NULL,

@@ -1,1 +1,1 @@
-DROP TABLE outcomes;
+DROP TABLE IF EXISTS outcomes;

@@ -1,4 +1,4 @@
-CREATE TABLE outcomes (
+CREATE TABLE IF NOT EXISTS outcomes (
   shard TINYINT UNSIGNED NOT NULL,
   customer_id BINARY(16) NOT NULL,
   policy VARCHAR(64) NOT NULL,

@@ -1,1 +1,1 @@
-DROP TABLE runs;
+DROP TABLE IF EXISTS runs;

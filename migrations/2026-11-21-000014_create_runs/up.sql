@@ -1,4 +1,4 @@
-CREATE TABLE runs (
+CREATE TABLE IF NOT EXISTS runs (
   id BINARY(16) NOT NULL,
   basis_number BIGINT NOT NULL,
   status VARCHAR(16) NOT NULL,

@@ -1,1 +1,1 @@
-DROP TABLE run_shards;
+DROP TABLE IF EXISTS run_shards;

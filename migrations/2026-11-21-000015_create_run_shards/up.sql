@@ -1,4 +1,4 @@
-CREATE TABLE run_shards (
+CREATE TABLE IF NOT EXISTS run_shards (
   run_id BINARY(16) NOT NULL,
   shard TINYINT UNSIGNED NOT NULL,
   owner BINARY(16) NULL,

@@ -2,15 +2,17 @@
 
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::{Conn, Error, Result};
+use super::{Conn, Error, Result, ping};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// Applies what is missing and gives the number of migrations applied.
 pub fn migrate(conn: &mut Conn) -> Result<usize> {
-    conn.run_pending_migrations(MIGRATIONS)
-        .map(|applied| applied.len())
-        .map_err(|error| Error::Stopped(format!("migrating: {error}")))
+    conn.run_pending_migrations(MIGRATIONS).map(|applied| applied.len()).or_else(|error| {
+        // The error doesn't say whether a migration is wrong or the database has gone; the database does.
+        ping(conn)?;
+        Err(Error::Stopped(format!("migrating: {error}")))
+    })
 }
 
 /// Reverts every migration, last first: for the test that each can be taken back.
