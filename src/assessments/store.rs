@@ -393,19 +393,22 @@ pub struct Lease {
     pub progress: Progress,
 }
 
-/// Takes a shard that nobody works, for [`LEASE_SECONDS`] by the database's clock.
+/// Takes a shard that nobody works, for [`LEASE_SECONDS`] by the database's clock. One that is the owner's own already was
+/// left by a failure of its.
 pub fn claim_shard(conn: &mut Conn, run_id: Id, owner: Id) -> Result<Option<Lease>> {
-    let free = run_shards::lease_until.is_null().or(run_shards::lease_until.lt(utc_now().nullable()));
+    let free = || {
+        let ended = run_shards::lease_until.is_null().or(run_shards::lease_until.lt(utc_now().nullable()));
+        ended.or(run_shards::owner.eq(Some(owner)))
+    };
     let shard: Option<u8> = run_shards::table
-        .filter(run_shards::run_id.eq(run_id).and(run_shards::finished.eq(false)).and(free))
+        .filter(run_shards::run_id.eq(run_id).and(run_shards::finished.eq(false)).and(free()))
         .order(run_shards::shard)
         .select(run_shards::shard)
         .first(conn)
         .optional()?;
     let Some(shard) = shard else { return Ok(None) };
-    let free = run_shards::lease_until.is_null().or(run_shards::lease_until.lt(utc_now().nullable()));
     let claimed =
-        diesel::update(run_shards::table.find((run_id, shard)).filter(run_shards::finished.eq(false)).filter(free))
+        diesel::update(run_shards::table.find((run_id, shard)).filter(run_shards::finished.eq(false)).filter(free()))
             .set((
                 run_shards::owner.eq(Some(owner)),
                 run_shards::token.eq(run_shards::token + 1),

@@ -84,27 +84,36 @@ pub fn connect(config: &Config, local: Option<&LocalServer>, threads: &Handle) -
     Ok(Db::new(&url, config.database_connections, threads.clone()))
 }
 
-/// Migrates the base and brings the pack into force. Gives whether the release is another one than before.
+/// Migrates the base and brings the pack into force. What is cut off is done at the next time.
 pub fn bring_up(
     conn: &mut Conn,
     in_force: &InForce,
     base: &Base,
     business_date: Option<Date>,
-) -> Result<bool, start::Error> {
+) -> Result<(), start::Error> {
     let applied = migrate(conn)?;
     if applied > 0 {
         tracing::info!(applied, "migrated the database");
     }
-    let changed = start::start(conn, in_force, &base.source, &base.release, business_date)?;
-    if changed {
-        customers::store::reindex(conn, &base.release.pack.fields)?;
+    loop {
+        match put_in_force(conn, in_force, base, business_date) {
+            Err(start::Error::Overtaken) => tracing::debug!("another process changed the basis; looking at it again"),
+            result => return result,
+        }
     }
-    Ok(changed)
 }
 
-/// Whether the base is away, so that waiting may help.
-pub fn is_away(error: &start::Error) -> bool {
-    matches!(error, start::Error::Database(error) if error.is_unavailable())
+fn put_in_force(
+    conn: &mut Conn,
+    in_force: &InForce,
+    base: &Base,
+    business_date: Option<Date>,
+) -> Result<(), start::Error> {
+    if start::is_change(conn, &base.release)? {
+        // Before the release is in force, so that what is cut off is done again.
+        customers::store::reindex(conn, &base.release.pack.fields)?;
+    }
+    start::start(conn, in_force, &base.source, &base.release, business_date)
 }
 
 /// Whether the base has no customers yet.

@@ -9,6 +9,7 @@ pub mod openapi;
 pub mod rules;
 mod sample;
 pub mod serve;
+mod starting;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -10,7 +10,7 @@ use super::file::{self, Customer, MAX_CODE, MAX_NAME, Profile, divide, profile_o
 use super::model::{Fields, Value, excerpt};
 use super::{record, store};
 use crate::csv_rows::{Column, FileError, Progress, Report, Row, RowFault, Rows};
-use crate::db::{self, Db};
+use crate::db::{self, Db, Failure};
 use crate::faults::{Fault, did_you_mean};
 
 /// Customers that one transaction writes.
@@ -40,6 +40,12 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Database(#[from] db::Error),
+}
+
+impl Failure for Error {
+    fn database(&self) -> Option<&db::Error> {
+        if let Self::Database(error) = self { Some(error) } else { None }
+    }
 }
 
 /// Imports a file.

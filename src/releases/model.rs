@@ -14,9 +14,9 @@ pub struct Deployment {
     pub time_zone: String,
     /// Currency of its amounts.
     pub currency: String,
-    /// The business date, where the sample fixed it.
+    /// The business date, where the sample fixed it: loading it has begun.
     pub fixed_business_date: Option<Date>,
-    /// When the sample was loaded, if it was.
+    /// When the last file of the sample had been loaded, if it was.
     pub sample_loaded_at: Option<Timestamp>,
 }
 

@@ -62,35 +62,40 @@ pub fn business_date(setting: Option<Date>, deployment: Option<&Deployment>, rel
         .unwrap_or_else(|| Timestamp::now().to_zoned(release.pack.time_zone.clone()).date())
 }
 
+/// Whether the base rests on another release than this one. Binds a new base to the pack; refuses that of another pack.
+pub fn is_change(conn: &mut Conn, release: &LoadedPack) -> Result<bool, Error> {
+    transaction(conn, |conn| {
+        bind(conn, release)?;
+        Ok(store::current_basis(conn)?.is_none_or(|basis| basis.release != release.digest))
+    })
+}
+
 /// Binds the base, keeps the folder's release and puts the basis in force that it and the business date ask for.
-/// Gives whether the release in force is another one than before, so that everybody is to be assessed again.
 pub fn start(
     conn: &mut Conn,
     in_force: &InForce,
     source: &Source,
     release: &Arc<LoadedPack>,
     business_date_setting: Option<Date>,
-) -> Result<bool, Error> {
+) -> Result<(), Error> {
     let digest: Digest = release.digest;
-    let changed = transaction(conn, |conn| {
+    transaction(conn, |conn| {
         let deployment = bind(conn, release)?;
         store::keep_release(conn, digest, &release.pack.id, &source.to_json())?;
         let date = business_date(business_date_setting, Some(&deployment), release);
         let current = store::current_basis(conn)?;
         let next = match &current {
-            Some(basis) if basis.release == digest && basis.business_date == date => return Ok(false),
+            Some(basis) if basis.release == digest && basis.business_date == date => return Ok(()),
             Some(basis) => Basis { number: basis.number + 1, release: digest, business_date: date, ..basis.clone() },
             None => {
                 let cohort = store::keep_cohort(conn, &Cohort::default())?;
                 Basis { number: 1, release: digest, cohort, business_date: date }
             }
         };
-        put_in_force(conn, &next)?;
-        Ok::<_, Error>(current.is_none_or(|basis| basis.release != digest))
+        put_in_force(conn, &next)
     })?;
     in_force.keep(digest, release.clone());
-    in_force.refresh(conn)?;
-    Ok(changed)
+    Ok(in_force.refresh(conn)?)
 }
 
 /// Follows the basis of the database, and moves it on when the business date has turned.
@@ -111,10 +116,14 @@ pub fn follow(conn: &mut Conn, in_force: &InForce, business_date_setting: Option
 
 /// Puts a basis in force, unless another one came first.
 pub fn put_in_force(conn: &mut Conn, basis: &Basis) -> Result<(), Error> {
-    store::put_in_force(conn, basis).map_err(|error| match error {
+    store::put_in_force(conn, basis).map_err(or_overtaken)
+}
+
+fn or_overtaken(error: db::Error) -> Error {
+    match error {
         db::Error::Taken => Error::Overtaken,
         error => error.into(),
-    })
+    }
 }
 
 fn bind(conn: &mut Conn, release: &LoadedPack) -> Result<Deployment, Error> {
@@ -128,7 +137,7 @@ fn bind(conn: &mut Conn, release: &LoadedPack) -> Result<Deployment, Error> {
             fixed_business_date: None,
             sample_loaded_at: None,
         };
-        store::bind(conn, &new)?;
+        store::bind(conn, &new).map_err(or_overtaken)?;
         return Ok(new);
     };
     if bound.pack_id != pack.id {

@@ -49,13 +49,16 @@ pub fn bind(conn: &mut Conn, new: &Deployment) -> Result<()> {
     Ok(())
 }
 
-/// Notes that the sample has been loaded, and the business date it fixes.
-pub fn note_sample(conn: &mut Conn, fixed_business_date: Option<Date>) -> Result<()> {
+/// Fixes the business date: the first step of loading a sample.
+pub fn fix_business_date(conn: &mut Conn, date: Date) -> Result<()> {
+    diesel::update(deployment::table).set(deployment::fixed_business_date.eq(Some(date).to_diesel())).execute(conn)?;
+    Ok(())
+}
+
+/// Notes that the whole sample has been loaded.
+pub fn note_sample_loaded(conn: &mut Conn) -> Result<()> {
     diesel::update(deployment::table)
-        .set((
-            deployment::fixed_business_date.eq(fixed_business_date.to_diesel()),
-            deployment::sample_loaded_at.eq(Some(Timestamp::now()).to_diesel()),
-        ))
+        .set(deployment::sample_loaded_at.eq(Some(Timestamp::now()).to_diesel()))
         .execute(conn)?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::record::{self, NewLine, NewTransaction, Recorded, Rules};
 use super::store;
 use crate::csv_rows::{Column, FileError, Progress, Report, Row, RowFault, Rows};
 use crate::customers::model::decimal;
-use crate::db::{self, Db};
+use crate::db::{self, Db, Failure};
 use crate::faults::Fault;
 
 /// Rows that are recorded together.
@@ -62,6 +62,16 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Database(#[from] db::Error),
+}
+
+impl Failure for Error {
+    fn database(&self) -> Option<&db::Error> {
+        match self {
+            Self::File(_) => None,
+            Self::Record(error) => error.database(),
+            Self::Database(error) => Some(error),
+        }
+    }
 }
 
 /// Imports a file.

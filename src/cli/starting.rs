@@ -1,0 +1,179 @@
+//! How the service comes up: the base is brought up to the pack, and the first start has administrator, sample and run. Every
+//! step finds what it did before, so that a start which was cut off goes on at the next one, and waits while the database is away.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::base::{self, Base};
+use super::{Failure, distribution, sample};
+use crate::Id;
+use crate::app::State;
+use crate::assessments::model::{Run, RunStatus};
+use crate::assessments::{run, store};
+use crate::config::{Config, Secret};
+use crate::csv_rows::Progress;
+use crate::db::{self, transaction};
+use crate::identity::model::ADMINISTRATOR;
+use crate::identity::sign_in::{self, ensure_administrator};
+use crate::releases;
+use crate::releases::active::Active;
+
+/// How often a step is tried again while the database is away.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often the progress of a run is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// What the service needs to come up.
+pub struct Starting {
+    /// The service.
+    pub state: State,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its configuration.
+    pub config: Config,
+    /// What it serves.
+    pub base: Base,
+    /// Whether it is to stop before it is up.
+    pub stopping: Arc<AtomicBool>,
+}
+
+impl Starting {
+    /// Brings the service up and says when it is ready; comes back when nothing is left to do, or when it is to stop.
+    pub fn bring_up(&self) -> Result<(), Failure> {
+        let State { db, in_force, workers, .. } = &self.state;
+        let date = self.config.business_date;
+        self.patiently(|| db.run_here(|conn| base::bring_up(conn, in_force, &self.base, date)))?;
+        self.administrator()?;
+        let loaded = self.sample()?;
+        workers.start(db, in_force, date)?;
+        self.runs(loaded)?;
+        Ok(())
+    }
+
+    fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Does a step, again and again while the database is away.
+    fn patiently<T, E: db::Failure + Display>(&self, mut step: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+        loop {
+            match step() {
+                Err(error) if !self.stopping() && error.database().is_some_and(db::Error::is_unavailable) => {
+                    tracing::warn!(%error, "waiting for the database");
+                    thread::sleep(RETRY);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn ready(&self) {
+        self.state.readiness.set(true);
+        let address = self.address;
+        tracing::info!("serving on http://{address}, API documentation at http://{address}/docs");
+    }
+
+    fn administrator(&self) -> Result<(), Failure> {
+        let password = self.config.admin_password.as_ref();
+        self.patiently(|| {
+            self.state.db.run_here(|conn| {
+                transaction(conn, |conn| {
+                    let made_up = ensure_administrator(conn, password)?;
+                    // Before the commit: no administrator may remain whose password nobody was told.
+                    let told = made_up.map_or(Ok(()), |password| tell(&password));
+                    told.map_err(|error| db::Error::Stopped(format!("the password can't be shown: {error}")))?;
+                    Ok::<_, sign_in::Error>(())
+                })
+            })
+        })?;
+        Ok(())
+    }
+
+    /// Loads the pack's sample into an empty base: always into a private one, on demand into one's own.
+    fn sample(&self) -> Result<bool, Failure> {
+        let State { db, in_force, .. } = &self.state;
+        if !(self.base.private || self.config.load_sample) || !self.patiently(|| db.run_here(sample::is_wanted))? {
+            return Ok(false);
+        }
+        Ok(self.patiently(|| sample::load(db, in_force, &self.base, self.config.business_date))?)
+    }
+
+    /// Says that the service is ready, after the first run where nobody has ever been assessed; sees to it that everybody
+    /// is assessed by the release in force, and shows the distribution.
+    fn runs(&self, mut anew: bool) -> Result<(), Failure> {
+        let State { db, in_force, workers, .. } = &self.state;
+        let (mut newest, customers) = self.patiently(|| {
+            db.run_here(|conn| Ok::<_, db::Error>((store::runs_page(conn, None, 1)?.pop(), store::count_active(conn)?)))
+        })?;
+        let first = newest.is_none() && customers > 0;
+        if !first {
+            self.ready();
+        }
+        while let Some(active) = in_force.get().filter(|_| customers > 0 && !self.stopping()) {
+            let id = match newest.take() {
+                Some(run) if !anew && self.rests_on(&run, &active)? => {
+                    if !run.status.is_open() {
+                        break;
+                    }
+                    run.id
+                }
+                _ => self.create(&active)?,
+            };
+            workers.wake();
+            newest = self.follow(id)?;
+            anew = false;
+        }
+        if first && !self.stopping() {
+            self.ready();
+        }
+        Ok(())
+    }
+
+    fn rests_on(&self, run: &Run, active: &Active) -> db::Result<bool> {
+        let basis = self.patiently(|| self.state.db.run_here(|conn| releases::store::basis(conn, run.basis)))?;
+        Ok(basis.is_some_and(|basis| basis.release == active.basis.release))
+    }
+
+    /// A run with a new cohort; the open one where there is one.
+    fn create(&self, active: &Active) -> Result<Id, run::Error> {
+        match self.patiently(|| self.state.db.run_here(|conn| run::create(conn, active, true))) {
+            Ok(run) => Ok(run.id),
+            Err(run::Error::Open(open)) => Ok(open),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Follows a run to its end, shows its distribution and gives it.
+    fn follow(&self, id: Id) -> Result<Option<Run>, Failure> {
+        let State { db, in_force, .. } = &self.state;
+        let mut progress = Progress::shown("assessing");
+        loop {
+            let Some(run) = self.patiently(|| db.run_here(|conn| store::run(conn, id)))? else { return Ok(None) };
+            progress.begin(run.total);
+            progress.at(run.progress.assessed, run.progress.assessed);
+            if !run.status.is_open() || self.stopping() {
+                progress.end();
+                if run.status == RunStatus::Finished
+                    && let Some(active) = in_force.get()
+                {
+                    writeln!(std::io::stdout(), "{}", distribution::table(&run, &active))?;
+                }
+                return Ok(Some(run));
+            }
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+/// Shows the password that was made up.
+fn tell(password: &Secret) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "\nAdministrator: {ADMINISTRATOR}")?;
+    writeln!(out, "One-time password: {}", password.reveal())?;
+    writeln!(out, "It is shown this once. BAREMO_ADMIN_PASSWORD sets it instead on a first start.\n")
+}
