@@ -135,6 +135,7 @@ fn sent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::E
 /// Besides the parameters below: `field[<key>][gt|gte|lt|lte]=<value>` compares numbers and dates. Only fields that the pack
 /// declares as filterable filter and sort. The header `Link` has the next page too.
 #[utoipa::path(tag = "customers", operation_id = "listCustomers", params(
+    ("code" = Option<String>, Query, description = "Only the customer of this code", max_length = 64, example = "X17"),
     ("status" = Option<Status>, Query, description = "Only customers of this status", example = "active"),
     ("q" = Option<String>, Query, description = "Only customers whose code or name contains this text, whatever the case",
         max_length = 200, example = "ana"),

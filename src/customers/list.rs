@@ -16,7 +16,7 @@ const DEFAULT_SORT: &str = "created_at";
 /// Longest text that is searched for, in characters.
 const MAX_SEARCH_TEXT: usize = 200;
 
-const PARAMETERS: [&str; 7] = ["status", "q", "field[…]", "outcome[…]", "sort", "cursor", "limit"];
+const PARAMETERS: [&str; 8] = ["code", "status", "q", "field[…]", "outcome[…]", "sort", "cursor", "limit"];
 const COMPARISONS: [(&str, Comparison); 4] =
     [("gt", Comparison::Greater), ("gte", Comparison::AtLeast), ("lt", Comparison::Less), ("lte", Comparison::AtMost)];
 
@@ -86,6 +86,7 @@ pub fn selection(fields: &Fields, parameters: &[(String, String)]) -> Result<(Se
 fn condition(fields: &Fields, name: &str, text: &str) -> Result<Option<Condition>, Refusal> {
     let (root, keys) = split(name).ok_or_else(|| unknown_parameter(name))?;
     match (root, keys.as_slice()) {
+        ("code", []) => Ok(Some(Condition::Code(text.trim().to_owned()))),
         ("status", []) => match Status::from_key(text) {
             Some(status) => Ok(Some(Condition::Status(status))),
             None => Err(("unknown_choice", format!("'{}' is neither active nor inactive", excerpt(text)))),

@@ -25,6 +25,8 @@ pub struct Selection {
 /// A condition on a customer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
+    /// He has this code.
+    Code(String),
     /// He has this status.
     Status(Status),
     /// Code or name contains this text, whatever the case.

@@ -365,6 +365,7 @@ fn list_without(selection: &Selection, key: &str, after: Option<&Position>, limi
 fn conditions(statement: &mut Statement, conditions: &[Condition]) {
     for condition in conditions {
         match condition {
+            Condition::Code(code) => drop(statement.add(" AND c.code = ?", texts([code]))),
             Condition::Status(status) => drop(statement.add(" AND c.status = ?", texts([status.key()]))),
             Condition::Contains(text) => {
                 let escaped = text.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");

@@ -311,6 +311,16 @@ fn pages_are_whole_with_ties_and_absent_values_in_every_order() {
 }
 
 #[test]
+fn a_customer_is_found_by_his_code_alone() {
+    let service = service();
+    for code in ["X1", "X10", "x1"] {
+        create(&service, code, "X1 and sons", &json!({}));
+    }
+    assert_eq!(codes(&service, "code=X1"), ["X1"]);
+    assert_eq!(codes(&service, "code=X"), Vec::<String>::new());
+}
+
+#[test]
 fn another_pack_hides_what_it_does_not_declare_and_has_its_own_index() {
     let service = service();
     let customer = create(&service, "X1", "Ana", &json!({"basic": {"city": "León"}, "network": {"area": "10"}}));
