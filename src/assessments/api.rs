@@ -25,8 +25,8 @@ use crate::digest::Digest;
 use crate::faults::Fault;
 use crate::http::current::Current;
 use crate::http::extract::{Body, Languages, Parameters, PathId};
-use crate::http::paging;
-use crate::http::problem::{Code, Problem, ProblemBody};
+use crate::http::paging::{self, PageParameters};
+use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::{Evaluate, ReadCustomers, ReadRuns, WriteRuns};
 use crate::policy::texts::LabelKind;
@@ -86,8 +86,7 @@ pub struct DocumentBody {
 /// Applies all policies and keeps nothing.
 #[utoipa::path(tag = "assessments", operation_id = "createEvaluation", request_body = EvaluationRequest, responses(
     (status = 200, body = AssessmentView, description = "What the policies decide"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[post("/v1/evaluations")]
 pub async fn create_evaluation(
@@ -146,8 +145,7 @@ pub struct CurrentDecisionList {
 #[utoipa::path(tag = "assessments", operation_id = "listCustomerDecisions",
     params(("id" = uuid::Uuid, Path, description = "The customer's id")), responses(
     (status = 200, body = CurrentDecisionList, description = "The decisions"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[get("/v1/customers/{id}/decisions")]
 pub async fn list_customer_decisions(
@@ -198,13 +196,9 @@ pub struct AssessmentList {
 ///
 /// Newest first. One that equals the last one isn't kept again.
 #[utoipa::path(tag = "assessments", operation_id = "listCustomerAssessments", params(
-    ("id" = uuid::Uuid, Path, description = "The customer's id"),
-    ("cursor" = Option<String>, Query, nullable = false, description = "Where the page begins, as the page before gave it"),
-    ("limit" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 500, description = "Items of the page; 50 when absent")
-), responses(
+    ("id" = uuid::Uuid, Path, description = "The customer's id"), PageParameters), responses(
     (status = 200, body = AssessmentList, description = "A page"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[get("/v1/customers/{id}/assessments")]
 pub async fn list_customer_assessments(
@@ -236,8 +230,7 @@ pub async fn list_customer_assessments(
 #[utoipa::path(tag = "assessments", operation_id = "getAssessment",
     params(("id" = uuid::Uuid, Path, description = "The assessment's id")), responses(
     (status = 200, body = AssessmentView, description = "The assessment"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[get("/v1/assessments/{id}")]
 pub async fn get_assessment(
@@ -363,11 +356,11 @@ pub fn summary(run: &Run, renderer: &Renderer<'_>, active: &Active) -> Vec<Polic
 
 /// Start a run
 ///
-/// Assesses all active customers in the background; follow it at the address in `Location`.
+/// Assesses all active customers in the background; follow it at the address in `Location`. One run is open at a time: 409 while
+/// another one is.
 #[utoipa::path(tag = "runs", operation_id = "createRun", request_body = RunRequest, responses(
     (status = 202, body = RunView, description = "Started", headers(("Location" = String, description = "Address of the run"))),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused, 409 while another run is open"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[post("/v1/runs")]
 pub async fn create_run(
@@ -400,13 +393,9 @@ pub struct RunList {
 /// List runs
 ///
 /// Newest first.
-#[utoipa::path(tag = "runs", operation_id = "listRuns", params(
-    ("cursor" = Option<String>, Query, nullable = false, description = "Where the page begins, as the page before gave it"),
-    ("limit" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 500, description = "Items of the page; 50 when absent")
-), responses(
+#[utoipa::path(tag = "runs", operation_id = "listRuns", params(PageParameters), responses(
     (status = 200, body = RunList, description = "A page"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[get("/v1/runs")]
 pub async fn list_runs(
@@ -432,8 +421,7 @@ pub async fn list_runs(
 #[utoipa::path(tag = "runs", operation_id = "getRun",
     params(("id" = uuid::Uuid, Path, description = "The run's id")), responses(
     (status = 200, body = RunView, description = "The run"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[get("/v1/runs/{id}")]
 pub async fn get_run(
@@ -450,12 +438,11 @@ pub async fn get_run(
 
 /// Cancel a run
 ///
-/// What it has assessed stays.
+/// What it has assessed stays. 409 when it has ended.
 #[utoipa::path(tag = "runs", operation_id = "cancelRun",
     params(("id" = uuid::Uuid, Path, description = "The run's id")), responses(
     (status = 200, body = RunView, description = "The run, cancelled"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused, 409 when it has ended"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[post("/v1/runs/{id}/cancellation")]
 pub async fn cancel_run(

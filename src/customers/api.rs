@@ -16,7 +16,8 @@ use crate::db::Db;
 use crate::http::current::Current;
 use crate::http::etag;
 use crate::http::extract::{Body, IfMatch, Parameters, PathId};
-use crate::http::problem::{Code, Problem, ProblemBody};
+use crate::http::paging::PageParameters;
+use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::{ReadCustomers, WriteCustomers};
 
@@ -146,15 +147,11 @@ fn sent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::E
         description = "Only customers with this outcome of a policy, `outcome[volume_grade]=1`"),
     ("sort" = Option<String>, Query, example = "-name",
         description = "`created_at` (the default), `code`, `name` or `field[<key>]`, `-` before it for the largest first; \
-            absent values come last"),
-    ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
-    ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Most items of a page; 50 when it isn't given"),
-), responses(
+            absent values come last"), PageParameters), responses(
     (status = 200, body = CustomerPage, description = "A page", headers(
         ("Link" = String, description = "`rel=\"next\"`: the next page, if there is one")
     )),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[get("/v1/customers")]
 pub async fn list_customers(
@@ -188,8 +185,7 @@ fn next_link(request: &HttpRequest, cursor: &str) -> String {
     (status = 201, body = CustomerBody, description = "Created", headers(
         ("Location" = String, description = "Where he is"), ("ETag" = String, description = "His version")
     )),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[post("/v1/customers")]
 pub async fn create_customer(
@@ -219,8 +215,7 @@ pub async fn create_customer(
         ("ETag" = String, description = "His version")
     )),
     (status = 304, description = "The caller's copy is still right"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[get("/v1/customers/{id}")]
 pub async fn get_customer(
@@ -250,8 +245,7 @@ pub async fn get_customer(
     (CustomerPatch = "application/merge-patch+json"), (CustomerPatch = "application/json")
 )), responses(
     (status = 200, body = CustomerBody, description = "Changed", headers(("ETag" = String, description = "His version"))),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[patch("/v1/customers/{id}")]
 pub async fn change_customer(
@@ -271,7 +265,7 @@ pub async fn change_customer(
 
 /// Deactivate a customer
 ///
-/// He keeps his file and his history and takes part in no assessment.
+/// He keeps his file and his history and takes part in no assessment. 409 when he is inactive already.
 #[utoipa::path(tag = "customers", operation_id = "deactivateCustomer", params(
     ("id" = uuid::Uuid, Path, description = "His id"),
     ("If-Match" = String, Header, description = "The `ETag` that the caller read", example = "\"3\""),
@@ -279,8 +273,7 @@ pub async fn change_customer(
     (status = 200, body = CustomerBody, description = "Inactive now", headers(
         ("ETag" = String, description = "His version")
     )),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused; 409 if he is already"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[post("/v1/customers/{id}/deactivation")]
 pub async fn deactivate_customer(
@@ -295,7 +288,7 @@ pub async fn deactivate_customer(
 
 /// Reactivate a customer
 ///
-/// He takes part in assessments again.
+/// He takes part in assessments again. 409 when he is active already.
 #[utoipa::path(tag = "customers", operation_id = "reactivateCustomer", params(
     ("id" = uuid::Uuid, Path, description = "His id"),
     ("If-Match" = String, Header, description = "The `ETag` that the caller read", example = "\"3\""),
@@ -303,8 +296,7 @@ pub async fn deactivate_customer(
     (status = 200, body = CustomerBody, description = "Active again", headers(
         ("ETag" = String, description = "His version")
     )),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused; 409 if he is already"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[post("/v1/customers/{id}/reactivation")]
 pub async fn reactivate_customer(

@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
 
 use crate::faults::Fault;
 
@@ -11,6 +12,18 @@ use crate::faults::Fault;
 pub const DEFAULT_LIMIT: u32 = 50;
 /// Most items of a page.
 pub const MAX_LIMIT: u32 = 500;
+
+/// The parameters of every list, for the API's description.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageParameters {
+    /// Where the page begins, as `next_cursor` of the page before gave it.
+    #[param(nullable = false)]
+    pub cursor: Option<String>,
+    /// Items of the page; 50 when absent.
+    #[param(nullable = false, minimum = 1, maximum = 500, example = 50)]
+    pub limit: Option<u32>,
+}
 
 /// The cursor after an item: whatever the list sorts by.
 pub fn cursor(position: &impl Serialize) -> String {

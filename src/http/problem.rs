@@ -1,10 +1,13 @@
 //! Errors as RFC 9457 problems. The one place where the errors of use cases become answers, and the one table of codes.
 
+use std::collections::BTreeMap;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::assessments::{evaluate, run};
 use crate::customers::error as customers;
@@ -132,6 +135,22 @@ pub struct ProblemBody {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<Fault>,
+}
+
+/// How every operation may fail, for the API's description.
+pub struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let response = |description: &str| {
+            let body = RefOr::Ref(Ref::from_schema_name("Problem"));
+            let content = ContentBuilder::new().schema(Some(body)).build();
+            let response =
+                ResponseBuilder::new().description(description).content("application/problem+json", content).build();
+            RefOr::T(response)
+        };
+        [("4XX", "Refused"), ("5XX", "Failed")].map(|(status, text)| (status.to_owned(), response(text))).into()
+    }
 }
 
 impl Problem {

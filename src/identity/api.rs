@@ -15,7 +15,7 @@ use super::tokens::{LIFETIME, Principal, Tokens};
 use crate::config::Secret;
 use crate::db::Db;
 use crate::http::extract::Body;
-use crate::http::problem::{Code, Problem, ProblemBody};
+use crate::http::problem::{Code, Problem, Problems};
 
 /// Proof that the caller may do `P`. A handler without one reaches no data.
 pub struct Permit<P> {
@@ -77,8 +77,7 @@ pub struct AccessToken {
 /// Gives an access token for a user's name and password.
 #[utoipa::path(tag = "auth", operation_id = "createToken", security(()), request_body = Credentials, responses(
     (status = 200, body = AccessToken, description = "Signed in"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[post("/v1/auth/token")]
 pub async fn create_token(

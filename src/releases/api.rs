@@ -15,7 +15,7 @@ use crate::customers::model::{Field, FieldType, Maintenance, Section};
 use crate::db::Db;
 use crate::digest::Digest;
 use crate::http::current::Current;
-use crate::http::problem::{Code, Problem, ProblemBody};
+use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::{ReadPack, ReadReleases};
 use crate::policy::model::Cohort;
@@ -204,8 +204,7 @@ pub struct EntitlementView {
 /// Fields, metrics, policies and all labels: a form and a result view can be built from it alone.
 #[utoipa::path(tag = "pack", operation_id = "getPack", responses(
     (status = 200, body = PackView, description = "The pack"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[get("/v1/pack")]
 pub async fn get_pack(_: Permit<ReadPack>, active: Current<Active>) -> web::Json<PackView> {
@@ -327,8 +326,7 @@ pub struct BasisView {
 /// Release, cohort and business date on which grades rest.
 #[utoipa::path(tag = "pack", operation_id = "getBasis", responses(
     (status = 200, body = BasisView, description = "The basis"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[get("/v1/basis")]
 pub async fn get_basis(_: Permit<ReadReleases>, active: Current<Active>) -> web::Json<BasisView> {
@@ -358,8 +356,7 @@ pub struct ReleaseView {
 #[utoipa::path(tag = "pack", operation_id = "getRelease",
     params(("digest" = String, Path, description = "The release's digest, sha256:…")), responses(
     (status = 200, body = ReleaseView, description = "The release"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[get("/v1/releases/{digest}")]
 pub async fn get_release(
@@ -393,8 +390,7 @@ pub struct CohortView {
 #[utoipa::path(tag = "pack", operation_id = "getCohort",
     params(("digest" = String, Path, description = "The cohort's digest, sha256:…")), responses(
     (status = 200, body = CohortView, description = "The cohort"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[get("/v1/cohorts/{digest}")]
 pub async fn get_cohort(

@@ -21,8 +21,8 @@ use crate::db::{self, Db};
 use crate::faults::Fault;
 use crate::http::current::Current;
 use crate::http::extract::{Body, Parameters, PathId};
-use crate::http::paging;
-use crate::http::problem::{Code, Problem, ProblemBody};
+use crate::http::paging::{self, PageParameters};
+use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::{ReadCustomers, ReadProducts, WriteProducts, WriteTransactions};
 
@@ -164,8 +164,7 @@ pub enum RecordStatus {
 /// Each item is answered for itself; good ones are recorded whatever the others are. Sending a batch again is safe.
 #[utoipa::path(tag = "transactions", operation_id = "createTransactions", request_body = TransactionBatch, responses(
     (status = 207, body = TransactionBatchResult, description = "An answer for each item"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[post("/v1/transactions/batches")]
 pub async fn create_transactions(
@@ -275,13 +274,9 @@ pub struct TransactionList {
 ///
 /// Latest first, cancelled ones included.
 #[utoipa::path(tag = "transactions", operation_id = "listCustomerTransactions", params(
-    ("id" = uuid::Uuid, Path, description = "The customer's id"),
-    ("cursor" = Option<String>, Query, nullable = false, description = "Where the page begins, as the page before gave it"),
-    ("limit" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 500, description = "Items of the page; 50 when absent")
-), responses(
+    ("id" = uuid::Uuid, Path, description = "The customer's id"), PageParameters), responses(
     (status = 200, body = TransactionList, description = "A page"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[get("/v1/customers/{id}/transactions")]
 pub async fn list_customer_transactions(
@@ -351,8 +346,7 @@ pub struct MetricView {
     ("as_of" = Option<String>, Query, nullable = false, format = Date, description = "Date they are computed as of; the business date when absent")
 ), responses(
     (status = 200, body = MetricList, description = "The metrics"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[get("/v1/customers/{id}/metrics")]
 pub async fn list_customer_metrics(
@@ -429,13 +423,9 @@ pub struct ProductList {
 /// List products
 ///
 /// By code.
-#[utoipa::path(tag = "products", operation_id = "listProducts", params(
-    ("cursor" = Option<String>, Query, nullable = false, description = "Where the page begins, as the page before gave it"),
-    ("limit" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 500, description = "Items of the page; 50 when absent")
-), responses(
+#[utoipa::path(tag = "products", operation_id = "listProducts", params(PageParameters), responses(
     (status = 200, body = ProductList, description = "A page"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[get("/v1/products")]
 pub async fn list_products(
@@ -455,8 +445,7 @@ pub async fn list_products(
 #[utoipa::path(tag = "products", operation_id = "getProduct",
     params(("code" = String, Path, description = "The product's code")), responses(
     (status = 200, body = ProductView, description = "The product"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[get("/v1/products/{code}")]
 pub async fn get_product(
@@ -475,8 +464,7 @@ pub async fn get_product(
 #[utoipa::path(tag = "products", operation_id = "putProduct", request_body = ProductBody,
     params(("code" = String, Path, description = "The product's code, at most 64 characters")), responses(
     (status = 200, body = ProductView, description = "The product as it is now"),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json", description = "Refused"),
-    (status = "5XX", body = ProblemBody, content_type = "application/problem+json", description = "Failed")
+    Problems
 ))]
 #[put("/v1/products/{code}")]
 pub async fn put_product(
