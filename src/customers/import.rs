@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
-use super::file::{self, Customer, MAX_CODE, MAX_NAME, Profile, divide, profile_of, unite};
+use super::file::{self, Customer, MAX_CODE, MAX_NAME, Profile, Status, divide, profile_of, unite};
 use super::model::{Fields, Value, excerpt};
 use super::{record, store};
 use crate::csv_rows::{Column, FileError, Progress, Report, Row, RowFault, Rows};
@@ -21,7 +21,7 @@ const ATTEMPTS: u32 = 3;
 /// What to import, and how.
 #[derive(Clone, Debug, Default)]
 pub struct Import {
-    /// The file: columns `code`, `name`, and `section.field` or `field` for fields.
+    /// The file: columns `code`, `name`, `status`, and `section.field` or `field` for fields.
     pub file: PathBuf,
     /// Column of the file by target, where its name is another one.
     pub mapping: BTreeMap<String, String>,
@@ -91,14 +91,14 @@ struct Target {
 
 impl Columns {
     fn new(fields: &Fields) -> Self {
-        let mut declared = vec![Column::required("code"), Column::optional("name")];
+        let mut declared = vec![Column::required("code"), Column::optional("name"), Column::optional("status")];
         let mut targets = Vec::new();
         for (key, field) in fields.iter() {
             let section = field.section.key();
             let name = format!("{section}.{key}");
             // A field may be called as one of the columns that every file has.
             let column = Column::optional(&name);
-            declared.push(if ["code", "name"].contains(&key) { column } else { column.or(key) });
+            declared.push(if ["code", "name", "status"].contains(&key) { column } else { column.or(key) });
             targets.push(Target { name, section, key: key.to_owned() });
         }
         Self { declared, targets }
@@ -129,6 +129,8 @@ struct Entry {
     row: Row,
     code: String,
     name: Option<String>,
+    /// His status, where the file says one.
+    status: Option<Status>,
     /// Every field that the file has a column for; nothing removes its value.
     fields: Vec<(Target, Option<Value>)>,
 }
@@ -152,6 +154,13 @@ fn read(
     let name = row
         .get("name")
         .and_then(|name| record::check_text("name", MAX_NAME, name).map_err(|refusal| refuse("name", refusal)).ok());
+    let status = row.get("status").and_then(|text| {
+        if Status::from_key(text).is_none() {
+            let detail = format!("'{}' is neither active nor inactive", excerpt(text));
+            refuse("status", ("unknown_choice", detail));
+        }
+        Status::from_key(text)
+    });
     let mut values = Vec::with_capacity(present.len());
     for target in present {
         let Some(field) = fields.get(&target.key) else { continue };
@@ -160,7 +169,7 @@ fn read(
             Err(refusal) => refuse(&target.name, refusal),
         }
     }
-    if faults.is_empty() { Ok(Entry { row: row.clone(), code, name, fields: values }) } else { Err(faults) }
+    if faults.is_empty() { Ok(Entry { row: row.clone(), code, name, status, fields: values }) } else { Err(faults) }
 }
 
 /// What a chunk came to.
@@ -242,10 +251,11 @@ fn apply(fields: &Fields, before: Option<&Customer>, entry: &Entry) -> Result<Cu
     match (checked, name) {
         (Ok(values), Some(name)) => {
             let profile = unite(profile_of(fields, &values), orphans);
-            Ok(match before {
+            let customer = match before {
                 Some(before) => Customer { name, profile, ..before.clone() },
                 None => record::new(entry.code.clone(), name, profile),
-            })
+            };
+            Ok(Customer { status: entry.status.unwrap_or(customer.status), ..customer })
         }
         (checked, name) => {
             let nameless = name.is_none().then(|| entry.row.fault("name", "required", "'name' is required"));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use baremo::csv_rows::{Counts, Progress, Report};
-use baremo::customers::file::Customer;
+use baremo::customers::file::{Customer, Status};
 use baremo::customers::import::{Error, Import, import};
 use baremo::customers::model::Fields;
 use baremo::customers::store;
@@ -132,4 +132,19 @@ fn missing_and_unused_columns_are_named() {
         .unwrap();
     assert_eq!(report.counts, Counts { warnings: 1, ..counts(1, 1, 0, 0, 0) });
     assert!(report.to_string().contains("'aera' is not imported; did you mean 'area'?"), "{report}");
+}
+
+#[test]
+fn a_column_of_statuses_deactivates_and_reactivates() {
+    let desk = Desk::new();
+    let statuses = |desk: &Desk| -> Vec<bool> {
+        desk.customers().iter().map(|customer| customer.status == Status::Active).collect()
+    };
+    desk.import("code,name,opened_on,status\nA,Ana,2015-01-31,inactive\nB,Bea,2015-01-31,\n").unwrap();
+    assert_eq!(statuses(&desk), [false, true]);
+    desk.import("code,opened_on,status\nA,2015-01-31,active\nB,2015-01-31,inactive\n").unwrap();
+    assert_eq!(statuses(&desk), [true, false]);
+    let kept = desk.import("code,opened_on\nA,2015-01-31\nB,2015-01-31\n").unwrap();
+    assert_eq!((kept.counts.unchanged, statuses(&desk)), (2, vec![true, false]));
+    assert_eq!(desk.import("code,opened_on,status\nA,2015-01-31,gone\n").unwrap().counts.faulty, 1);
 }
