@@ -164,7 +164,7 @@ pub fn record(
 
 /// Chunks in which nothing stands twice: what was sent twice follows in a later chunk and finds the first recorded.
 fn chunks(items: Vec<(Id, Checked)>) -> Vec<Vec<(Id, Checked)>> {
-    let mut chunks: Vec<Vec<(Id, Checked)>> = vec![Vec::new()];
+    let mut chunks: Vec<Vec<(Id, Checked)>> = Vec::new();
     let mut seen: BTreeSet<(String, String)> = BTreeSet::new();
     for entry in items {
         let key = (entry.1.item.source.clone(), entry.1.item.external_id.clone());

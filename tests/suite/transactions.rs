@@ -333,6 +333,12 @@ fn faulty_items_are_refused_by_name_and_good_ones_go_in() {
 }
 
 #[test]
+fn a_batch_of_which_nothing_is_good_is_answered_item_by_item() {
+    let app = bakery();
+    assert_eq!(app.record(&[order("A1", "X9", "2017-12-05", "2"), order("", "X9", "x", "-")]), ["refused", "refused"]);
+}
+
+#[test]
 fn a_batch_is_bounded_and_its_shape_checked() {
     let app = bakery();
     let too_many = json!({"items": vec![order("A", "X1", "2017-12-05", "2"); 10_001]});
