@@ -1,11 +1,12 @@
 //! The configuration: defaults, then a file, then the environment. Every fault is reported at once, and secrets are never shown.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use figment::Figment;
-use figment::providers::{Env, Format, Serialized, Toml};
+use figment::providers::{Format, Serialized, Toml};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -142,7 +143,7 @@ impl Config {
         Self::from(
             Figment::from(Serialized::defaults(Settings::default()))
                 .merge(Toml::file(file))
-                .merge(Env::prefixed(PREFIX).filter(|key| KEYS.iter().any(|known| key == *known))),
+                .merge(Serialized::defaults(environment())),
         )
     }
 
@@ -154,6 +155,8 @@ impl Config {
             .filter(|key| !KEYS.contains(&key.as_str()))
             .map(|key| format!("'{key}' is not a setting{}", did_you_mean(key, KEYS)))
             .collect();
+        let unreadable = |(key, value): (&String, _)| as_text(value).is_none().then(|| format!("{key} must be a text"));
+        faults.extend(values.iter().filter_map(unreadable));
         let text = |key: &str| values.get(key).and_then(as_text);
         let number = parse(&text, &mut faults, "database_connections", "a number from 2 to 500", |text| {
             text.parse().ok().filter(|n| (2..=500).contains(n))
@@ -199,7 +202,13 @@ impl Config {
     }
 }
 
-/// Settings may be written as numbers or truth values too, in files and by the environment's own reading.
+/// What the environment sets, as it is written: a password of digits is no number.
+fn environment() -> BTreeMap<&'static str, String> {
+    let variable = |key: &str| format!("{PREFIX}{}", key.to_uppercase());
+    KEYS.iter().filter_map(|key| Some((*key, std::env::var(variable(key)).ok()?))).collect()
+}
+
+/// Settings may be written as numbers or truth values in files.
 fn as_text(value: &figment::value::Value) -> Option<String> {
     use figment::value::Value;
     match value {
@@ -251,6 +260,12 @@ mod tests {
         {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
+    }
+
+    #[test]
+    fn a_secret_that_is_no_text_is_not_dropped() {
+        let error = read("admin_password = 12345678.50").unwrap_err().to_string();
+        assert!(error.contains("admin_password must be a text") && !error.contains("1234"), "{error}");
     }
 
     #[test]

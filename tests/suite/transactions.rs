@@ -153,9 +153,12 @@ big = "Big"
 small = "Small"
 "#;
 
+/// The files of a bakery's pack.
+pub const BAKERY: [(&str, &str); 3] = [("pack.toml", PACK), ("policies/size.rhai", SCRIPT), ("texts/en.toml", TEXTS)];
+
 /// The pack of a bakery.
 pub fn bakery_source() -> Source {
-    files(&[("pack.toml", PACK), ("policies/size.rhai", SCRIPT), ("texts/en.toml", TEXTS)])
+    files(&BAKERY)
 }
 
 /// A bakery with two products, as of the first day of 2018.
