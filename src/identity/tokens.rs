@@ -68,23 +68,33 @@ pub enum KeyError {
     Form(String),
 }
 
+/// Writes a file that only its owner may read: whole or not at all, and never over another process's.
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let unfinished = path.with_extension(Id::new().uuid().simple().to_string());
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    // A link, because a renamed file would replace the one that another process has linked and read meanwhile.
+    let written =
+        file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| fs::hard_link(&unfinished, path));
+    fs::remove_file(&unfinished)?;
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        written => written,
+    }
+}
+
 impl Tokens {
     /// Reads the signing key from a file, or makes it with file mode 0600.
     pub fn open(path: &Path) -> Result<Self, KeyError> {
         let named = || path.display().to_string();
-        let failed = |source| KeyError::File { path: named(), source };
-        let pem = match fs::read_to_string(path) {
-            Ok(pem) => pem,
+        let read = match fs::read_to_string(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = SigningKey::from_bytes(&rand::rng().random());
                 let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Form(named()))?;
-                let mut file =
-                    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-                file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-                pem.to_string()
+                write_new(path, pem.as_bytes()).and_then(|()| fs::read_to_string(path))
             }
-            Err(error) => return Err(failed(error)),
+            read => read,
         };
+        let pem = read.map_err(|source| KeyError::File { path: named(), source })?;
         let key = SigningKey::from_pkcs8_pem(&pem).map_err(|_| KeyError::Form(named()))?;
         Self::new(&key).ok_or_else(|| KeyError::Form(named()))
     }
@@ -151,5 +161,19 @@ mod tests {
         let token = Tokens::open(&path).unwrap().sign(&ana).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(Tokens::open(&path).unwrap().verify(&token), Some(ana));
+    }
+
+    #[test]
+    fn processes_that_start_at_once_have_one_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        let ana = Principal { user_id: Id::new(), username: "ana".to_owned() };
+        let opened: Vec<Tokens> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| Tokens::open(&path).unwrap())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let token = opened[0].sign(&ana).unwrap();
+        assert!(opened.iter().all(|tokens| tokens.verify(&token).as_ref() == Some(&ana)));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "something was left beside the key");
     }
 }

@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 
 use crate::app::PASSWORD;
 use crate::base::Base;
-use crate::process::{Place, number, until};
+use crate::process::{Place, Service, number, until};
 use crate::transactions::BAKERY;
 
 /// Rows of the tobacco sample.
@@ -121,6 +121,23 @@ fn a_database_of_ones_own_gets_the_sample_only_on_demand() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(says(&refused).contains("the base belongs to the pack 'tobacco'"), "{}", says(&refused));
     assert_eq!(contents(&url), [Some(STORES), Some(ORDERS), Some(1), Some(STORES)]);
+}
+
+#[test]
+fn two_services_that_start_at_once_on_a_new_base_share_it() {
+    let place = Place::new();
+    let bakery = place.pack("bakery", &BAKERY);
+    let base = Base::new();
+    base.db.run_here(baremo::db::migrate::revert_all).unwrap();
+    let url = base.url();
+    let own = [("BAREMO_DATABASE_URL", url.as_str()), ("BAREMO_ADMIN_PASSWORD", PASSWORD)];
+    let both = [place.serve(&bakery, &own), place.serve(&bakery, &own)];
+    for mut service in both.map(Service::ready) {
+        service.sign_in(PASSWORD);
+        service.get("/v1/customers").with(200);
+        assert_eq!(service.stop().0, Some(0));
+    }
+    assert_eq!(number(&url, "SELECT COUNT(*) FROM bases"), Some(1));
 }
 
 #[test]
