@@ -16,7 +16,7 @@ use crate::faults::{Fault, did_you_mean};
 pub const QUANTITY: &str = "quantity";
 /// The measure in money.
 pub const AMOUNT: &str = "amount";
-/// Decimal places of a metric, rounded half up before anything reads it.
+/// Decimal places of a metric, rounded half up (away from zero for negative numbers) before anything reads it.
 pub const METRIC_PLACES: u32 = 6;
 /// Most lines of one transaction.
 pub const MAX_LINES: usize = 200;
@@ -55,13 +55,13 @@ pub enum Function {
     ActiveMonths,
     /// Sum over the sum of the window just before, less 1; absent when that one is not positive.
     Growth,
-    /// Sum of the measure over the sum of the measure `of`; absent when that one is 0.
+    /// Sum of the measure over the sum of the measure `of`; absent when that one is not positive.
     Ratio,
-    /// Amount over quantity; absent when the quantity is 0.
+    /// Amount over quantity; absent when the quantity is not positive.
     AveragePrice,
     /// Number of different products.
     Breadth,
-    /// Share of the largest product in the sum of the measure, 0 to 1; absent when the sum is not positive.
+    /// Share of the largest product in the sum over the products whose own sum is positive, 0 to 1; absent when there is none.
     Concentration,
     /// Smallest value of the measure on a line; absent of nothing.
     Minimum,
@@ -599,8 +599,11 @@ impl Computation<'_> {
                 Some(self.figure("products", Decimal::from(breadth)))
             }
             Function::Concentration => {
-                let sum = self.figure("sum", self.sum(measure, window));
-                let largest = self.product_sums(measure, window).into_values().max().unwrap_or_default();
+                // A product of which more came back than went out has no share that could be larger than others.
+                let mut sums = self.product_sums(measure, window);
+                sums.retain(|_, sum| *sum > Decimal::ZERO);
+                let largest = sums.values().max().copied().unwrap_or_default();
+                let sum = self.figure("sum", sums.into_values().sum());
                 let largest = self.figure("largest", largest);
                 (sum > Decimal::ZERO).then(|| largest / sum)
             }
@@ -628,7 +631,8 @@ impl Computation<'_> {
     fn quotient(&mut self, measure: &str, of: &str, window: Period) -> Option<Decimal> {
         let sum = self.figure("sum", self.sum(measure, window));
         let divisor = self.figure("divisor", self.sum(of, window));
-        sum.checked_div(divisor)
+        // More came back than went out: the quotient of such sums says nothing.
+        (divisor > Decimal::ZERO).then(|| sum.checked_div(divisor)).flatten()
     }
 
     fn last_on(&mut self, window: Period) -> Option<Date> {
@@ -695,3 +699,6 @@ impl Computation<'_> {
         self.metric.category.as_ref().is_none_or(|category| self.basis.categories.get(product) == Some(category))
     }
 }
+
+#[cfg(test)]
+mod tests;
