@@ -206,14 +206,22 @@ impl Rows {
         self.header.places.contains_key(target)
     }
 
-    /// Columns of the file that the import doesn't read.
-    pub fn unused(&self) -> Vec<&str> {
+    /// A remark for each column of the file that isn't read, with the one of `columns` that was perhaps meant.
+    pub fn unused(&self, columns: &[Column]) -> Vec<RowFault> {
         let used: BTreeSet<usize> = self.header.places.values().copied().collect();
-        let columns = self.header.columns.iter().enumerate();
-        columns
-            .filter(|(place, name)| !used.contains(place) && !name.is_empty())
-            .map(|(_, name)| name.as_str())
-            .collect()
+        let unused = self.header.columns.iter().enumerate();
+        let unused = unused.filter(|(place, name)| !used.contains(place) && !name.is_empty());
+        let remark = |(_, name): (usize, &String)| {
+            let absent = columns.iter().filter(|column| !self.has(&column.target));
+            let hint = did_you_mean(&name.to_lowercase(), absent.flat_map(Column::names));
+            RowFault {
+                line: 1,
+                column: name.clone(),
+                code: "unused_column".to_owned(),
+                detail: format!("the column '{}' is not read{hint}", excerpt(name)),
+            }
+        };
+        unused.map(remark).collect()
     }
 
     /// Size of the file in bytes.
@@ -439,10 +447,26 @@ mod tests {
     #[test]
     fn a_mapping_names_the_column() {
         let rows = open(b"id,name,where,city\nA,a,here,there\n", &[("code", "id"), ("city", "where")]).unwrap();
-        assert_eq!(rows.unused(), ["city"]);
+        assert_eq!(rows.unused(&[]).into_iter().map(|remark| remark.column).collect::<Vec<_>>(), ["city"]);
         let row = rows.map(|row| row.unwrap().unwrap()).next().unwrap();
         assert_eq!((row.get("code"), row.get("basic.city")), (Some("A"), Some("here")));
         assert_eq!(row.fault("basic.city", "c", "d").column, "where");
+    }
+
+    #[test]
+    fn a_column_that_is_not_read_is_told_with_what_was_perhaps_meant() {
+        let columns = [Column::required("code"), Column::optional("name"), Column::optional("basic.city").or("city")];
+        let rows = open(b"code,name,citty,Nam,colour\n", &[]).unwrap();
+        let told: Vec<String> = rows.unused(&columns).into_iter().map(|remark| remark.detail).collect();
+        assert_eq!(
+            told,
+            [
+                "the column 'citty' is not read; did you mean 'city'?",
+                "the column 'Nam' is not read",
+                "the column 'colour' is not read"
+            ],
+            "the column of the name is there already"
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::model::{Fields, Value, excerpt};
 use super::{record, store};
 use crate::csv_rows::{Column, FileError, Progress, Report, Row, RowFault, Rows};
 use crate::db::{self, Db, Failure};
-use crate::faults::{Fault, did_you_mean};
+use crate::faults::Fault;
 
 /// Customers that one transaction writes.
 const CHUNK: usize = 500;
@@ -53,7 +53,9 @@ pub fn import(db: &Db, fields: &Fields, import: &Import, progress: &mut Progress
     let columns = Columns::new(fields);
     let mut rows = Rows::open(&import.file, &columns.declared, &import.mapping)?;
     let mut report = Report::new(import.report.as_deref())?;
-    warn_of_unused(&rows, &columns, &mut report)?;
+    for remark in rows.unused(&columns.declared) {
+        report.warning(remark)?;
+    }
     progress.begin(rows.bytes_total());
     let present = columns.present(&rows);
     let mut lines: HashMap<String, u64> = HashMap::new();
@@ -107,21 +109,6 @@ impl Columns {
     fn present(&self, rows: &Rows) -> Vec<Target> {
         self.targets.iter().filter(|target| rows.has(&target.name)).cloned().collect()
     }
-}
-
-fn warn_of_unused(rows: &Rows, columns: &Columns, report: &mut Report) -> Result<(), FileError> {
-    let unused: Vec<String> = rows.unused().into_iter().map(str::to_owned).collect();
-    for column in unused {
-        let names = columns.targets.iter().flat_map(|target| [target.name.as_str(), target.key.as_str()]);
-        let hint = did_you_mean(&column, names);
-        report.warning(RowFault {
-            line: 1,
-            code: "unused_column".to_owned(),
-            detail: format!("the column '{}' is not imported{hint}", excerpt(&column)),
-            column,
-        })?;
-    }
-    Ok(())
 }
 
 /// What one good row says.

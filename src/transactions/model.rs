@@ -202,6 +202,16 @@ pub fn total(transactions: &[Dated]) -> Option<(MonthTotals, ProductTotals)> {
     Some((MonthTotals { orders, lines, last_on, measures }, products))
 }
 
+/// A measure's value, if it is 0 or more; else a stable code and what would be right.
+pub fn not_negative(measure: &str, value: Decimal) -> Result<Decimal, (&'static str, String)> {
+    if value >= Decimal::ZERO {
+        return Ok(value);
+    }
+    let what = if measure == QUANTITY { "quantity" } else { "value" };
+    let detail = format!("{value} is negative; a {what} is 0 or more, and returns are a kind of their own");
+    Err(("out_of_range", detail))
+}
+
 impl Line {
     /// A measure's value as totals take it: the quantity times the product's factor, others as sent.
     pub fn in_pack_unit(&self, measure: &str, sent: Decimal) -> Decimal {
@@ -536,6 +546,12 @@ impl Function {
 }
 
 impl Metric {
+    /// The measures that it reads.
+    pub fn read_measures(&self) -> impl Iterator<Item = &str> {
+        let of_price: &[&str] = if self.function == Function::AveragePrice { &[AMOUNT, QUANTITY] } else { &[] };
+        of_price.iter().copied().chain(self.measure.as_deref()).chain(self.of.as_deref())
+    }
+
     fn reads_products(&self) -> bool {
         self.category.is_some() || matches!(self.function, Function::Breadth | Function::Concentration)
     }

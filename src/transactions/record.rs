@@ -10,7 +10,7 @@ use jiff::{Timestamp, Zoned};
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
-use super::model::{Dated, Definitions, Line, MAX_LINES, Month, QUANTITY, total};
+use super::model::{Dated, Definitions, Line, MAX_LINES, Month, not_negative, total};
 use super::products::{MAX_CODE, Product, check_text};
 use super::store::{self, Transaction};
 use crate::Id;
@@ -443,13 +443,7 @@ impl Rules {
                 faults.push(Fault::new(pointer, "unknown_measure", detail));
                 continue;
             }
-            match decimal(text) {
-                Ok(value) if value < Decimal::ZERO => {
-                    let what = if measure == QUANTITY { "quantity" } else { "value" };
-                    let detail =
-                        format!("{value} is negative; a {what} is 0 or more, and returns are a kind of their own");
-                    faults.push(Fault::new(pointer, "out_of_range", detail));
-                }
+            match decimal(text).and_then(|value| not_negative(measure, value)) {
                 Ok(value) => drop(measures.insert(measure.clone(), value)),
                 Err((code, detail)) => faults.push(Fault::new(pointer, code, detail)),
             }

@@ -131,7 +131,7 @@ fn missing_and_unused_columns_are_named() {
         .import_with("kode,name,since,aera\nA,Ana,2015-01-01,3\n", Import { mapping, ..Import::default() })
         .unwrap();
     assert_eq!(report.counts, Counts { warnings: 1, ..counts(1, 1, 0, 0, 0) });
-    assert!(report.to_string().contains("'aera' is not imported; did you mean 'area'?"), "{report}");
+    assert!(report.to_string().contains("'aera' is not read; did you mean 'area'?"), "{report}");
 }
 
 #[test]

@@ -214,6 +214,50 @@ fn faulty_rows_are_listed_and_the_others_graded() {
 }
 
 #[test]
+fn columns_that_nothing_reads_and_inactive_customers_are_told() {
+    let customers = CUSTOMERS.replace("in_club\n", "in_clubb,status\n").replace("true\n", "true,active\n");
+    let customers = customers.replace("harbour,\n", "harbour,,inactive\n");
+    let transactions = TRANSACTIONS.replace(",quantity,", ",quantty,");
+    let (output, _) = grade(&customers, &transactions, "csv");
+    let told = err(&output);
+    for part in [
+        "customers.csv:1: in_clubb: the column 'in_clubb' is not read; did you mean 'in_club'?",
+        "transactions.csv:1: quantty: the column 'quantty' is not read; did you mean 'quantity'?",
+        "transactions.csv:1: the column 'quantity' is missing, which is read by monthly_loans",
+    ] {
+        assert!(told.contains("warning: ") && told.contains(part), "{part} is missing in\n{told}");
+    }
+    assert!(out(&output).contains("; 1 inactive one was left out"), "{}", out(&output));
+}
+
+#[test]
+fn negative_measures_are_refused_in_files() {
+    let (output, _) = grade(CUSTOMERS, &TRANSACTIONS.replace("L2,B2,15", "L2,B2,-15"), "csv");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("quantity: -15 is negative"), "{}", err(&output));
+}
+
+#[test]
+fn grades_are_never_written_over_what_is_read() {
+    let (folder, pack) = new_pack();
+    let customers = folder.path().join("customers.csv");
+    fs::write(&customers, CUSTOMERS).unwrap();
+    fs::write(folder.path().join("transactions.csv"), TRANSACTIONS).unwrap();
+    for output in ["customers.csv", "readers/../customers.csv", "readers/pack.toml"] {
+        let run = Command::new(env!("CARGO_BIN_EXE_baremo"))
+            .current_dir(folder.path())
+            .args(["rules", "run", "readers", "--customers", "customers.csv", "--transactions", "transactions.csv"])
+            .args(["--as-of", "2026-01-01", "--output", output])
+            .output()
+            .unwrap();
+        assert_eq!(run.status.code(), Some(1), "{output}");
+        assert!(err(&run).contains("which is read; name another file"), "{}", err(&run));
+    }
+    assert_eq!(fs::read_to_string(&customers).unwrap(), CUSTOMERS);
+    assert!(rules("check", &pack).status.success());
+}
+
+#[test]
 fn files_that_cannot_be_read_are_told_by_name() {
     let (output, _) = grade("code,name\nR1,Ana\n", TRANSACTIONS, "csv");
     assert_eq!(output.status.code(), Some(1));

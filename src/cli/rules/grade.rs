@@ -12,6 +12,7 @@ use super::{Failed, GradeArguments, SCRIPT_STACK, counted, say, sound, tell};
 use crate::policy::cohorts::CohortBuilder;
 use crate::policy::model::{Assessed, Circumstances, Subject, Verdict};
 use crate::policy::release::LoadedPack;
+use crate::policy::source::Source;
 
 /// Most faulty rows that are listed one by one.
 const LISTED: usize = 100;
@@ -25,10 +26,15 @@ struct Graded {
 
 /// Reads both files, grades every customer that can be read, and writes the grades.
 pub(super) fn run(arguments: &GradeArguments) -> Result<(), Failed> {
-    let (_, loaded) = sound(&arguments.folder)?;
+    let (source, loaded) = sound(&arguments.folder)?;
+    refuse_inputs(arguments, &source)?;
     let mut customers = files::customers(&arguments.customers, &loaded.pack).map_err(unreadable)?;
     let faulty_transactions =
         files::transactions(&arguments.transactions, &loaded.pack, &mut customers).map_err(unreadable)?;
+    for remark in &customers.remarks {
+        tell(&format!("warning: {remark}"));
+    }
+    let inactive = customers.inactive();
     let Customers { active, mut faulty, .. } = customers;
     faulty.extend(faulty_transactions);
     let mut builder = CohortBuilder::new(&loaded.pack);
@@ -42,7 +48,22 @@ pub(super) fn run(arguments: &GradeArguments) -> Result<(), Failed> {
     let graded = grade(&loaded, subjects, circumstances)?;
     output::write(&arguments.output, arguments.format, &loaded, &graded, circumstances)
         .map_err(|error| Failed(format!("{}: {error}", arguments.output.display())))?;
-    conclude(&arguments.output, &graded, &faulty)
+    conclude(&arguments.output, &graded, inactive, &faulty)
+}
+
+/// Refuses to write over what is read.
+fn refuse_inputs(arguments: &GradeArguments, source: &Source) -> Result<(), Failed> {
+    // What isn't there yet is no input.
+    let Ok(output) = arguments.output.canonicalize() else { return Ok(()) };
+    let of_pack = source.files().map(|(path, _)| arguments.folder.join(path));
+    let mut inputs = [arguments.customers.clone(), arguments.transactions.clone()].into_iter().chain(of_pack);
+    match inputs.find(|input| input.canonicalize().is_ok_and(|input| input == output)) {
+        Some(input) => {
+            let shown = input.display();
+            Err(Failed(format!("the output would be written over {shown}, which is read; name another file")))
+        }
+        None => Ok(()),
+    }
 }
 
 fn unreadable(error: crate::csv_rows::FileError) -> Failed {
@@ -79,7 +100,7 @@ fn grade(
 }
 
 /// Tells how it went: every faulty row, every policy that stopped, and what was written.
-fn conclude(output: &Path, graded: &[Graded], faulty: &[Faulty]) -> Result<(), Failed> {
+fn conclude(output: &Path, graded: &[Graded], inactive: usize, faulty: &[Faulty]) -> Result<(), Failed> {
     for row in faulty.iter().take(LISTED) {
         tell(&row.to_string());
     }
@@ -97,7 +118,11 @@ fn conclude(output: &Path, graded: &[Graded], faulty: &[Faulty]) -> Result<(), F
             }
         }
     }
-    say(&format!("{} written to {}", counted(graded.len(), "customer", "customers"), output.display()));
+    let left_out = match inactive {
+        0 => String::new(),
+        some => format!("; {} left out", counted(some, "inactive one was", "inactive ones were")),
+    };
+    say(&format!("{} written to {}{left_out}", counted(graded.len(), "customer", "customers"), output.display()));
     let mut problems = Vec::new();
     if !faulty.is_empty() {
         problems.push(format!("{} left out", counted(faulty.len(), "faulty row was", "faulty rows were")));

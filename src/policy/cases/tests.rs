@@ -228,6 +228,10 @@ expect = { outcome = "4", reason = ["band"], reasons = ["bands"], entitlements =
 name = "a"
 transactions = [{ kind = "lone", on = "2017-12-31", measures = { quantity = 1 } }, { kind = "loan", on = "2017-12-31", measures = { quantiti = 1 } }]
 expect = {}
+[[case]]
+name = "b"
+transactions = [{ kind = "loan", on = "2017-12-31", product = "P", measures = { quantity = -1 } }]
+expect = { outcome = "1" }
 "#;
     let told: Vec<_> = faults(text).into_iter().map(|(code, line, _)| (line, code)).collect();
     let expected = [
@@ -246,6 +250,7 @@ expect = {}
         (12, "product"),
         (12, "unknown_measure"),
         (13, "missing"),
+        (16, "out_of_range"),
     ];
     for fault in expected {
         assert!(told.contains(&fault), "{fault:?} is missing in {told:#?}");

@@ -14,7 +14,7 @@ use crate::faults::did_you_mean;
 use crate::policy::ledger::Transactions;
 use crate::policy::model::Subject;
 use crate::policy::pack::Pack;
-use crate::transactions::model::{Dated, Line};
+use crate::transactions::model::{Dated, Definitions, Line, not_negative};
 
 /// A fault of one row.
 pub(super) struct Faulty {
@@ -40,6 +40,7 @@ pub(super) struct Customer {
 }
 
 /// Everybody in the file of customers.
+#[derive(Default)]
 pub(super) struct Customers {
     /// Active customers by code.
     pub(super) active: BTreeMap<String, Customer>,
@@ -49,6 +50,19 @@ pub(super) struct Customers {
     left_out: BTreeSet<String>,
     /// What is wrong with the rows left out: a row may have several faults.
     pub(super) faulty: Vec<Faulty>,
+    /// Remarks about columns.
+    pub(super) remarks: Vec<Faulty>,
+}
+
+impl Customers {
+    /// How many are inactive.
+    pub(super) fn inactive(&self) -> usize {
+        self.inactive.len()
+    }
+
+    fn remark(&mut self, path: &Path, remarks: impl IntoIterator<Item = RowFault>) {
+        self.remarks.extend(remarks.into_iter().map(|fault| Faulty { path: path.to_owned(), fault }));
+    }
 }
 
 impl Customer {
@@ -68,9 +82,10 @@ pub(super) fn customers(path: &Path, pack: &Pack) -> Result<Customers, FileError
         let column = if field.required { Column::required(column) } else { Column::optional(column) };
         columns.push(column.or(key));
     }
-    let mut customers =
-        Customers { active: BTreeMap::new(), inactive: BTreeSet::new(), left_out: BTreeSet::new(), faulty: Vec::new() };
-    for row in Rows::open(path, &columns, &BTreeMap::new())? {
+    let mut customers = Customers::default();
+    let rows = Rows::open(path, &columns, &BTreeMap::new())?;
+    customers.remark(path, rows.unused(&columns));
+    for row in rows {
         let faults = match row? {
             Ok(row) => customers.add(&row, pack).err().unwrap_or_default(),
             Err(fault) => vec![fault],
@@ -139,7 +154,9 @@ pub(super) fn transactions(path: &Path, pack: &Pack, customers: &mut Customers) 
     columns.extend(measures.into_iter().map(Column::optional));
     let mut categories = BTreeMap::new();
     let mut faulty = Vec::new();
-    for row in Rows::open(path, &columns, &BTreeMap::new())? {
+    let rows = Rows::open(path, &columns, &BTreeMap::new())?;
+    customers.remark(path, rows.unused(&columns).into_iter().chain(missing_measures(&rows, &pack.definitions)));
+    for row in rows {
         let faults = match row? {
             Ok(row) => add(&row, pack, customers, &mut categories).err().unwrap_or_default(),
             Err(fault) => vec![fault],
@@ -151,6 +168,23 @@ pub(super) fn transactions(path: &Path, pack: &Pack, customers: &mut Customers) 
         customer.categories = Arc::clone(&categories);
     }
     Ok(faulty)
+}
+
+/// A remark for each measure that metrics read and the file has no column for.
+fn missing_measures(rows: &Rows, definitions: &Definitions) -> Vec<RowFault> {
+    let mut readers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (key, metric) in &definitions.metrics {
+        for measure in metric.read_measures().filter(|measure| !rows.has(measure)) {
+            readers.entry(measure).or_default().push(key);
+        }
+    }
+    let remark = |(measure, metrics): (&str, Vec<&str>)| RowFault {
+        line: 1,
+        column: String::new(),
+        code: "missing_measure".to_owned(),
+        detail: format!("the column '{measure}' is missing, which is read by {}", metrics.join(", ")),
+    };
+    readers.into_iter().map(remark).collect()
 }
 
 fn add(
@@ -187,7 +221,7 @@ fn add(
     }
     let mut measures = BTreeMap::new();
     for measure in pack.definitions.measures(key) {
-        match row.get(measure).map(decimal) {
+        match row.get(measure).map(|cell| decimal(cell).and_then(|value| not_negative(measure, value))) {
             Some(Ok(value)) => drop(measures.insert(measure.clone(), value)),
             Some(Err((code, detail))) => faults.push(row.fault(measure, code, detail)),
             None => {}

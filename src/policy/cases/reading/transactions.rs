@@ -10,7 +10,7 @@ use super::super::super::document::{Item, Read, Table};
 use super::super::super::ledger::Transactions;
 use super::Reader;
 use crate::faults::did_you_mean;
-use crate::transactions::model::{Dated, Kind, Line};
+use crate::transactions::model::{Dated, Kind, Line, not_negative};
 
 /// The transactions of a case, and the categories of their products.
 #[derive(Default)]
@@ -73,6 +73,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             self.faults.at(&key.span(), "unknown_measure", message);
             return None;
         }
-        Decimal::read(item, self.faults)
+        let value = Decimal::read(item, self.faults)?;
+        not_negative(key.get_ref(), value).map_err(|(code, detail)| self.faults.at(&item.span(), code, detail)).ok()
     }
 }
