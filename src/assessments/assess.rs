@@ -13,8 +13,9 @@ use crate::db::{Conn, Result};
 use crate::digest::Digest;
 use crate::policy::model::{Assessed, Circumstances, Subject};
 use crate::releases::active::Active;
+use crate::transactions::computation::Ledger;
 use crate::transactions::metrics::Gathering;
-use crate::transactions::model::Ledger;
+
 use crate::transactions::store::categories;
 
 /// Customers of one page of a run.

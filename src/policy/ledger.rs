@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 
 use super::model::Subject;
-use crate::transactions::model::{Basis, Dated, Definitions, Ledger, Month, Period, total};
+use crate::transactions::computation::{Basis, Ledger};
+use crate::transactions::model::{Dated, Definitions, Month, Period, total};
 
 /// The transactions of one customer by kind.
 #[derive(Clone, Debug, Default)]

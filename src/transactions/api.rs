@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::computation::MetricValue;
 use super::metrics;
-use super::model::{Function, Line, MetricValue, Period};
+use super::model::{Function, Line, Period};
 use super::products::{Product, ProductBody};
 use super::record::{self, NewLine, NewTransaction, Recorded, Rules};
 use super::store::{self, Transaction};

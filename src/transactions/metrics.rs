@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use jiff::civil::Date;
 
-use super::model::{Basis, Dated, Definitions, Ledger, MetricValue, Month, Period, total};
+use super::computation::{Basis, Ledger, MetricValue};
+use super::model::{Dated, Definitions, Month, Period, total};
 use super::store::{self, TotalsKey};
 use crate::Id;
 use crate::db::{Conn, Result};

@@ -1,6 +1,7 @@
 //! Orders, payments and their totals: recording, monthly totals, products, and the metrics that follow.
 
 pub mod api;
+pub mod computation;
 pub mod import;
 pub mod metrics;
 pub mod model;

@@ -3,6 +3,7 @@
 use jiff::civil::date;
 
 use super::*;
+use crate::transactions::model::{Dated, Line, total};
 
 /// Each product's quantity and amount in December, per kind, evaluated as of the first of January.
 fn evaluate(metric: &str, transactions: &[(&str, &str, i64, i64)]) -> MetricValue {
