@@ -136,6 +136,10 @@ fn test(folder: &Path) -> Result<(), Failed> {
     if !report.untested.is_empty() {
         say(&format!("Without a case: {}", report.untested.join(", ")));
     }
+    if report.results.is_empty() {
+        say(&format!("{}: nothing was tested; cases stand in cases/<policy>.toml", folder.display()));
+        return Ok(());
+    }
     let closing = closing(folder, &loaded, &report);
     if report.failures().next().is_some() {
         return Err(Failed(closing));

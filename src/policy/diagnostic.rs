@@ -41,6 +41,22 @@ impl Diagnostic {
     }
 }
 
+/// Longest line that is shown whole, in characters.
+const SHOWN: usize = 160;
+
+/// A long line cut around a column, and where the column is then.
+fn around(line: &str, column: usize) -> (String, usize) {
+    let length = line.chars().count();
+    if length <= SHOWN {
+        return (line.to_owned(), column);
+    }
+    let from = column.saturating_sub(SHOWN / 2).min(length - SHOWN);
+    let part: String = line.chars().skip(from).take(SHOWN).collect();
+    let before = if from > 0 { "…" } else { "" };
+    let after = if from + SHOWN < length { "…" } else { "" };
+    (format!("{before}{part}{after}"), column - from + before.chars().count())
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error[{}]: {}\n  --> {}", self.code, self.message, self.file)?;
@@ -49,10 +65,30 @@ impl fmt::Display for Diagnostic {
             if let Some(excerpt) = &self.excerpt {
                 let number = line.to_string();
                 let margin = " ".repeat(number.len());
+                let (excerpt, column) = around(excerpt, column);
                 let caret = " ".repeat(column.saturating_sub(1));
                 write!(f, "\n{margin} |\n{number} | {excerpt}\n{margin} | {caret}^")?;
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_around_the_fault() {
+        let line = format!("{}x{}", "a".repeat(1000), "b".repeat(1000));
+        for (column, marked) in [(1, 'a'), (1001, 'x'), (2001, 'b')] {
+            let shown = Diagnostic::at("a.rhai", &line, 1, column, "c", "m").to_string();
+            let lines: Vec<&str> = shown.lines().collect();
+            assert!(lines[3].chars().count() < 170, "{shown}");
+            let caret = lines[4].chars().position(|c| c == '^').unwrap();
+            assert_eq!(lines[3].chars().nth(caret), Some(marked), "{shown}");
+        }
+        let short = Diagnostic::at("a.rhai", "let x", 1, 5, "c", "m").to_string();
+        assert!(short.ends_with("1 | let x\n  |     ^"), "{short}");
     }
 }

@@ -215,11 +215,13 @@ impl CompiledPolicies {
             }
             Err(_) => return Err(format!("{file}: the script crashed")),
         };
+        let (line, column) = policy.loaded.decide;
+        let decide = format!("{file}:{line}:{column}");
         let Some(draft) = given.read_lock::<Draft>().map(|draft| draft.clone()) else {
             let what = if given.is_unit() { "nothing".to_owned() } else { shown(&given) };
-            return Err(format!("{file}: decide gave {what} instead of a decision"));
+            return Err(format!("{decide}: decide gave {what} instead of a decision"));
         };
-        draft.finish(&policy.declaration).map_err(|refused| format!("{file}: {refused}"))
+        draft.finish(&policy.declaration).map_err(|refused| format!("{decide}: {refused}"))
     }
 }
 

@@ -14,6 +14,7 @@ use toml::de::DeTable;
 use super::diagnostic::Diagnostic;
 use super::document::{Faults, Item, Read, Span, Table, check_doubled, check_key, entries, found, plain};
 use super::pack::Pack;
+use super::sandbox::is_reserved;
 use super::source::{MANIFEST, Source};
 use super::texts::Texts;
 use crate::customers::model::{Fields, excerpt};
@@ -120,6 +121,10 @@ impl<'t, 'a> Reader<'t, 'a> {
         for (key, span, item) in table.entries() {
             let before = self.faults.count();
             check_key(self.faults, key, &span);
+            if section != "kinds" && self.faults.count() == before && is_reserved(key) {
+                let message = format!("'{key}' is a word of the script language; choose another key");
+                self.faults.at(&span, "key", message);
+            }
             let entry = Table::of(self.faults, item, span, format!("{name} '{key}'"));
             match entry.and_then(|entry| read(self, key, entry)) {
                 Some(value) if self.faults.count() == before => drop(found.insert(key.to_owned(), value)),

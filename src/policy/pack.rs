@@ -138,3 +138,16 @@ pub enum EntitlementType {
     /// A list of texts.
     Texts,
 }
+
+impl EntitlementType {
+    /// What a script has to give.
+    pub(super) fn wanted(self) -> &'static str {
+        match self {
+            Self::Decimal => "a number",
+            Self::Integer => "a whole number",
+            Self::Text => "a text",
+            Self::Boolean => "true or false",
+            Self::Texts => "a list of texts",
+        }
+    }
+}

@@ -66,6 +66,13 @@ pub(super) fn engine() -> Engine {
     engine
 }
 
+/// Whether a key is a word of the script language, so that no script could read it.
+pub(super) fn is_reserved(key: &str) -> bool {
+    let mut engine = engine();
+    engine.set_strict_variables(false);
+    engine.compile(format!("customer.{key}")).is_err()
+}
+
 /// Whole numbers in scripts are decimals too, so that `1 / 2` is a half and `switch` finds a field's value.
 #[expect(deprecated, reason = "rhai marks the token hook as volatile, not as going away; tests pin what it does")]
 fn read_numbers_as_decimals(engine: &mut Engine) {

@@ -19,6 +19,8 @@ pub(super) struct Loaded {
     pub(super) scope: Scope<'static>,
     /// The functions that `decide` reaches.
     pub(super) ast: AST,
+    /// Line and column of `decide`, from 1.
+    pub(super) decide: (usize, usize),
     /// What the script reads and gives.
     pub(super) facts: ScriptFacts,
     /// Files of the functions that don't stand in the policy's own.
@@ -185,7 +187,9 @@ impl<'a> Loader<'a> {
         let ast = self.with_libraries(own, &findings.reached);
         let foreign = functions.iter().filter(|(_, function)| function.file != file.path);
         let files = foreign.map(|(name, function)| (name.clone(), function.file.to_string())).collect();
-        Ok(Loaded { scope, ast, facts: findings.facts, files })
+        let decide = file.functions.get("decide").map_or(Position::new(1, 1), |decide| decide.position);
+        let decide = (decide.line().unwrap_or(1), decide.position().unwrap_or(1).max(1));
+        Ok(Loaded { scope, ast, decide, facts: findings.facts, files })
     }
 
     /// The hashes under which `switch` keeps texts, found by compiling one: rhai doesn't say how it makes them.

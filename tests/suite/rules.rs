@@ -57,6 +57,25 @@ fn a_new_pack_is_never_written_over_something() {
 }
 
 #[test]
+fn a_folder_whose_name_makes_no_id_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = rules("new", &folder.path().join("日本"));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("'日本' makes no id of a pack"), "{}", err(&output));
+    assert!(!folder.path().join("日本").exists());
+}
+
+#[test]
+fn a_pack_without_cases_is_said_to_be_untested() {
+    let (_folder, pack) = new_pack();
+    fs::remove_dir_all(pack.join("cases")).unwrap();
+    let output = rules("test", &pack);
+    assert!(output.status.success(), "{}", err(&output));
+    assert!(out(&output).contains("Without a case: reader_grade"), "{}", out(&output));
+    assert!(out(&output).contains("nothing was tested"), "{}", out(&output));
+}
+
+#[test]
 fn the_check_lists_the_faults_of_all_files() {
     let (_folder, pack) = new_pack();
     edit(&pack, "pack.toml", "Europe/Madrid", "Europe/Madrit");

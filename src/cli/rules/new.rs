@@ -24,12 +24,13 @@ pub(super) fn write(folder: &Path) -> Result<(), Failed> {
     if folder.exists() && fs::read_dir(folder).map_err(refused)?.next().is_some() {
         return Err(Failed(format!("{} is not empty; a new pack begins in an empty folder", folder.display())));
     }
+    let id = id(folder)?;
     for (path, text) in FILES {
         let at = folder.join(path);
         if let Some(parent) = at.parent() {
             fs::create_dir_all(parent).map_err(refused)?;
         }
-        fs::write(&at, text.replace(TEMPLATE_ID, &format!("id = \"{}\"", id(folder)))).map_err(refused)?;
+        fs::write(&at, text.replace(TEMPLATE_ID, &format!("id = \"{id}\""))).map_err(refused)?;
     }
     let shown = folder.display();
     say(&format!(
@@ -38,9 +39,16 @@ pub(super) fn write(folder: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The folder's name as an id, as far as it makes one.
-fn id(folder: &Path) -> String {
-    let name = folder.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+/// The folder's name as an id; a refusal says what would be right.
+fn id(folder: &Path) -> Result<String, Failed> {
+    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let name = whole.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).take(64).collect();
-    if plain.starts_with(|first: char| first.is_ascii_lowercase()) { plain } else { "lending".to_owned() }
+    if plain.starts_with(|first: char| first.is_ascii_lowercase()) {
+        return Ok(plain);
+    }
+    Err(Failed(format!(
+        "'{name}' makes no id of a pack: the folder's name begins with a letter from a to z, and has letters, digits and \
+         '_', such as lending"
+    )))
 }

@@ -3,6 +3,7 @@
 use rhai::{Expr, FnCallExpr, Position};
 
 use super::natives::NativeCall;
+use super::tables::values;
 use super::types::Type;
 use super::{Frame, Walk};
 use crate::faults::did_you_mean;
@@ -18,7 +19,7 @@ impl Walk<'_> {
         if let Some(function) = functions.get(name) {
             let given: Vec<Type> = call.args.iter().map(|given| self.expression(frame, given)).collect();
             if given.len() != function.params.len() {
-                let message = format!("{name}({}) was given {} values", function.params.join(", "), given.len());
+                let message = format!("{name}({}) was given {}", function.params.join(", "), values(given.len()));
                 self.report(&frame.file, position, "wrong_number", message);
                 return Type::Unknown;
             }
@@ -31,7 +32,7 @@ impl Walk<'_> {
         let expressions: Vec<Option<&Expr>> = call.args.iter().map(Some).collect();
         self.native(
             frame,
-            &NativeCall { name, types: &types, expressions: &expressions, position, outcome_only: false },
+            &NativeCall { name, types: &types, expressions: &expressions, items: &[], position, outcome_only: false },
         )
     }
 
@@ -67,7 +68,12 @@ impl Walk<'_> {
             return Type::Unknown;
         }
         let expressions: Vec<Option<&Expr>> = std::iter::once(None).chain(call.args.iter().map(Some)).collect();
-        self.native(frame, &NativeCall { name, types: &types, expressions: &expressions, position, outcome_only })
+        let items: Vec<Type> = match call.args.first() {
+            Some(Expr::Array(items, _)) => items.iter().map(|item| self.value(frame, item)).collect(),
+            _ => Vec::new(),
+        };
+        let call = NativeCall { name, types: &types, expressions: &expressions, items: &items, position, outcome_only };
+        self.native(frame, &call)
     }
 
     /// Whether the host offers the function with this number of values.
@@ -79,7 +85,8 @@ impl Walk<'_> {
             Some(counts) => {
                 let wanted: Vec<String> = counts.iter().map(|count| count.saturating_sub(hidden).to_string()).collect();
                 let given = count.saturating_sub(hidden);
-                let message = format!("'{name}' takes {} values, not {given}", wanted.join(" or "));
+                let noun = if wanted == ["1"] { "value" } else { "values" };
+                let message = format!("'{name}' takes {} {noun}, not {given}", wanted.join(" or "));
                 self.report(&frame.file, position, "wrong_number", message);
                 false
             }

@@ -122,10 +122,12 @@ impl Walk<'_> {
             }
             Type::Decision(outcomes) if name == "outcome" => {
                 let declared = || Texts::of(self.script.declaration.outcomes.iter().cloned()).known;
-                Type::Text(Texts { known: outcomes.clone().or_else(declared), outcome: true, count: None })
+                Type::Text(Texts { known: outcomes.clone().or_else(declared), outcome: true, ..Texts::default() })
             }
             Type::Score if name == "value" => Type::Unknown,
-            Type::Map(entries) if entries.contains_key(name) => entries.get(name).cloned().unwrap_or(Type::Unknown),
+            Type::Map(entries) if entries.contains_key(name) => {
+                entries.get(name).map_or(Type::Unknown, |(_, value)| value.clone())
+            }
             Type::Unknown if name == "outcome" => {
                 Type::Text(Texts { outcome: true, ..Texts::of(self.script.declaration.outcomes.iter().cloned()) })
             }

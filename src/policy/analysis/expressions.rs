@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use rhai::{Expr, FnCallExpr, Position, Token};
 
-use super::types::{Texts, Type};
+use super::types::{Place, Texts, Type};
 use super::{Frame, Walk};
 use crate::faults::did_you_mean;
 
@@ -26,24 +26,31 @@ impl Walk<'_> {
     /// The type of an expression, which may be the customer or the context.
     pub(super) fn expression(&mut self, frame: &mut Frame, expression: &Expr) -> Type {
         match expression {
-            Expr::DynamicConstant(value, _) if value.is_decimal() => Type::Number,
-            Expr::IntegerConstant(..) => Type::Number,
-            Expr::BoolConstant(..) => Type::Boolean,
-            Expr::StringConstant(text, _) => Type::Text(Texts::of([text.as_str()])),
+            Expr::DynamicConstant(..)
+            | Expr::IntegerConstant(..)
+            | Expr::BoolConstant(..)
+            | Expr::StringConstant(..) => Type::of_literal(&frame.file, expression),
             Expr::CharConstant(character, _) => {
                 let message = format!("'{character}' is a single character; texts stand in double quotes");
                 self.report(&frame.file.clone(), expression.start_position(), "character", message);
                 Type::Unknown
             }
             Expr::InterpolatedString(parts, _) => {
+                let mut joined = Texts::of([""]);
                 for part in parts.iter() {
-                    self.value(frame, part);
+                    joined = match self.value(frame, part) {
+                        Type::Text(texts) => joined.followed_by(&texts),
+                        _ => Texts::default(),
+                    };
                 }
-                Type::text()
+                Type::Text(joined)
             }
             Expr::Array(items, _) => self.list(frame, items),
             Expr::Map(parts, _) => {
-                let entries = parts.0.iter().map(|(key, item)| (key.name.to_string(), self.value(frame, item)));
+                let entries = parts.0.iter().map(|(key, item)| {
+                    let place = Place::at(&frame.file, key.pos);
+                    (key.name.to_string(), (place, self.value(frame, item)))
+                });
                 Type::Map(Rc::new(entries.collect()))
             }
             Expr::Unit(_) => Type::Unit,
@@ -106,7 +113,8 @@ impl Walk<'_> {
             let message = format!("the default is {default}, but what it stands for is {found}");
             self.report(&frame.file.clone(), position, "default_type", message);
         }
-        found.or(&default)
+        // What may be absent is else what it would be.
+        if default == Type::Unit { found } else { found.or(&default) }
     }
 
     /// An operator with its operands.
@@ -138,7 +146,7 @@ impl Walk<'_> {
                 Type::Boolean
             }
             (Token::Bang, _) => Type::Boolean,
-            (Token::Plus, [Type::Text(_), Type::Text(_)]) => Type::text(),
+            (Token::Plus, [Type::Text(a), Type::Text(b)]) => Type::Text(a.followed_by(b)),
             (Token::Plus, [Type::Text(_), Type::Number] | [Type::Number, Type::Text(_)]) => {
                 let message = "a text and a number can't be added; text(x) makes a text of a number";
                 self.report(&frame.file.clone(), position, "arithmetic", message);

@@ -7,6 +7,7 @@ mod chains;
 mod expressions;
 mod natives;
 mod statements;
+mod tables;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,6 +100,7 @@ pub(super) fn analyse(script: &Script<'_>) -> Findings {
         constants: BTreeMap::new(),
         reached: BTreeSet::new(),
         walks: BTreeMap::new(),
+        asked: BTreeMap::new(),
         diagnostics: Vec::new(),
         depth: 0,
     };
@@ -106,6 +108,7 @@ pub(super) fn analyse(script: &Script<'_>) -> Findings {
     let constants_sound = walk.diagnostics.is_empty();
     walk.decide();
     walk.unreached();
+    walk.never_asked();
     let groups = walk.facts.cohorts.iter().filter_map(|id| script.pack.cohorts.get(id)).flat_map(|c| c.group.clone());
     let groups: Vec<String> = groups.collect();
     walk.facts.fields.extend(groups);
@@ -125,6 +128,7 @@ struct Walk<'a> {
     reached: BTreeSet<String>,
     /// Results of functions by name and types of what they were given.
     walks: BTreeMap<String, Type>,
+    asked: tables::AllAsked,
     diagnostics: Vec<Diagnostic>,
     /// Functions within functions that are walked at the moment.
     depth: usize,

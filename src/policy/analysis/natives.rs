@@ -1,30 +1,33 @@
 //! What calls of the host's functions say about a policy: its outcomes, reasons and entitlements, and what its tables hold.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use rhai::{Expr, Position};
 
-use super::types::{Place, Texts, Type};
+use super::types::{Place, Texts, Type, Written};
 use super::{Frame, Walk};
-use crate::faults::did_you_mean;
+use crate::faults::{did_you_mean, nearest};
+use crate::policy::pack::EntitlementType;
 
 /// A call of a function of the host; a method's value stands first and has no expression.
 pub(super) struct NativeCall<'a> {
     pub(super) name: &'a str,
     pub(super) types: &'a [Type],
     pub(super) expressions: &'a [Option<&'a Expr>],
+    /// What is known of each item, where the first value is a list that is written out.
+    pub(super) items: &'a [Type],
     pub(super) position: Position,
     /// Whether only the outcome of what it gives is used.
     pub(super) outcome_only: bool,
 }
 
 impl<'a> NativeCall<'a> {
-    fn expression(&self, index: usize) -> Option<&'a Expr> {
+    pub(super) fn expression(&self, index: usize) -> Option<&'a Expr> {
         self.expressions.get(index).copied().flatten()
     }
 
-    fn known(&self, index: usize) -> &Type {
+    pub(super) fn known(&self, index: usize) -> &Type {
         self.types.get(index).unwrap_or(&Type::Unknown)
     }
 }
@@ -35,17 +38,14 @@ impl Walk<'_> {
         self.parameters(frame, call);
         match call.name {
             "bands" => self.bands(frame, call),
-            "lookup" => match call.known(0) {
-                Type::Map(entries) => Type::Lookup(Some(Rc::clone(entries))),
-                _ => Type::Lookup(None),
-            },
-            "matrix" => Type::Table("a matrix"),
-            "table" => Type::Table("a table"),
-            "scale" => Type::Table("a scale"),
+            "lookup" => Type::Lookup(self.keyed(frame, call)),
+            "matrix" => Type::Matrix(self.keyed(frame, call)),
+            "table" => Type::Table(self.conditions(frame, call)),
+            "scale" => Type::Scale,
             "weights" => self.weights(frame, call),
             "of" => self.of(frame, call),
-            "score" => Type::Score,
-            "decision" => self.decision(frame, call),
+            "score" => self.score(frame, call),
+            "decision" => self.decision(call),
             "because" => self.because(frame, call),
             "entitle" => self.entitle(frame, call),
             "scored" => self.chained_decision(call),
@@ -80,10 +80,7 @@ impl Walk<'_> {
             _ => None,
         });
         let literals = outcomes.chain(std::iter::once(Some(last))).map(|outcome| match outcome {
-            Some(Expr::StringConstant(text, position)) => {
-                let (line, column) = (position.line().unwrap_or(1), position.position().unwrap_or(1));
-                Some((text.to_string(), Place { file: Rc::clone(&frame.file), line, column }))
-            }
+            Some(Expr::StringConstant(text, position)) => Some((text.to_string(), Place::at(&frame.file, *position))),
             _ => None,
         });
         Type::Bands(literals.collect::<Option<Vec<_>>>().map(Rc::new))
@@ -100,21 +97,6 @@ impl Walk<'_> {
         Type::Text(Texts { count: None, ..names.clone() })
     }
 
-    fn weights(&mut self, frame: &Frame, call: &NativeCall<'_>) -> Type {
-        self.facts.weights = true;
-        if let Some(Expr::Map(parts, _)) = call.expression(0) {
-            let declared = &self.script.declaration.indicators;
-            for (key, _) in &parts.0 {
-                if !declared.iter().any(|declared| *declared == key.name.as_str()) {
-                    let hint = did_you_mean(&key.name, declared.iter().map(String::as_str));
-                    let message = format!("the policy declares no indicator '{}'{hint}", key.name);
-                    self.report(&frame.file, key.pos, "unknown_indicator", message);
-                }
-            }
-        }
-        Type::Table("weights")
-    }
-
     fn of(&mut self, frame: &Frame, call: &NativeCall<'_>) -> Type {
         match call.known(0) {
             Type::Bands(outcomes) => {
@@ -126,26 +108,15 @@ impl Walk<'_> {
                 if !call.outcome_only {
                     self.facts.bands = true;
                     for (outcome, place) in outcomes.iter() {
-                        let position = Position::new(to_u16(place.line), to_u16(place.column));
-                        self.declared_outcome(&place.file, outcome, position);
+                        self.declared_outcome(place, outcome);
                     }
                 }
                 Type::Decision(Some(Rc::new(outcomes.iter().map(|(outcome, _)| outcome.clone()).collect())))
             }
-            Type::Lookup(Some(entries)) => {
-                if let Type::Text(Texts { known: Some(asked), outcome: true, .. }) = call.known(1) {
-                    let missing: Vec<&str> =
-                        asked.iter().filter(|key| !entries.contains_key(*key)).map(String::as_str).collect();
-                    if !missing.is_empty() {
-                        let message = format!("the lookup misses the outcomes {}", missing.join(", "));
-                        self.report(&frame.file, call.position, "lookup_misses_outcome", message);
-                    }
-                }
-                let mut values = entries.values();
-                let first = values.next().cloned().unwrap_or(Type::Unknown);
-                values.fold(first, |all, value| all.or(value))
-            }
-            Type::Table("a scale") => {
+            Type::Lookup(Some(lookup)) => self.of_lookup(frame, call, lookup),
+            Type::Matrix(Some(matrix)) => self.of_matrix(frame, call, matrix),
+            Type::Table(Some(table)) => self.of_conditions(frame, call, table),
+            Type::Scale => {
                 self.wants(frame, call, 1, &["a number", "absent"]);
                 if *call.known(1) == Type::Number { Type::Number } else { Type::Unknown }
             }
@@ -180,33 +151,53 @@ impl Walk<'_> {
         }
     }
 
-    fn decision(&mut self, frame: &Frame, call: &NativeCall<'_>) -> Type {
-        if let Some(Expr::StringConstant(outcome, position)) = call.expression(0) {
-            self.declared_outcome(&frame.file, outcome, *position);
-        }
+    fn decision(&mut self, call: &NativeCall<'_>) -> Type {
         match call.known(0) {
-            Type::Text(texts) => Type::Decision(texts.known.clone()),
+            Type::Text(texts) => {
+                self.declared_outcomes(texts);
+                Type::Decision(texts.known.clone())
+            }
             _ => Type::Decision(None),
         }
     }
 
+    /// Each text that is written out leads to at least one outcome that the policy declares.
+    fn declared_outcomes(&mut self, texts: &Texts) {
+        let declared = &self.script.declaration.outcomes;
+        let mut leads: BTreeMap<&Written, (bool, &str)> = BTreeMap::new();
+        for (outcome, pieces) in texts.written.iter() {
+            for piece in pieces {
+                leads.entry(piece).or_insert((false, outcome)).0 |= declared.contains(outcome);
+            }
+        }
+        for ((piece, place), _) in leads.iter().filter(|(_, (good, _))| !good) {
+            let whole = texts.written.contains_key(piece);
+            if whole {
+                self.declared_outcome(place, piece);
+            } else if piece.contains(char::is_alphanumeric) {
+                let parts: Vec<&str> = self.script.declaration.cells.iter().flatten().map(String::as_str).collect();
+                let hint = did_you_mean(piece, parts.iter().copied());
+                let message = format!("the policy declares no outcome with '{piece}'{hint}");
+                self.report(&place.file, place.position(), "unknown_outcome", message);
+            }
+        }
+    }
+
     /// An outcome of a decision must be one that the policy declares.
-    fn declared_outcome(&mut self, file: &Rc<str>, outcome: &str, position: Position) {
+    fn declared_outcome(&mut self, place: &Place, outcome: &str) {
         let declared = &self.script.declaration.outcomes;
         if declared.iter().any(|declared| declared == outcome) {
             return;
         }
-        let hint = did_you_mean(outcome, declared.iter().map(String::as_str));
-        let message = format!(
-            "the policy declares no outcome '{outcome}'{hint}; bands that only lead to another decision are asked for \
-             .of(…).outcome at once"
-        );
-        let message = if message.contains("did you mean") || declared.len() <= 1 {
-            message
-        } else {
-            format!("{message}; declared are {}", shortened(declared))
+        let hint = match nearest(outcome, declared.iter().map(String::as_str)) {
+            Some(near) => format!("; did you mean '{near}'?"),
+            None => format!(
+                "; declared are {}. Bands that only lead to another decision are asked for .of(…).outcome at once",
+                shortened(declared)
+            ),
         };
-        self.report(file, position, "unknown_outcome", message);
+        let message = format!("the policy declares no outcome '{outcome}'{hint}");
+        self.report(&place.file, place.position(), "unknown_outcome", message);
     }
 
     fn because(&mut self, frame: &Frame, call: &NativeCall<'_>) -> Type {
@@ -229,8 +220,9 @@ impl Walk<'_> {
         match call.expression(1) {
             Some(Expr::StringConstant(key, position)) => {
                 let declared = &self.script.declaration.entitlements;
-                if declared.contains_key(key.as_str()) {
+                if let Some(declared) = declared.get(key.as_str()) {
                     self.facts.entitlements.insert(key.to_string());
+                    self.entitlement_value(frame, call, key, declared.entitlement_type);
                 } else {
                     let hint = did_you_mean(key, declared.keys().map(String::as_str));
                     let message = format!("the policy declares no entitlement '{key}'{hint}");
@@ -246,6 +238,28 @@ impl Walk<'_> {
         self.chained_decision(call)
     }
 
+    /// The value of an entitlement must be of the declared type, where it is known.
+    fn entitlement_value(&mut self, frame: &Frame, call: &NativeCall<'_>, key: &str, declared: EntitlementType) {
+        let given = call.known(2);
+        let fits = match declared {
+            EntitlementType::Decimal => *given == Type::Number,
+            EntitlementType::Integer => *given == Type::Number && !is_fraction(call.expression(2)),
+            EntitlementType::Text => matches!(given, Type::Text(_)),
+            EntitlementType::Boolean => *given == Type::Boolean,
+            EntitlementType::Texts => matches!(given, Type::List(_)),
+        };
+        if fits || *given == Type::Unknown {
+            return;
+        }
+        let given = match (declared, given) {
+            (EntitlementType::Integer, Type::Number) => "a fraction",
+            _ => given.name().unwrap_or("something else"),
+        };
+        let message = format!("the entitlement '{key}' is {}, not {given}", declared.wanted());
+        let position = call.expression(2).map_or(call.position, Expr::start_position);
+        self.report(&frame.file, position, "wrong_type", message);
+    }
+
     fn chained_decision(&self, call: &NativeCall<'_>) -> Type {
         match call.known(0) {
             Type::Decision(outcomes) => Type::Decision(outcomes.clone()),
@@ -254,8 +268,10 @@ impl Walk<'_> {
     }
 }
 
-fn to_u16(number: usize) -> u16 {
-    u16::try_from(number).unwrap_or(u16::MAX)
+/// Whether a number is written out that isn't whole.
+fn is_fraction(expression: Option<&Expr>) -> bool {
+    let Some(Expr::DynamicConstant(value, _)) = expression else { return false };
+    value.as_decimal().is_ok_and(|number| !number.is_integer())
 }
 
 fn shortened(names: &[String]) -> String {

@@ -165,6 +165,7 @@ impl Walk<'_> {
             all = Some(all.map_or(item.clone(), |all| all.or(&item)));
         }
         match all {
+            None => Type::List(Texts { count: Some(0), ..Texts::of::<String>([]) }),
             Some(Type::Text(texts)) => Type::List(Texts { count: Some(items.len()), ..texts }),
             _ => Type::List(Texts { count: Some(items.len()), ..Texts::default() }),
         }

@@ -88,7 +88,8 @@ impl Walk<'_> {
             && !call.items.is_empty()
             && first.len() != call.items.len()
         {
-            let message = format!("the table has {} and is given {}", conditions(first.len()), values(call.items.len()));
+            let message =
+                format!("the table has {} and is given {}", conditions(first.len()), values(call.items.len()));
             self.report(&frame.file, call.position, "wrong_number", message);
         }
         joined(table.rows.iter().map(|(_, value)| value))

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use rhai::Expr;
+
 use crate::customers::model::FieldType;
 
 /// A place in a file: the file's path, line and column from 1.
@@ -13,10 +15,31 @@ pub(super) struct Place {
     pub(super) column: usize,
 }
 
+/// Most texts that are followed through joining.
+const MAX_JOINED: usize = 500;
+/// Longest text that is followed through joining, in bytes.
+const MAX_JOINED_BYTES: usize = 256;
+
+/// Whether texts are the choices of a field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum FromField {
+    #[default]
+    No,
+    /// Choices, or else something that the script gives.
+    Partly,
+    Wholly,
+}
+
+/// A text that is written out in a script, and where.
+pub(super) type Written = (String, Place);
+
 /// The texts that a value can be, where they are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Texts {
     pub(super) known: Option<Rc<BTreeSet<String>>>,
+    /// The texts written out in the script of which a known one is made.
+    pub(super) written: Rc<BTreeMap<String, BTreeSet<Written>>>,
+    pub(super) from_field: FromField,
     /// Whether it is the outcome of a decision, which a lookup has to cover.
     pub(super) outcome: bool,
     /// How many a list of them has.
@@ -34,8 +57,83 @@ impl Texts {
             _ => None,
         };
         let count = self.count.filter(|_| self.count == other.count);
-        Self { known, outcome: self.outcome && other.outcome, count }
+        let from_field = if self.from_field == other.from_field { self.from_field } else { FromField::Partly };
+        let mut written = Rc::clone(&self.written);
+        if written.is_empty() {
+            written = Rc::clone(&other.written);
+        } else if !other.written.is_empty() {
+            let all = Rc::make_mut(&mut written);
+            for (text, places) in other.written.iter() {
+                all.entry(text.clone()).or_default().extend(places.iter().cloned());
+            }
+        }
+        Self { known, written, from_field, outcome: self.outcome && other.outcome, count }
     }
+
+    fn of_field(choices: &[String]) -> Self {
+        Self { from_field: FromField::Wholly, ..Self::of(choices.iter().cloned()) }
+    }
+
+    /// A text that is written out.
+    pub(super) fn literal(text: &str, place: Place) -> Self {
+        let written = BTreeMap::from([(text.to_owned(), BTreeSet::from([(text.to_owned(), place)]))]);
+        Self { written: Rc::new(written), ..Self::of([text]) }
+    }
+
+    /// One of these texts followed by one of the others.
+    pub(super) fn followed_by(&self, other: &Self) -> Self {
+        let (Some(before), Some(after)) = (&self.known, &other.known) else { return Self::default() };
+        let longest = |texts: &BTreeSet<String>| texts.iter().map(String::len).max().unwrap_or_default();
+        if before.len() * after.len() > MAX_JOINED || longest(before) + longest(after) > MAX_JOINED_BYTES {
+            return Self::default();
+        }
+        let mut written: BTreeMap<String, BTreeSet<Written>> = BTreeMap::new();
+        for (a, b) in before.iter().flat_map(|a| after.iter().map(move |b| (a, b))) {
+            let pieces = self.written.get(a).into_iter().chain(other.written.get(b)).flatten().cloned();
+            written.entry(format!("{a}{b}")).or_default().extend(pieces);
+        }
+        let known = written.keys().cloned().collect();
+        Self { known: Some(Rc::new(known)), written: Rc::new(written), ..Self::default() }
+    }
+}
+
+/// The entries of a map by key, each with the place of its key.
+pub(super) type Entries = BTreeMap<String, (Place, Type)>;
+
+/// A lookup or a matrix.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Keyed {
+    /// Where it is made.
+    pub(super) place: Place,
+    pub(super) entries: Rc<Entries>,
+}
+
+/// A decision table.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Conditions {
+    /// Where it is made.
+    pub(super) place: Place,
+    /// The conditions of each row, and what it gives.
+    pub(super) rows: Vec<(Vec<Cell>, Type)>,
+}
+
+/// One condition of a decision table.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub(super) place: Place,
+    pub(super) content: CellContent,
+}
+
+/// What a condition wants.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum CellContent {
+    Any,
+    /// A number within limits.
+    Compared,
+    Number,
+    Text(String),
+    Boolean,
+    Other,
 }
 
 /// What is known of a value.
@@ -49,14 +147,18 @@ pub(super) enum Type {
     Text(Texts),
     /// A list of texts.
     List(Texts),
-    Map(Rc<BTreeMap<String, Type>>),
+    Map(Rc<Entries>),
     /// A decision with one of these outcomes.
     Decision(Option<Rc<BTreeSet<String>>>),
     Score,
     /// Bands with the places of their outcomes.
     Bands(Option<Rc<Vec<(String, Place)>>>),
-    Lookup(Option<Rc<BTreeMap<String, Type>>>),
-    Table(&'static str),
+    Lookup(Option<Rc<Keyed>>),
+    Matrix(Option<Rc<Keyed>>),
+    Table(Option<Rc<Conditions>>),
+    Scale,
+    /// Weights with their parts.
+    Weights(Option<Rc<BTreeSet<String>>>),
     /// A cohort with this number of classes, cut at hundredths or not.
     Cohort {
         classes: usize,
@@ -79,9 +181,20 @@ impl Type {
             FieldType::Integer | FieldType::Decimal => Self::Number,
             FieldType::Boolean => Self::Boolean,
             FieldType::Date => Self::Date,
-            FieldType::Choice => Self::Text(Texts::of(choices.iter().cloned())),
-            FieldType::Choices => Self::List(Texts::of(choices.iter().cloned())),
+            FieldType::Choice => Self::Text(Texts::of_field(choices)),
+            FieldType::Choices => Self::List(Texts::of_field(choices)),
             FieldType::Text | FieldType::Phone | FieldType::Email => Self::text(),
+        }
+    }
+
+    /// What is known of a text, a number or a truth value that is written out.
+    pub(super) fn of_literal(file: &Rc<str>, expression: &Expr) -> Self {
+        match expression {
+            Expr::DynamicConstant(value, _) if value.is_decimal() => Self::Number,
+            Expr::IntegerConstant(..) => Self::Number,
+            Expr::BoolConstant(..) => Self::Boolean,
+            Expr::StringConstant(text, position) => Self::Text(Texts::literal(text, Place::at(file, *position))),
+            _ => Self::Unknown,
         }
     }
 
@@ -100,7 +213,10 @@ impl Type {
             Self::Score => "a score",
             Self::Bands(_) => "bands",
             Self::Lookup(_) => "a lookup",
-            Self::Table(name) => name,
+            Self::Matrix(_) => "a matrix",
+            Self::Table(_) => "a table",
+            Self::Scale => "a scale",
+            Self::Weights(_) => "weights",
             Self::Cohort { .. } => "a cohort",
             Self::Customer => "the customer",
             Self::Maybe => "customer.maybe",

@@ -147,13 +147,7 @@ fn entitlement(wanted: EntitlementType, value: &Dynamic) -> Result<Entitlement, 
         EntitlementType::Boolean => value.as_bool().ok().map(Entitlement::Boolean),
         EntitlementType::Texts => texts(value).map(Entitlement::Texts),
     };
-    given.ok_or(match wanted {
-        EntitlementType::Decimal => "a number",
-        EntitlementType::Integer => "a whole number",
-        EntitlementType::Text => "a text",
-        EntitlementType::Boolean => "true or false",
-        EntitlementType::Texts => "a list of texts",
-    })
+    given.ok_or(wanted.wanted())
 }
 
 /// The texts of a list, if it holds nothing else.

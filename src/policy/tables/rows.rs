@@ -49,6 +49,12 @@ impl Condition {
                 return Ok(condition(number_in(number, text)?));
             }
         }
+        if text.starts_with(['=', '!']) {
+            return Err(format!(
+                "'{text}' is no condition: a text or number itself is equal, * is anything, < <= > >= compare, and 1..10 \
+                 is from 1 and below 10"
+            ));
+        }
         match text.split_once("..") {
             Some((from, below)) => {
                 let (from, below) = (number_in(from, text)?, number_in(below, text)?);
@@ -114,7 +120,8 @@ impl<V> Rows<V> {
     /// What the first row gives whose conditions hold.
     pub(crate) fn of(&self, given: &[Given]) -> Result<&V, String> {
         if given.len() != self.width {
-            return Err(format!("the table has {} conditions but was given {} values", self.width, given.len()));
+            let noun = if given.len() == 1 { "value" } else { "values" };
+            return Err(format!("the table has {} conditions but was given {} {noun}", self.width, given.len()));
         }
         self.rows
             .iter()
@@ -170,7 +177,7 @@ mod tests {
         assert_eq!(rows.of(&[Given::Number(dec!(1.0)), Given::Boolean(true)]), Ok(&7));
         let error = rows.of(&[Given::Number(dec!(2)), Given::Boolean(true)]).unwrap_err();
         assert!(error.contains("[2, true]"), "{error}");
-        assert!(rows.of(&[Given::Number(dec!(2))]).unwrap_err().contains("given 1 values"));
+        assert!(rows.of(&[Given::Number(dec!(2))]).unwrap_err().contains("given 1 value"));
     }
 
     #[test]

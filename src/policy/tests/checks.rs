@@ -117,6 +117,155 @@ fn outcomes_and_tables_must_fit_the_declaration() {
     assert_eq!(found[0].code, "unknown_indicator");
 }
 
+/// The one fault of a script of constants and a body of `decide`.
+fn fault_with(constants: &str, body: &str) -> Diagnostic {
+    let found = faults(&format!("{constants}\nfn decide(customer, context) {{\n{body}\n}}"));
+    assert_eq!(found.len(), 1, "{constants} {body}\n{}", shown(&found));
+    found.into_iter().next().unwrap()
+}
+
+fn sound(constants: &str, body: &str) {
+    let found = faults(&format!("{constants}\nfn decide(customer, context) {{\n{body}\n}}"));
+    assert_eq!(shown(&found), "", "{constants} {body}");
+}
+
+#[test]
+fn outcomes_that_tables_give_are_declared() {
+    let at = |constants: &str, body: &str| {
+        let column = constants.find("\"9\"").unwrap() + 1;
+        let fault = fault_with(constants, body);
+        assert_eq!((fault.code, fault.line, fault.column), ("unknown_outcome", Some(1), Some(column)), "{fault}");
+        fault.message
+    };
+    let lookup = at("const T = lookup(#{ grocery: \"1\", hotel: \"9\" });", "decision(T.of(customer.format))");
+    assert!(lookup.contains("no outcome '9'; declared are 1, 2, 3, 4"), "{lookup}");
+    at(
+        "const T = matrix(#{ grocery: #{ a: \"9\" }, hotel: #{ a: \"2\" } });",
+        "decision(T.of(customer.format, \"a\"))",
+    );
+    at("const T = table([[\"grocery\", \"1\"], [\"*\", \"9\"]]);", "let x = T.of([customer.format]); decision(x)");
+    at("const N = [\"1\", \"2\", \"9\"];", "decision(context.cohorts.volumes.class_of(1, N))");
+    let fault = fault_with("", "let x = if customer.shops > 3 { \"1\" } else { \"9\" };\ndecision(x)");
+    assert_eq!((fault.code, fault.line), ("unknown_outcome", Some(3)), "{fault}");
+    sound("const T = lookup(#{ grocery: \"1\", hotel: \"2\" });", "decision(T.of(customer.format))");
+}
+
+#[test]
+fn parts_of_cells_are_those_that_the_policy_declares() {
+    let mut pack = pack();
+    let policy = pack.policies.get_mut(POLICY).unwrap();
+    policy.cells = [["grocery", "hotel"], ["large", "small"]].map(|part| part.map(str::to_owned).to_vec()).to_vec();
+    policy.outcomes = ["grocery_large", "grocery_small", "hotel_large", "hotel_small"].map(str::to_owned).to_vec();
+    let told = |text: &str| compiled(&pack, text).err().unwrap_or_default();
+    let script = "const T = table([[\"> 3\", \"large\"], [\"*\", \"smal\"]]);\n\
+                  fn decide(customer, context) { decision(customer.format + \"_\" + T.of([customer.shops])) }";
+    let found = told(script);
+    assert_eq!(found.len(), 1, "{}", shown(&found));
+    assert_eq!((found[0].line, found[0].column), (Some(1), Some(42)), "{}", found[0]);
+    assert!(found[0].message.contains("no outcome with 'smal'; did you mean 'small'?"), "{}", found[0]);
+    assert_eq!(shown(&told(&script.replace("smal\"", "small\""))), "");
+    let joined = script
+        .replace("customer.format + \"_\" + T.of([customer.shops])", "`${customer.format}_${T.of([customer.shops])}`");
+    assert_eq!(told(&joined).len(), 1, "{joined}");
+}
+
+#[test]
+fn tables_are_asked_for_what_they_have() {
+    let told = |constants: &str, body: &str, code: &str, part: &str| {
+        let fault = fault_with(constants, body);
+        assert_eq!(fault.code, code, "{fault}");
+        assert!(fault.message.contains(part), "{fault}");
+    };
+    let lookup = "const T = lookup(#{ grocery: 1, hotel: 2, hotl: 3 });";
+    told(
+        lookup,
+        "decision(text(T.of(customer.format)))",
+        "unknown_choice",
+        "'hotl' isn't one of the values, which are grocery, hotel; did you mean 'hotel'?",
+    );
+    // What another field asks for is no misspelling, and neither is a key of which nothing is known.
+    sound(lookup, "decision(text(T.of(customer.format) + T.of(customer.note)))");
+    let lookup = "const T = lookup(#{ grocery: 1 });";
+    told(lookup, "decision(text(T.of(customer.format)))", "lookup_misses_outcome", "no row for the choice hotel");
+    sound(lookup, "decision(text(T.of(customer.maybe.note ?? \"grocery\")))");
+    let matrix = "const T = matrix(#{ a: #{ grocery: 1, hotell: 2 } });";
+    let found =
+        faults(&format!("{matrix}\nfn decide(customer, context) {{ decision(text(T.of(\"a\", customer.format))) }}"));
+    let codes: Vec<&str> = found.iter().map(|fault| fault.code).collect();
+    assert_eq!(codes, ["lookup_misses_outcome", "unknown_choice"], "{}", shown(&found));
+    assert!(found[0].message.contains("the matrix has no column for the choice hotel"), "{}", found[0]);
+    let table = "const T = table([[\"hotl\", \"1\"], [\"*\", \"2\"]]);";
+    told(table, "decision(T.of([customer.format]))", "unknown_choice", "did you mean 'hotel'?");
+    told(
+        "",
+        "if \"foods\" in (customer.maybe.lines ?? []) { decision(\"1\") } else { decision(\"2\") }",
+        "unknown_choice",
+        "did you mean 'food'?",
+    );
+    told(
+        "",
+        "if (customer.maybe.format ?? absent()) in [\"hotl\"] { decision(\"1\") } else { decision(\"2\") }",
+        "unknown_choice",
+        "did you mean 'hotel'?",
+    );
+}
+
+#[test]
+fn conditions_are_of_the_type_that_their_column_is_given() {
+    let told = |condition: &str, column: &str, part: &str| {
+        let fault = fault_with(
+            &format!("const T = table([[{condition}, \"1\"], [\"*\", \"2\"]]);"),
+            &format!("decision(T.of([{column}]))"),
+        );
+        assert_eq!((fault.code, fault.line, fault.column), ("wrong_type", Some(1), Some(19)), "{fault}");
+        assert!(fault.message.contains(part), "{fault}");
+    };
+    told("\"many\"", "customer.shops", "is a text, but the column is given a number");
+    told("\"many\"", "customer.monthly_volume", "given a number");
+    told("\">= 3\"", "customer.note", "compares with a number, but the column is given a text");
+    told("5", "customer.maybe.note ?? absent()", "is a number, but the column is given a text");
+    told("true", "customer.shops", "is true or false");
+    let fault = fault_with("const T = table([[\"*\", \"*\", \"1\"]]);", "decision(T.of([1]))");
+    assert!(fault.message.contains("has 2 conditions and is given 1 value"), "{fault}");
+    let fault = fault_with("const T = table([[\"== 8\", \"1\"], [\"*\", \"2\"]]);", "decision(T.of([customer.note]))");
+    assert_eq!(fault.code, "constant", "{fault}");
+    assert!(fault.message.contains("'== 8' is no condition"), "{fault}");
+}
+
+#[test]
+fn a_score_has_the_parts_of_its_weights() {
+    let weights = "const W = weights(#{ support: 1, contribution: 2 });";
+    let found = faults(&format!(
+        "{weights}\nfn decide(customer, context) {{\ndecision(\"1\").scored(W.score(#{{ suport: 1, support: 2 }}))\n}}"
+    ));
+    let messages: Vec<&str> = found.iter().map(|fault| fault.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "the weights have no part 'suport'; did you mean 'support'?",
+            "the score lacks its part 'contribution'; give absent() where there is no value"
+        ]
+    );
+    sound(weights, "decision(\"1\").scored(W.score(#{ contribution: 1, support: absent() }))");
+}
+
+#[test]
+fn entitlements_are_of_their_type() {
+    let told = |value: &str, part: &str| {
+        let (key, value) = value.split_once(' ').unwrap();
+        assert_fault(&format!("decision(\"1\").entitle(\"{key}\", {value})"), "wrong_type", part);
+    };
+    told("supply \"30\"", "'supply' is a number, not a text");
+    told("visits 1.5", "'visits' is a whole number, not a fraction");
+    told("credit 1", "'credit' is true or false, not a number");
+    told("gifts \"pen\"", "'gifts' is a list of texts, not a text");
+    told("supply absent()", "a number, not absent");
+    sound(
+        "",
+        "decision(\"1\").entitle(\"visits\", 2).entitle(\"gifts\", [\"pen\"]).entitle(\"supply\", customer.shops / 2)",
+    );
+}
+
 #[test]
 fn cohorts_are_asked_as_they_are_cut() {
     assert_fault(
