@@ -169,6 +169,11 @@ impl Row {
     }
 }
 
+/// The columns that the header of a file names.
+pub fn header(path: &Path) -> Result<Vec<String>, FileError> {
+    Rows::open(path, &[], &BTreeMap::new()).map(|rows| rows.header.columns.clone())
+}
+
 /// The rows of a file, read as they are asked for. A faulty row is an `Err` inside; an `Err` outside ends the file.
 pub struct Rows {
     path: PathBuf,

@@ -15,6 +15,7 @@ use jiff::civil::Date;
 use crate::policy::cases::{self, CaseReport};
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::release::{self, LoadedPack};
+use crate::policy::sample;
 use crate::policy::source::Source;
 
 /// Stack on which scripts may run: deeply nested data of a script overflow a smaller one.
@@ -119,7 +120,11 @@ impl RulesCommand {
 }
 
 fn check(folder: &Path) -> Result<(), Failed> {
-    let (_, loaded) = sound(folder)?;
+    let (source, loaded) = sound(folder)?;
+    let faults = sample::check(&source, &loaded.pack);
+    if !faults.is_empty() {
+        return Err(failed(&faults));
+    }
     say(&format!("{}: no faults. {}", folder.display(), summary(&loaded)));
     Ok(())
 }

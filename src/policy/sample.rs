@@ -1,6 +1,7 @@
 //! `sample.toml`: the business date of a sample base and the files to load into it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -10,6 +11,7 @@ use super::diagnostic::Diagnostic;
 use super::document::{Faults, Item, Read, Table, by_serde, entries, found};
 use super::pack::Pack;
 use super::source::{SAMPLE, Source};
+use crate::csv_rows::{self, FileError};
 use crate::customers::model::{Section, excerpt};
 use crate::faults::did_you_mean;
 
@@ -60,50 +62,98 @@ impl Read for Import {
 /// # Errors
 /// Every fault of `sample.toml`.
 pub fn read(source: &Source, pack: &Pack) -> Result<Option<Sample>, Vec<Diagnostic>> {
-    let Some(text) = source.sample() else { return Ok(None) };
-    let faults = Faults::new(SAMPLE, text);
-    let sample = faults.parse().and_then(|root| {
-        let mut top = Table::new(&faults, root.get_ref(), 0..0, "the sample");
-        let business_date = top.required("business_date");
-        let files = top.item("files").map(|item| files(item, &faults, pack)).unwrap_or_default();
-        top.close();
-        Some(Sample { business_date: business_date?, files })
-    });
-    let faults = faults.into_list();
+    let (sample, faults) = examine(source, pack, None);
     if faults.is_empty() { Ok(sample) } else { Err(faults) }
 }
 
-fn files(item: &Item<'_>, faults: &Faults<'_>, pack: &Pack) -> Vec<SampleFile> {
-    let Some(items) = item.get_ref().as_array() else {
-        faults.at(&item.span(), "wrong_type", "a file of the sample begins with [[files]]");
-        return Vec::new();
-    };
-    let tables = items.iter().filter_map(|item| Table::of(faults, item, item.span(), "a file of the sample"));
-    tables.filter_map(|table| file(table, faults, pack)).collect()
+/// Every fault of `sample.toml`, files and columns that aren't there included.
+pub fn check(source: &Source, pack: &Pack) -> Vec<Diagnostic> {
+    examine(source, pack, source.folder()).1
 }
 
-fn file<'t, 'a>(mut table: Table<'t, 'a>, faults: &'t Faults<'a>, pack: &Pack) -> Option<SampleFile> {
-    let import = table.required::<Import>("import");
-    let path = table.required("path");
-    let kind = table.optional::<Spanned<String>>("kind");
-    let source = table.optional("source");
-    match (&kind, import) {
-        (Some(kind), Some(Import::Transactions)) if !pack.definitions.kinds.contains_key(kind.get_ref()) => {
-            let hint = did_you_mean(kind.get_ref(), pack.definitions.kinds.keys().map(String::as_str));
-            faults.at(&kind.span(), "unknown_kind", format!("there is no kind '{}'{hint}", kind.get_ref()));
-        }
-        (None, Some(Import::Transactions)) if !table.has("kind") => {
-            faults.at(table.span(), "missing", "a file of transactions needs 'kind'");
-        }
-        (Some(kind), Some(Import::Customers | Import::Products)) => {
-            faults.at(&kind.span(), "kind", "only files of transactions have a 'kind'");
-        }
-        _ => {}
+/// The sample and its faults; the files are looked at where a folder is given from which their paths lead.
+fn examine(source: &Source, pack: &Pack, folder: Option<&Path>) -> (Option<Sample>, Vec<Diagnostic>) {
+    let Some(text) = source.sample() else { return (None, Vec::new()) };
+    let faults = Faults::new(SAMPLE, text);
+    let reader = Reader { faults: &faults, pack, folder };
+    let sample = faults.parse().and_then(|root| {
+        let mut top = Table::new(&faults, root.get_ref(), 0..0, "the sample");
+        let business_date = top.required("business_date");
+        let files = top.item("files").map(|item| reader.files(item)).unwrap_or_default();
+        top.close();
+        Some(Sample { business_date: business_date?, files })
+    });
+    (sample, faults.into_list())
+}
+
+/// The reading of one sample.
+struct Reader<'t, 'a> {
+    faults: &'t Faults<'a>,
+    pack: &'t Pack,
+    /// Where the files lie, if they are looked at.
+    folder: Option<&'t Path>,
+}
+
+impl<'t, 'a> Reader<'t, 'a> {
+    fn files(&self, item: &'t Item<'a>) -> Vec<SampleFile> {
+        let faults = self.faults;
+        let Some(items) = item.get_ref().as_array() else {
+            faults.at(&item.span(), "wrong_type", "a file of the sample begins with [[files]]");
+            return Vec::new();
+        };
+        let tables = items.iter().filter_map(|item| Table::of(faults, item, item.span(), "a file of the sample"));
+        tables.filter_map(|table| self.file(table)).collect()
     }
-    let keys = import.map(|import| keys(import, kind.as_ref().map(Spanned::get_ref), pack)).unwrap_or_default();
-    let columns = table.item("columns").map(|item| columns(item, faults, &keys)).unwrap_or_default();
-    table.close();
-    Some(SampleFile { import: import?, path: path?, kind: kind.map(Spanned::into_inner), source, columns })
+
+    fn file(&self, mut table: Table<'t, 'a>) -> Option<SampleFile> {
+        let (faults, pack) = (self.faults, self.pack);
+        let import = table.required::<Import>("import");
+        let path = table.required::<Spanned<String>>("path");
+        let header = path.as_ref().and_then(|path| self.header(path));
+        let kind = table.optional::<Spanned<String>>("kind");
+        let source = table.optional("source");
+        match (&kind, import) {
+            (Some(kind), Some(Import::Transactions)) if !pack.definitions.kinds.contains_key(kind.get_ref()) => {
+                let hint = did_you_mean(kind.get_ref(), pack.definitions.kinds.keys().map(String::as_str));
+                faults.at(&kind.span(), "unknown_kind", format!("there is no kind '{}'{hint}", kind.get_ref()));
+            }
+            (None, Some(Import::Transactions)) if !table.has("kind") => {
+                faults.at(table.span(), "missing", "a file of transactions needs 'kind'");
+            }
+            (Some(kind), Some(Import::Customers | Import::Products)) => {
+                faults.at(&kind.span(), "kind", "only files of transactions have a 'kind'");
+            }
+            _ => {}
+        }
+        let keys = import.map(|import| keys(import, kind.as_ref().map(Spanned::get_ref), pack)).unwrap_or_default();
+        let columns =
+            table.item("columns").map(|item| columns(item, faults, &keys, header.as_deref())).unwrap_or_default();
+        table.close();
+        let (path, kind) = (path?.into_inner(), kind.map(Spanned::into_inner));
+        Some(SampleFile { import: import?, path, kind, source, columns })
+    }
+
+    /// The columns of a file, where files are looked at.
+    fn header(&self, path: &Spanned<String>) -> Option<Vec<String>> {
+        let shown = excerpt(path.get_ref());
+        if Path::new(path.get_ref()).is_absolute() {
+            let message =
+                format!("'{shown}' is absolute; paths are relative to the pack, such as ../../samples/customers.csv");
+            self.faults.at(&path.span(), "path", message);
+            return None;
+        }
+        match csv_rows::header(&self.folder?.join(path.get_ref())) {
+            Ok(header) => Some(header),
+            Err(FileError::Unreadable { error, .. }) => {
+                self.faults.at(&path.span(), "unreadable", format!("'{shown}' can't be read: {error}"));
+                None
+            }
+            Err(error) => {
+                self.faults.at(&path.span(), "unreadable", error.to_string());
+                None
+            }
+        }
+    }
 }
 
 /// The keys that columns of such a file can stand for; empty where any may.
@@ -123,7 +173,12 @@ fn keys(import: Import, kind: Option<&String>, pack: &Pack) -> Vec<String> {
     }
 }
 
-fn columns(item: &Item<'_>, faults: &Faults<'_>, keys: &[String]) -> BTreeMap<String, String> {
+fn columns(
+    item: &Item<'_>,
+    faults: &Faults<'_>,
+    keys: &[String],
+    header: Option<&[String]>,
+) -> BTreeMap<String, String> {
     let Some(table) = item.get_ref().as_table() else {
         let message = format!("'columns' is a table, {{ key = \"column\" }}, not {}", found(item.get_ref()));
         faults.at(&item.span(), "wrong_type", message);
@@ -141,7 +196,14 @@ fn columns(item: &Item<'_>, faults: &Faults<'_>, keys: &[String]) -> BTreeMap<St
             let hint = did_you_mean(&name, keys.iter().map(String::as_str));
             faults.at(&key.span(), "unknown_key", format!("no column can stand for '{}'{hint}", excerpt(&name)));
         }
-        columns.extend(String::read(column, faults).map(|column| (name, column)));
+        let Some(named) = String::read(column, faults) else { continue };
+        if let Some(header) = header
+            && !header.iter().any(|there| there.eq_ignore_ascii_case(named.trim()))
+        {
+            let hint = did_you_mean(&named, header.iter().map(String::as_str));
+            faults.at(&column.span(), "unknown_column", format!("the file has no column '{}'{hint}", excerpt(&named)));
+        }
+        columns.insert(name, named);
     }
     columns
 }
@@ -197,6 +259,35 @@ source = "old_system"
         assert_eq!((customers.import, customers.columns["network.branch"].as_str()), (Import::Customers, "branch"));
         assert_eq!((loans.kind.as_deref(), loans.source.as_deref()), (Some("loan"), Some("old_system")));
         assert!(loans.columns.is_empty());
+    }
+
+    #[test]
+    fn files_and_columns_that_are_not_there_are_told_where_the_files_are_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let pack = folder.path().join("pack");
+        std::fs::create_dir(&pack).unwrap();
+        std::fs::write(folder.path().join("customers.csv"), "customer_code,branch\n").unwrap();
+        let text = r#"
+business_date = "2018-01-01"
+[[files]]
+import = "customers"
+path = "../customers.csv"
+columns = { code = "customer_code", "network.branch" = "branhc" }
+[[files]]
+import = "customers"
+path = "../nowhere.csv"
+[[files]]
+import = "customers"
+path = "/etc/customers.csv"
+"#;
+        std::fs::write(pack.join("pack.toml"), MANIFEST).unwrap();
+        std::fs::write(pack.join("sample.toml"), text).unwrap();
+        let source = Source::from_folder(&pack).unwrap();
+        let manifest = manifest::parse(&source).unwrap();
+        let told: Vec<_> = check(&source, &manifest).iter().map(|f| (f.line.unwrap(), f.code)).collect();
+        assert_eq!(told, [(6, "unknown_column"), (9, "unreadable"), (12, "path")]);
+        let told: Vec<_> = read(&source, &manifest).unwrap_err().iter().map(|f| f.code).collect();
+        assert_eq!(told, ["path"]);
     }
 
     #[test]
