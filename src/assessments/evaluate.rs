@@ -18,6 +18,7 @@ use crate::faults::{Fault, did_you_mean, pointer_segment};
 use crate::policy::model::Subject;
 use crate::releases::active::{Active, InForce};
 use crate::releases::{model::Basis, store as release_store};
+use crate::transactions::products::{MAX_CODE, check_text};
 
 /// What is evaluated.
 pub enum Evaluated {
@@ -126,6 +127,9 @@ impl Document {
             faults.extend(found.into_iter().map(|fault| fault.under("/document/profile")));
             BTreeMap::new()
         });
+        if let Some(code) = &self.code {
+            faults.extend(check_text("/document/code", code, MAX_CODE).err());
+        }
         let mut windows = BTreeMap::new();
         for (key, text) in &self.metrics {
             let pointer = format!("/document/metrics{}", pointer_segment(key));

@@ -1,5 +1,6 @@
 //! The threads of this process that follow the basis and work on open runs. Their stacks are large enough for any script.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -71,14 +72,19 @@ impl Workers {
     fn work(&self, db: &Db, in_force: &InForce, business_date: Option<Date>) {
         let owner = Id::new();
         while !self.stopping() {
-            let step = db
-                .run_here(|conn| start::follow(conn, in_force, business_date))
-                .map_err(run::Error::from)
-                .and_then(|()| run::work(db, in_force, owner, &|| self.stopping()));
+            let step = catch_unwind(AssertUnwindSafe(|| {
+                db.run_here(|conn| start::follow(conn, in_force, business_date))
+                    .map_err(run::Error::from)
+                    .and_then(|()| run::work(db, in_force, owner, &|| self.stopping()))
+            }));
             match step {
-                Ok(true) => {}
-                Ok(false) => self.pause(),
-                Err(error) => {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => self.pause(),
+                Err(_) => {
+                    tracing::error!("a worker's step ended by a panic; it goes on with the next");
+                    self.pause();
+                }
+                Ok(Err(error)) => {
                     tracing::warn!(%error, "a worker could not go on; it tries again");
                     self.pause();
                 }

@@ -103,6 +103,24 @@ pub fn bring_up(
     }
 }
 
+/// For commands that work beside the service: a new base is brought up to the pack; in another one the release of the folder
+/// must be in force already, and its business date holds.
+pub fn follow(
+    conn: &mut Conn,
+    in_force: &InForce,
+    base: &Base,
+    business_date: Option<Date>,
+) -> Result<(), start::Error> {
+    migrate(conn)?;
+    if start::is_new(conn)? {
+        return bring_up(conn, in_force, base, business_date);
+    }
+    if start::is_change(conn, &base.release)? {
+        return Err(start::Error::NotInForce(base.release.digest));
+    }
+    Ok(in_force.refresh(conn)?)
+}
+
 fn put_in_force(
     conn: &mut Conn,
     in_force: &InForce,

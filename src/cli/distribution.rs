@@ -29,7 +29,7 @@ fn add(table: &mut Table, policy: &PolicySummary) {
     let shown = policy.outcomes.iter().filter(|outcome| outcome.customers > 0 || policy.outcomes.len() <= MANY);
     for (index, outcome) in shown.enumerate() {
         let title = if index == 0 { policy.title.as_str() } else { "" };
-        let per_mille = (outcome.customers * 1000).checked_div(all).unwrap_or_default();
+        let per_mille = (outcome.customers * 1000 + all / 2).checked_div(all).unwrap_or_default();
         let bar = usize::try_from((outcome.customers * BAR).div_ceil(all.max(1))).unwrap_or_default();
         table.add_row([
             Cell::new(title),

@@ -84,7 +84,7 @@ impl ImportCommand {
         let result = base::connect(config, local.as_ref(), runtime.handle()).map_err(Failure::from).and_then(|db| {
             let in_force = InForce::default();
             let base = Base { source, release: Arc::new(release), private: local.is_some() };
-            db.run_here(|conn| base::bring_up(conn, &in_force, &base, config.business_date))?;
+            db.run_here(|conn| base::follow(conn, &in_force, &base, config.business_date))?;
             let active = in_force.get().ok_or("nothing is in force")?;
             self.import(&db, &active)
         });

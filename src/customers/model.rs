@@ -51,6 +51,22 @@ impl Section {
             Self::Personal => "personal",
         }
     }
+
+    /// The section's label in English, Spanish or Chinese; in English for any other language.
+    pub fn label(self, language: &str) -> &'static str {
+        let (english, spanish, chinese) = match self {
+            Self::Basic => ("Basics", "Datos básicos", "基本信息"),
+            Self::Network => ("Network", "Red", "网络信息"),
+            Self::Management => ("Management", "Gestión", "管理信息"),
+            Self::Business => ("Business", "Negocio", "经营信息"),
+            Self::Personal => ("Personal", "Datos personales", "个人信息"),
+        };
+        match language {
+            "es" => spanish,
+            "zh" => chinese,
+            _ => english,
+        }
+    }
 }
 
 /// What a field holds.

@@ -9,10 +9,11 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use serde::de::DeserializeOwned;
 
+use super::json;
 use super::paging::{self, DEFAULT_LIMIT};
 use super::problem::{Code, Problem};
 use crate::Id;
-use crate::faults::{Fault, did_you_mean, pointer_segment};
+use crate::faults::{Fault, did_you_mean};
 
 /// Largest body, in bytes: 10,000 items of 1.6 KB.
 pub const MAX_BODY: usize = 16 << 20;
@@ -25,10 +26,11 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let json = matches!(request.content_type(), "application/json" | "application/merge-patch+json");
+        let content_type = request.content_type().to_ascii_lowercase();
+        let is_json = matches!(content_type.as_str(), "application/json" | "application/merge-patch+json");
         let bytes = web::Bytes::from_request(request, payload);
         Box::pin(async move {
-            if !json {
+            if !is_json {
                 return Err(Problem::new(Code::UnsupportedMediaType));
             }
             let bytes = bytes.await.map_err(|error| match error.as_error::<PayloadError>() {
@@ -37,40 +39,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
                 }
                 _ => Problem::detailed(Code::BadRequest, "the body broke off"),
             })?;
-            parse(&bytes).map(Self)
+            json::body(&bytes).map(Self)
         })
     }
-}
-
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = pointer(error.path());
-        let error = error.into_inner();
-        if error.is_data() {
-            let text = error.to_string();
-            let detail = text.split(" at line ").next().unwrap_or_default();
-            Problem::invalid(vec![Fault::new(pointer, "shape", detail)])
-        } else {
-            Problem::detailed(Code::BadRequest, format!("the body is not JSON: {error}"))
-        }
-    })?;
-    deserializer
-        .end()
-        .map_err(|error| Problem::detailed(Code::BadRequest, format!("the body goes on after its end: {error}")))?;
-    Ok(value)
-}
-
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    path.iter()
-        .map(|segment| match segment {
-            Segment::Seq { index } => format!("/{index}"),
-            Segment::Map { key } => pointer_segment(key),
-            Segment::Enum { variant } => pointer_segment(variant),
-            Segment::Unknown => String::new(),
-        })
-        .collect()
 }
 
 /// An id in the path; what is no UUID is no resource.

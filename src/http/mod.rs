@@ -3,6 +3,7 @@
 pub mod current;
 pub mod etag;
 pub mod extract;
+pub mod json;
 pub mod openapi;
 pub mod operation;
 pub mod paging;

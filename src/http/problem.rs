@@ -169,6 +169,11 @@ impl Problem {
         Self { errors, ..Self::new(Code::Invalid) }
     }
 
+    /// The faults of the request.
+    pub fn errors(&self) -> &[Fault] {
+        &self.errors
+    }
+
     /// A method that the resource doesn't have, with those it has.
     pub fn method_not_allowed(allowed: &[String]) -> Self {
         Self { allow: Some(allowed.join(", ")), ..Self::new(Code::MethodNotAllowed) }

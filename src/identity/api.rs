@@ -34,7 +34,9 @@ impl<P: Permission> FromRequest for Permit<P> {
             .headers()
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.strip_prefix("Bearer "));
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
+            .map(|(_, token)| token);
         let principal =
             request.app_data::<web::Data<Tokens>>().zip(token).and_then(|(tokens, token)| tokens.verify(token.trim()));
         ready(match principal {

@@ -51,6 +51,12 @@ pub struct PackView {
     unit: String,
     /// Languages of its texts; the first is the fallback.
     languages: Vec<String>,
+    /// The date field from which a newcomer's months are counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    opening_field: Option<String>,
+    /// Sections of the customer file, in the order of forms.
+    sections: Vec<ChoiceView>,
     /// Fields of the customer file, in the order of forms.
     fields: Vec<FieldView>,
     /// Kinds of transactions.
@@ -149,6 +155,14 @@ pub struct MetricDeclarationView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     measure: Option<String>,
+    /// The measure it divides by, for a ratio.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    of: Option<String>,
+    /// The one product category it reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    category: Option<String>,
     /// Its window.
     window: Window,
     /// Unit of its values.
@@ -218,6 +232,8 @@ pub async fn get_pack(_: Permit<ReadPack>, active: Current<Active>) -> web::Json
         currency: pack.currency.clone(),
         unit: pack.unit.clone(),
         languages: pack.languages.clone(),
+        opening_field: pack.definitions.opening_field.clone(),
+        sections: labels.sections(),
         fields: pack.fields.iter().map(|(key, field)| labels.field(key, field)).collect(),
         kinds: labels.kinds(),
         metrics: pack.definitions.metrics.iter().map(|(key, metric)| labels.metric(key, metric)).collect(),
@@ -238,6 +254,14 @@ impl Labeller<'_> {
     fn choices<'b>(&self, kind: LabelKind, owner: &str, keys: impl IntoIterator<Item = &'b String>) -> Vec<ChoiceView> {
         let choice = |key: &String| ChoiceView { value: key.clone(), labels: self.of(kind, owner, key) };
         keys.into_iter().map(choice).collect()
+    }
+
+    fn sections(&self) -> Vec<ChoiceView> {
+        let section = |section: Section| ChoiceView {
+            value: section.key().to_owned(),
+            labels: self.0.languages.iter().map(|it| (it.clone(), section.label(it).to_owned())).collect(),
+        };
+        Section::ALL.map(section).into()
     }
 
     fn field(&self, key: &str, field: &Field) -> FieldView {
@@ -278,6 +302,8 @@ impl Labeller<'_> {
             function: metric.function,
             kind: metric.kind.clone(),
             measure: metric.measure.clone(),
+            of: metric.of.clone(),
+            category: metric.category.clone(),
             window: metric.window,
             unit: metric.unit.clone(),
             maintenance: Maintenance::Derived,

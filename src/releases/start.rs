@@ -41,6 +41,9 @@ pub enum Error {
         /// What the pack says.
         pack: String,
     },
+    /// The folder's release is another one than the base's.
+    #[error("the folder's release {0} is not in force; 'baremo serve' with this folder brings it into force")]
+    NotInForce(Digest),
     /// Another process put another basis in force at the same time.
     #[error("another process changed the basis at the same time")]
     Overtaken,
@@ -68,6 +71,11 @@ pub fn is_change(conn: &mut Conn, release: &LoadedPack) -> Result<bool, Error> {
         bind(conn, release)?;
         Ok(store::current_basis(conn)?.is_none_or(|basis| basis.release != release.digest))
     })
+}
+
+/// Whether nothing has ever been in force in the base.
+pub fn is_new(conn: &mut Conn) -> Result<bool, Error> {
+    Ok(store::current_basis(conn)?.is_none())
 }
 
 /// Binds the base, keeps the folder's release and puts the basis in force that it and the business date ask for.

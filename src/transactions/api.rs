@@ -22,6 +22,7 @@ use crate::db::{self, Db};
 use crate::faults::Fault;
 use crate::http::current::Current;
 use crate::http::extract::{Body, Parameters, PathId};
+use crate::http::json;
 use crate::http::paging::{self, PageParameters};
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
@@ -46,8 +47,8 @@ pub fn configure(config: &mut ServiceConfig) {
 #[serde(deny_unknown_fields)]
 pub struct TransactionBatch {
     /// 1 to 10,000 transactions, each answered for itself.
-    #[schema(min_items = 1, max_items = 10000)]
-    items: Vec<TransactionBody>,
+    #[schema(min_items = 1, max_items = 10000, value_type = Vec<TransactionBody>)]
+    items: Vec<serde_json::Value>,
 }
 
 /// A transaction. It is known by its source and external id: sent twice it counts once, sent changed it is corrected.
@@ -85,19 +86,14 @@ pub struct TransactionBody {
     lines: Vec<LineBody>,
 }
 
-/// A line of a transaction.
-#[derive(Serialize, Deserialize, ToSchema)]
+/// A line of a transaction, as it is sent.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = TransactionLine, example = json!({"product": "P1", "measures": {"quantity": "12", "amount": "480.00"}}))]
+#[schema(as = NewTransactionLine, example = json!({"product": "P1", "measures": {"quantity": "12", "amount": "480.00"}}))]
 pub struct LineBody {
     /// Product code, for kinds with products.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, max_length = 64)]
     product: Option<String>,
-    /// How many of the pack's units one unit of the product was when the line was recorded; 1 when absent. Never sent.
-    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
-    #[schema(nullable = false, read_only, value_type = String)]
-    factor: Option<Decimal>,
     /// Value of each measure of the kind: decimals of at most 15 digits before and 6 after the point, 0 or more.
     measures: BTreeMap<String, String>,
 }
@@ -179,9 +175,18 @@ pub async fn create_transactions(
         let detail = format!("{} items are sent; a batch has 1 to {MAX_ITEMS}", items.len());
         return Err(Problem::invalid(vec![Fault::new("/items", "out_of_range", detail)]));
     }
-    let items = items.into_iter().map(NewTransaction::from).collect();
+    let read = items.into_iter().map(|item| json::item::<TransactionBody>(item).map(NewTransaction::from));
+    let (mut refused, mut items) = (BTreeMap::new(), Vec::new());
+    for (index, item) in read.enumerate() {
+        match item {
+            Ok(item) => items.push((index, item)),
+            Err(fault) => drop(refused.insert(index, Recorded::Refused(vec![fault]))),
+        }
+    }
+    let (places, items): (Vec<usize>, Vec<NewTransaction>) = items.into_iter().unzip();
     let recorded = db.run(move |conn| record::record(conn, &rules, items, &record::Options::default())).await?;
-    let items = recorded.into_iter().enumerate().map(|(index, recorded)| answer(index, recorded)).collect();
+    refused.extend(places.into_iter().zip(recorded));
+    let items = refused.into_iter().map(|(index, recorded)| answer(index, recorded)).collect();
     Ok(HttpResponse::MultiStatus().json(TransactionBatchResult { items }))
 }
 
@@ -194,6 +199,22 @@ fn answer(index: usize, recorded: Recorded) -> TransactionResult {
         Recorded::Refused(errors) => (RecordStatus::Refused, None, errors),
     };
     TransactionResult { index, status, id, errors }
+}
+
+/// A line of a recorded transaction.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TransactionLine)]
+pub struct LineView {
+    /// Product code, for kinds with products.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    product: Option<String>,
+    /// How many of the pack's units one unit of the product was when the line was recorded; 1 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = String)]
+    factor: Option<Decimal>,
+    /// Value of each measure, as it was sent.
+    measures: BTreeMap<String, String>,
 }
 
 /// A recorded transaction.
@@ -225,7 +246,7 @@ pub struct TransactionView {
     /// Whether it is cancelled.
     cancelled: bool,
     /// Its lines.
-    lines: Vec<LineBody>,
+    lines: Vec<LineView>,
     /// When it was first recorded.
     #[schema(value_type = String, format = DateTime)]
     created_at: jiff::Timestamp,
@@ -246,14 +267,14 @@ impl From<Transaction> for TransactionView {
             occurred_at: kept.occurred_at,
             revision: kept.revision,
             cancelled: kept.cancelled,
-            lines: kept.lines.into_iter().map(LineBody::from).collect(),
+            lines: kept.lines.into_iter().map(LineView::from).collect(),
             created_at: kept.created_at,
             updated_at: kept.updated_at,
         }
     }
 }
 
-impl From<Line> for LineBody {
+impl From<Line> for LineView {
     fn from(line: Line) -> Self {
         let measures = line.measures.into_iter().map(|(measure, value)| (measure, value.normalize().to_string()));
         Self { product: line.product, factor: line.factor, measures: measures.collect() }
@@ -359,8 +380,9 @@ pub async fn list_customer_metrics(
     parameters: Parameters,
 ) -> Result<web::Json<MetricList>, Problem> {
     let mut as_of = rules.business_date;
-    for (name, value) in &parameters.0 {
+    for (place, (name, value)) in parameters.0.iter().enumerate() {
         let read = match name.as_str() {
+            _ if place > 0 => Err(Fault::new(name, "doubled", "as_of is the only parameter and stands once")),
             "as_of" => date(value).map(|read| as_of = read).map_err(|(code, detail)| Fault::new("as_of", code, detail)),
             _ => Err(Parameters::unknown(name, &["as_of"])),
         };
@@ -397,16 +419,21 @@ pub async fn list_customer_metrics(
 pub struct ProductView {
     /// Its code.
     code: String,
-    /// The rest of it.
-    #[serde(flatten)]
-    body: ProductBody,
+    /// Its name.
+    name: String,
+    /// The category that metrics can be limited to.
+    category: String,
+    /// The unit of the quantities that lines state.
+    unit: String,
+    /// How many of the pack's units one of them is.
+    #[schema(example = "0.02")]
+    factor: String,
 }
 
 impl From<Product> for ProductView {
     fn from(product: Product) -> Self {
         let factor = product.factor.to_string();
-        let body = ProductBody { name: product.name, category: product.category, unit: product.unit, factor };
-        Self { code: product.code, body }
+        Self { code: product.code, name: product.name, category: product.category, unit: product.unit, factor }
     }
 }
 

@@ -108,7 +108,7 @@ impl Computation<'_> {
                 let sum = self.figure("sum", self.sum(measure, window));
                 let before = self.sum(measure, self.metric.window.previous(self.basis.as_of));
                 let before = self.figure("sum_before", before);
-                (before > Decimal::ZERO).then(|| sum / before - Decimal::ONE)
+                sum.checked_div(before).filter(|_| before > Decimal::ZERO).map(|ratio| ratio - Decimal::ONE)
             }
             Function::Ratio => self.quotient(measure, self.metric.of.as_deref().unwrap_or(QUANTITY), window),
             Function::AveragePrice => self.quotient(AMOUNT, QUANTITY, window),

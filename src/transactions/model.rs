@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use jiff::Span;
 use jiff::civil::Date;
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::customers::model::{FieldType, Fields, Value, Values};
+use crate::customers::model::{FieldType, Fields, MAX_SCALE, MAX_WHOLE_DIGITS, Value, Values};
 use crate::faults::{Fault, did_you_mean};
 
 /// The measure that a product's factor converts to the pack's unit.
@@ -212,11 +212,19 @@ pub fn not_negative(measure: &str, value: Decimal) -> Result<Decimal, (&'static 
     Err(("out_of_range", detail))
 }
 
+/// A quantity times a product's factor, rounded half up to [`MAX_SCALE`] places; nothing when it has more digits before the point
+/// than a measure may have.
+pub fn in_unit(quantity: Decimal, factor: Decimal) -> Option<Decimal> {
+    let product = quantity.checked_mul(factor)?;
+    let rounded = product.round_dp_with_strategy(MAX_SCALE, RoundingStrategy::MidpointAwayFromZero).normalize();
+    (rounded.trunc().to_string().len() <= MAX_WHOLE_DIGITS).then_some(rounded)
+}
+
 impl Line {
     /// A measure's value as totals take it: the quantity times the product's factor, others as sent.
     pub fn in_pack_unit(&self, measure: &str, sent: Decimal) -> Decimal {
         match self.factor {
-            Some(factor) if measure == QUANTITY => (sent * factor).normalize(),
+            Some(factor) if measure == QUANTITY => in_unit(sent, factor).unwrap_or_default(),
             _ => sent,
         }
     }

@@ -10,7 +10,7 @@ use jiff::{Timestamp, Zoned};
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
-use super::model::{Dated, Definitions, Line, MAX_LINES, Month, not_negative, total};
+use super::model::{Dated, Definitions, Line, MAX_LINES, Month, QUANTITY, in_unit, not_negative, total};
 use super::products::{MAX_CODE, Product, check_text};
 use super::store::{self, Transaction};
 use crate::Id;
@@ -207,7 +207,16 @@ fn resolve(
     for (index, line) in checked.lines.iter_mut().enumerate() {
         let Some(code) = &line.product else { continue };
         match products.get(code) {
-            Some(product) => line.factor = (product.factor != Decimal::ONE).then_some(product.factor),
+            Some(product) => {
+                line.factor = (product.factor != Decimal::ONE).then_some(product.factor);
+                let quantity = line.measures.get(QUANTITY).copied().unwrap_or_default();
+                if in_unit(quantity, product.factor).is_none() {
+                    let detail =
+                        format!("{quantity} times the product's factor {} has too many digits", product.factor);
+                    let pointer = format!("/lines/{index}/measures/{QUANTITY}");
+                    faults.push(Fault::new(pointer, "too_many_digits", detail));
+                }
+            }
             None => {
                 let detail = format!("there is no product with the code '{}'", excerpt(code));
                 faults.push(Fault::new(format!("/lines/{index}/product"), "unknown_product", detail));

@@ -30,7 +30,7 @@ pub const PASSWORD: &str = "correct horse";
 pub struct TestApp {
     pub state: State,
     pub address: String,
-    token: String,
+    pub token: String,
     agent: ureq::Agent,
     handle: actix_web::dev::ServerHandle,
     runtime: Option<Runtime>,

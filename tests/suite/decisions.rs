@@ -235,7 +235,7 @@ fn a_run_can_be_cancelled_and_only_one_is_open_at_a_time() {
     assert_eq!(app.post(&format!("{path}/cancellation"), &json!({})).with(200).json["status"], "cancelled");
     app.post(&format!("{path}/cancellation"), &json!({})).with(409);
     app.post("/v1/runs", &json!({})).with(202);
-    assert_eq!(app.post("/v1/runs", &json!({"renew": 1})).with(422).faults()[0].1, "shape");
+    assert_eq!(app.post("/v1/runs", &json!({"renew": 1})).with(422).faults()[0].1, "unknown_field");
 }
 
 #[test]

@@ -342,12 +342,49 @@ fn a_batch_of_which_nothing_is_good_is_answered_item_by_item() {
 }
 
 #[test]
+fn what_is_no_transaction_at_all_is_refused_alone() {
+    let app = bakery();
+    app.customer("X1", json!({}));
+    let mut number = order("A2", "X1", "2017-12-05", "2");
+    number["lines"][0]["measures"]["quantity"] = json!(2);
+    let mut unknown = order("A3", "X1", "2017-12-05", "2");
+    unknown["costumer_code"] = json!("X1");
+    let items = [order("A1", "X1", "2017-12-05", "2"), number, unknown, json!(["X1"])];
+    let answer = app.post("/v1/transactions/batches", &json!({"items": items})).with(207).json;
+    let fault = |index: usize| answer["items"][index]["errors"][0]["pointer"].as_str().unwrap_or("none").to_owned();
+    assert_eq!([fault(0), fault(1), fault(2), fault(3)], ["none", "/lines/0/measures/quantity", "/costumer_code", ""]);
+    let doubled = r#"{"items": [{"source": "s", "external_id": "A9", "kind": "order", "customer_code": "X1", "occurred_at": "2017-12-05",
+        "lines": [{"product": "white", "measures": {"quantity": "1", "quantity": "7"}}]}]}"#;
+    let authorization = format!("Bearer {}", app.token);
+    let headers = [("Content-Type", "application/json"), ("Authorization", authorization.as_str())];
+    let answer = app.send_raw("POST", "/v1/transactions/batches", &headers, doubled.to_owned()).with(422);
+    assert_eq!(answer.faults(), [("/items/0/lines/0/measures", "doubled")]);
+}
+
+#[test]
+fn quantities_that_a_factor_makes_too_large_are_refused() {
+    let app = bakery();
+    let id = app.customer("X1", json!({}));
+    let body = json!({"name": "Huge", "category": "wheat", "unit": "u", "factor": "999999999999999"});
+    app.send("PUT", "/v1/products/huge", &[], &body).with(200);
+    let huge = |id: &str, quantity: &str| {
+        let mut item = order(id, "X1", "2017-12-05", quantity);
+        item["lines"][0]["product"] = json!("huge");
+        item
+    };
+    let items = [huge("A1", "70000000000000"), huge("A2", "1"), order("A3", "X1", "2017-12-05", "1")];
+    assert_eq!(app.record(&items), ["refused", "created", "created"]);
+    assert_eq!(app.metric(&id, "bought", "2018-01-01"), "1000000000000000");
+    assert_eq!(app.run()["status"], "finished");
+}
+
+#[test]
 fn a_batch_is_bounded_and_its_shape_checked() {
     let app = bakery();
     let too_many = json!({"items": vec![order("A", "X1", "2017-12-05", "2"); 10_001]});
     assert_eq!(app.post("/v1/transactions/batches", &too_many).with(422).faults(), [("/items", "out_of_range")]);
     let unknown_key = json!({"items": [], "extra": 1});
-    assert_eq!(app.post("/v1/transactions/batches", &unknown_key).with(422).faults()[0].1, "shape");
+    assert_eq!(app.post("/v1/transactions/batches", &unknown_key).with(422).faults()[0].1, "unknown_field");
     app.send_raw("POST", "/v1/transactions/batches", &[], "{}".to_owned()).with(401);
 }
 

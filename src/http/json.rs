@@ -1,0 +1,187 @@
+//! Reading JSON as clients send it: every key once, objects as objects, and faults with a pointer in words that need no Rust.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::Value as Json;
+
+use super::problem::{Code, Problem};
+use crate::faults::{Fault, did_you_mean, pointer_segment};
+
+/// What a type is called in messages of the deserializer.
+static RUST_TYPES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    let names = [
+        (r"(a |an )?struct \w+( with \d+ elements?)?|a map", "an object"),
+        (r"a sequence", "a list"),
+        (r"\b[iu](8|16|32|64)\b", "a whole number"),
+        (r"a Decimal type.*|a formatted Decimal.*", "a decimal written as a string"),
+        (r"UUID parsing failed.*", "not a UUID"),
+    ];
+    names.into_iter().filter_map(|(pattern, name)| Some((Regex::new(pattern).ok()?, name))).collect()
+});
+
+/// Reads a body: an object in which no key stands twice.
+pub fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let broken =
+        |error: &serde_json::Error| Problem::detailed(Code::BadRequest, format!("the body is not JSON: {error}"));
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let unique = serde_path_to_error::deserialize::<_, UniqueKeys>(&mut deserializer);
+    unique.map_err(|error| if error.inner().is_data() { invalid(fault(&error)) } else { broken(error.inner()) })?;
+    deserializer.end().map_err(|error| broken(&error))?;
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(invalid(Fault::new("", "wrong_type", "the body must be an object")));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| invalid(fault(&error)))
+}
+
+/// Reads one item of a batch, which is answered for itself.
+pub fn item<T: DeserializeOwned>(json: Json) -> Result<T, Fault> {
+    if !json.is_object() {
+        return Err(Fault::new("", "wrong_type", "an item must be an object"));
+    }
+    serde_path_to_error::deserialize(json).map_err(|error| fault(&error))
+}
+
+fn invalid(fault: Fault) -> Problem {
+    Problem::invalid(vec![fault])
+}
+
+/// The fault that a deserializer's error tells.
+fn fault(error: &serde_path_to_error::Error<serde_json::Error>) -> Fault {
+    let at = pointer(error.path());
+    let text = error.inner().to_string();
+    let text = text.split(" at line ").next().unwrap_or_default();
+    let mut names = text.split('`').skip(1).step_by(2);
+    let first = names.next().unwrap_or_default();
+    if text.starts_with("missing field") {
+        return Fault::new(format!("{at}{}", pointer_segment(first)), "required", format!("'{first}' is required"));
+    }
+    if text.starts_with("unknown field") {
+        let known: Vec<&str> = names.collect();
+        let segment = pointer_segment(first);
+        let at = if at.ends_with(&segment) { at } else { format!("{at}{segment}") };
+        let detail = format!("there is no '{first}' here{}", did_you_mean(first, known.iter().copied()));
+        return Fault::new(at, "unknown_field", detail);
+    }
+    if text.starts_with("the key ") {
+        return Fault::new(at, "doubled", text);
+    }
+    let named =
+        RUST_TYPES.iter().fold(text.to_owned(), |text, (regex, name)| regex.replace_all(&text, *name).into_owned());
+    Fault::new(at, "wrong_type", named)
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => pointer_segment(key),
+            Segment::Enum { variant } => pointer_segment(variant),
+            Segment::Unknown => String::new(),
+        })
+        .collect()
+}
+
+/// Any JSON in which no object has a key twice: a reader that keeps the last one would lose what the first said.
+struct UniqueKeys;
+
+impl<'de> Deserialize<'de> for UniqueKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UniqueKeysVisitor)
+    }
+}
+
+struct UniqueKeysVisitor;
+
+impl<'de> Visitor<'de> for UniqueKeysVisitor {
+    type Value = UniqueKeys;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys)
+    }
+
+    fn visit_unit<E>(self) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<UniqueKeys, A::Error> {
+        while items.next_element::<UniqueKeys>()?.is_some() {}
+        Ok(UniqueKeys)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<UniqueKeys, A::Error> {
+        let mut keys = BTreeSet::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if keys.contains(&key) {
+                entries.next_value::<IgnoredAny>()?;
+                return Err(A::Error::custom(format!("the key '{key}' stands twice")));
+            }
+            keys.insert(key);
+            entries.next_value::<UniqueKeys>()?;
+        }
+        Ok(UniqueKeys)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Line {
+        #[serde(rename = "measures")]
+        _measures: BTreeMap<String, String>,
+        #[serde(rename = "count")]
+        _count: i64,
+    }
+
+    fn faults(text: &str) -> String {
+        let problem = body::<Line>(text.as_bytes()).unwrap_err();
+        problem.errors().iter().map(|fault| format!("{} {} {}", fault.pointer, fault.code, fault.detail)).collect()
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_where_it_stands() {
+        assert_eq!(faults(r#"{"count": 1}"#), "/measures required 'measures' is required");
+        let unknown = r#"{"measures": {}, "count": 1, "cuont": 2}"#;
+        assert_eq!(faults(unknown), "/cuont unknown_field there is no 'cuont' here; did you mean 'count'?");
+        assert_eq!(
+            faults(r#"{"measures": {"a": "1", "a": "2"}, "count": 1}"#),
+            "/measures doubled the key 'a' stands twice"
+        );
+        assert_eq!(faults("[{}, 1]"), " wrong_type the body must be an object");
+        let text = faults(r#"{"measures": {}, "count": "x"}"#);
+        assert!(text.starts_with("/count wrong_type") && text.ends_with("a whole number"), "{text}");
+        let text = faults(r#"{"measures": 1, "count": 1}"#);
+        assert!(text.ends_with("expected an object"), "{text}");
+    }
+}
