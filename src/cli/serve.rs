@@ -24,6 +24,9 @@ use crate::http::operation::Readiness;
 use crate::identity::tokens::Tokens;
 use crate::releases::active::InForce;
 
+/// How often the private database is looked at.
+const WATCH: Duration = Duration::from_secs(1);
+
 /// Options of `baremo serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
@@ -60,7 +63,7 @@ impl Serve {
         let folder = config.data_folder.join(&release.pack.id);
         std::fs::create_dir_all(&folder).map_err(|error| format!("can't make {}: {error}", folder.display()))?;
         let tokens = Tokens::open(&folder.join("signing-key.pem"))?;
-        let local = match &config.database_url {
+        let mut local = match &config.database_url {
             Some(_) => None,
             None => Some(LocalServer::start(&folder)?),
         };
@@ -73,7 +76,7 @@ impl Serve {
             readiness: Readiness::default(),
         };
         let base = Base { source, release: Arc::new(release), private: local.is_some() };
-        let result = runtime.block_on(serve(&state, listener, signals, config.clone(), base));
+        let result = runtime.block_on(serve(&state, listener, signals, config.clone(), base, &mut local));
         state.readiness.set(false);
         state.workers.stop();
         drop(state);
@@ -91,6 +94,7 @@ async fn serve(
     mut signals: Signals,
     config: Config,
     base: Base,
+    local: &mut Option<LocalServer>,
 ) -> Result<(), Failure> {
     let address = listener.local_addr()?;
     let server = app::server(state, listener)?;
@@ -106,11 +110,11 @@ async fn serve(
     })?;
     let result: Result<(), Failure> = tokio::select! {
         up = up => match up {
-            Ok(Ok(())) => { signals.next().await; Ok(()) }
+            Ok(Ok(())) => { stopped(&mut signals, local).await; Ok(()) }
             Ok(Err(error)) => Err(error),
             Err(_) => Err("starting stopped unexpectedly".into()),
         },
-        () = signals.next() => Ok(()),
+        () = stopped(&mut signals, local) => Ok(()),
     };
     tracing::info!("stopping");
     stopping.store(true, Ordering::Release);
@@ -122,4 +126,19 @@ async fn serve(
         tracing::error!("starting ended by a panic");
     }
     result
+}
+
+/// Waits for a signal. A private database that ends by itself meanwhile is started again.
+async fn stopped(signals: &mut Signals, local: &mut Option<LocalServer>) {
+    loop {
+        tokio::select! {
+            () = signals.next() => return,
+            () = tokio::time::sleep(WATCH) => {}
+        }
+        match tokio::task::block_in_place(|| local.as_mut().map_or(Ok(false), LocalServer::revive)) {
+            Ok(false) => {}
+            Ok(true) => tracing::warn!("the private database had ended and was started again"),
+            Err(error) => tracing::error!(%error, "the private database has ended and can't be started again"),
+        }
+    }
 }

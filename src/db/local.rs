@@ -47,7 +47,7 @@ pub struct LocalServer {
     socket: PathBuf,
     process: Process,
     /// Held until the server has gone, so that no second Baremo meddles with it. None for another Baremo's server.
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 /// Why there is no private server.
@@ -136,21 +136,38 @@ impl LocalServer {
 
         if let Some((process, socket)) = adopt(&folder)? {
             tracing::info!(folder = %folder.display(), "took over the private database that was still running");
-            return Ok(Self { folder, socket, process, _lock: Some(lock) });
+            return Ok(Self { folder, socket, process, lock: Some(lock) });
         }
+        let mut server = Self { folder, socket: PathBuf::new(), process: Process::Gone, lock: Some(lock) };
+        server.launch()?;
+        tracing::info!(folder = %server.folder.display(), "started the private database");
+        Ok(server)
+    }
+
+    /// Starts the server again, at the same socket, if it has ended by itself. Gives whether it had. Another Baremo's server is
+    /// that one's to look after.
+    pub fn revive(&mut self) -> Result<bool, LocalServerError> {
+        let ours = self.lock.is_some();
+        if !ours || self.process.runs().map_err(failed("watching the server in", &self.folder))? {
+            return Ok(false);
+        }
+        self.launch()?;
+        Ok(true)
+    }
+
+    fn launch(&mut self) -> Result<(), LocalServerError> {
+        let folder = &self.folder;
         let programs = Programs::find()?;
-        let account =
-            Account::for_server(&folder).map_err(failed("giving the server's account the folder", &folder))?;
+        let account = Account::for_server(folder).map_err(failed("giving the server's account the folder", folder))?;
         let temporary = folder.join("tmp");
         fs::create_dir_all(&temporary).map_err(failed("making the folder", &temporary))?;
         give(&temporary, account.as_ref())?;
-        set_up(&folder, &programs, account.as_ref())?;
-        let socket = socket_path(&folder, account.as_ref())?;
-        let child = spawn(&folder, &socket, &programs, account.as_ref())?;
-        let mut server = Self { folder, socket, process: Process::Child(child), _lock: Some(lock) };
-        server.wait_until_ready()?;
-        tracing::info!(folder = %server.folder.display(), "started the private database");
-        Ok(server)
+        set_up(folder, &programs, account.as_ref())?;
+        if self.socket.as_os_str().is_empty() {
+            self.socket = socket_path(folder, account.as_ref())?;
+        }
+        self.process = Process::Child(spawn(folder, &self.socket, &programs, account.as_ref())?);
+        self.wait_until_ready()
     }
 
     /// As [`Self::start`], but where another Baremo has the folder already its server is used, and left running at the end.
@@ -162,7 +179,7 @@ impl LocalServer {
         let folder = folder.canonicalize().map_err(failed("finding the folder", folder))?;
         let (_, socket) = adopt(&folder)?.ok_or(in_use)?;
         tracing::info!(folder = %folder.display(), "using the private database of the Baremo that is running");
-        Ok(Self { folder, socket, process: Process::Gone, _lock: None })
+        Ok(Self { folder, socket, process: Process::Gone, lock: None })
     }
 
     /// URL of a database of this server, for Diesel; of none when `database` is empty. A database's name is letters,

@@ -67,7 +67,14 @@ fn the_first_start_fills_the_base_and_nothing_that_follows_loses_or_doubles_it()
     assert_eq!(code, Some(0));
     assert!(took < Duration::from_secs(20), "{took:?}");
 
-    let fourth = place.serve(&tobacco(), &[]).ready();
+    let mut fourth = place.serve(&tobacco(), &[]).ready();
+    assert_eq!(contents(&url), full);
+    let server = place.server();
+    kill(server, Signal::SIGKILL).unwrap();
+    until("the private database was started again", || {
+        let again = place.servers();
+        (again.len() == 1 && again[0] != server && fourth.get("/readyz").status == 200).then_some(())
+    });
     assert_eq!(contents(&url), full);
     assert_eq!(fourth.stop().0, Some(0));
     assert_eq!(place.servers(), []);
