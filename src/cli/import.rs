@@ -62,7 +62,8 @@ pub struct TransactionOptions {
     source: String,
 }
 
-fn mapping(text: &str) -> Result<(String, String), String> {
+/// Reads `TARGET=COLUMN`.
+pub(super) fn mapping(text: &str) -> Result<(String, String), String> {
     text.split_once('=')
         .map(|(target, column)| (target.trim().to_owned(), column.trim().to_owned()))
         .filter(|(target, column)| !target.is_empty() && !column.is_empty())

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use clap::{Subcommand, ValueEnum};
 use jiff::civil::Date;
 
+use crate::cli::import::mapping;
 use crate::policy::cases::{self, CaseReport};
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::release::{self, LoadedPack};
@@ -62,6 +63,15 @@ pub struct GradeArguments {
     /// CSV with the columns customer, kind, on, order, product, product_category and one for each measure
     #[arg(long)]
     transactions: PathBuf,
+    /// A column of the customers under another name than its own: `--map-customers code=shop_no`; may stand several times
+    #[arg(long, value_name = "TARGET=COLUMN", value_parser = mapping)]
+    map_customers: Vec<(String, String)>,
+    /// The same for the transactions: `--map-transactions customer=shop_no`
+    #[arg(long, value_name = "TARGET=COLUMN", value_parser = mapping)]
+    map_transactions: Vec<(String, String)>,
+    /// Kind of all transactions, where their file has no column `kind`
+    #[arg(long)]
+    kind: Option<String>,
     /// The date that everything is as of, such as 2018-01-01
     #[arg(long, value_parser = as_of)]
     as_of: Date,

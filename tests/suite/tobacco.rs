@@ -17,30 +17,26 @@ fn sample(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
 }
 
-/// The sample's orders with the columns that the command wants.
-fn orders(folder: &Path) -> PathBuf {
-    let path = folder.join("orders.csv");
-    let mut writer = csv::Writer::from_path(&path).unwrap();
-    writer.write_record(["kind", "order", "customer", "on", "product", "quantity", "amount"]).unwrap();
-    for row in csv::Reader::from_path(sample("tobacco_orders.csv")).unwrap().records() {
-        let row = row.unwrap();
-        writer.write_record(["order", &row[0], &row[1], &row[2], &row[3], &row[8], &row[9]]).unwrap();
-    }
-    writer.flush().unwrap();
-    path
-}
-
 /// The graded customers: each row by the name of its column.
 fn grades() -> Vec<BTreeMap<String, String>> {
     let folder = tempfile::tempdir().unwrap();
     let grades = folder.path().join("grades.csv");
+    let columns = [
+        "customer=customer_code",
+        "on=ordered_at",
+        "order=order_id",
+        "product=product_code",
+        "product_category=category",
+    ];
     let output = Command::new(env!("CARGO_BIN_EXE_baremo"))
         .args(["rules", "run"])
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/tobacco"))
         .arg("--customers")
         .arg(sample("tobacco_customers.csv"))
         .arg("--transactions")
-        .arg(orders(folder.path()))
+        .arg(sample("tobacco_orders.csv"))
+        .args(["--kind", "order"])
+        .args(columns.iter().flat_map(|column| ["--map-transactions", column]))
         .args(["--as-of", "2018-01-01", "--output"])
         .arg(&grades)
         .output()

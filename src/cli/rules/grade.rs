@@ -28,9 +28,14 @@ struct Graded {
 pub(super) fn run(arguments: &GradeArguments) -> Result<(), Failed> {
     let (source, loaded) = sound(&arguments.folder)?;
     refuse_inputs(arguments, &source)?;
-    let mut customers = files::customers(&arguments.customers, &loaded.pack).map_err(unreadable)?;
-    let faulty_transactions =
-        files::transactions(&arguments.transactions, &loaded.pack, &mut customers).map_err(unreadable)?;
+    let mapping = arguments.map_customers.iter().cloned().collect();
+    let mut customers = files::customers(&arguments.customers, &loaded.pack, &mapping).map_err(unreadable)?;
+    let reading = files::Reading {
+        pack: &loaded.pack,
+        mapping: arguments.map_transactions.iter().cloned().collect(),
+        kind: arguments.kind.as_deref(),
+    };
+    let faulty_transactions = reading.transactions(&arguments.transactions, &mut customers).map_err(unreadable)?;
     for remark in &customers.remarks {
         tell(&format!("warning: {remark}"));
     }

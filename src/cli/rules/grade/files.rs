@@ -75,7 +75,7 @@ impl Customer {
 }
 
 /// Reads the file of customers.
-pub(super) fn customers(path: &Path, pack: &Pack) -> Result<Customers, FileError> {
+pub(super) fn customers(path: &Path, pack: &Pack, mapping: &BTreeMap<String, String>) -> Result<Customers, FileError> {
     let mut columns = vec![Column::required("code"), Column::optional("name"), Column::optional("status")];
     for (key, field) in pack.fields.iter() {
         let column = format!("{}.{key}", field.section.key());
@@ -83,7 +83,7 @@ pub(super) fn customers(path: &Path, pack: &Pack) -> Result<Customers, FileError
         columns.push(column.or(key));
     }
     let mut customers = Customers::default();
-    let rows = Rows::open(path, &columns, &BTreeMap::new())?;
+    let rows = Rows::open(path, &columns, mapping)?;
     customers.remark(path, rows.unused(&columns));
     for row in rows {
         let faults = match row? {
@@ -144,30 +144,101 @@ impl Customers {
     }
 }
 
-/// Reads the file of transactions into the customers' accounts; gives the rows left out.
-pub(super) fn transactions(path: &Path, pack: &Pack, customers: &mut Customers) -> Result<Vec<Faulty>, FileError> {
-    let kinds = &pack.definitions.kinds;
-    let mut columns = vec![Column::required("customer"), Column::required("on"), Column::optional("order")];
-    columns.push(if kinds.len() == 1 { Column::optional("kind") } else { Column::required("kind") });
-    columns.extend([Column::optional("product"), Column::optional("product_category")]);
-    let measures: BTreeSet<&String> = kinds.values().flat_map(|kind| &kind.measures).collect();
-    columns.extend(measures.into_iter().map(Column::optional));
-    let mut categories = BTreeMap::new();
-    let mut faulty = Vec::new();
-    let rows = Rows::open(path, &columns, &BTreeMap::new())?;
-    customers.remark(path, rows.unused(&columns).into_iter().chain(missing_measures(&rows, &pack.definitions)));
-    for row in rows {
-        let faults = match row? {
-            Ok(row) => add(&row, pack, customers, &mut categories).err().unwrap_or_default(),
-            Err(fault) => vec![fault],
+/// How the file of transactions is read.
+pub(super) struct Reading<'a> {
+    pub(super) pack: &'a Pack,
+    /// Column of the file by target, where its name is another one.
+    pub(super) mapping: BTreeMap<String, String>,
+    /// The kind of all rows, where the file has no column `kind`.
+    pub(super) kind: Option<&'a str>,
+}
+
+impl Reading<'_> {
+    /// Reads the transactions into the customers' accounts; gives the rows left out.
+    pub(super) fn transactions(&self, path: &Path, customers: &mut Customers) -> Result<Vec<Faulty>, FileError> {
+        let kinds = &self.pack.definitions.kinds;
+        let mut columns = vec![Column::required("customer"), Column::required("on"), Column::optional("order")];
+        columns.push(if self.only_kind().is_some() { Column::optional("kind") } else { Column::required("kind") });
+        columns.extend([Column::optional("product"), Column::optional("product_category")]);
+        let measures: BTreeSet<&String> = kinds.values().flat_map(|kind| &kind.measures).collect();
+        columns.extend(measures.into_iter().map(Column::optional));
+        let mut categories = BTreeMap::new();
+        let mut faulty = Vec::new();
+        let rows = Rows::open(path, &columns, &self.mapping)?;
+        customers
+            .remark(path, rows.unused(&columns).into_iter().chain(missing_measures(&rows, &self.pack.definitions)));
+        for row in rows {
+            let faults = match row? {
+                Ok(row) => self.add(&row, customers, &mut categories).err().unwrap_or_default(),
+                Err(fault) => vec![fault],
+            };
+            faulty.extend(faults.into_iter().map(|fault| Faulty { path: path.to_owned(), fault }));
+        }
+        let categories = Arc::new(categories);
+        for customer in customers.active.values_mut() {
+            customer.categories = Arc::clone(&categories);
+        }
+        Ok(faulty)
+    }
+
+    /// The kind of rows that don't name one.
+    fn only_kind(&self) -> Option<&str> {
+        let kinds = &self.pack.definitions.kinds;
+        self.kind.or_else(|| kinds.keys().next().map(String::as_str).filter(|_| kinds.len() == 1))
+    }
+
+    fn add(
+        &self,
+        row: &Row,
+        customers: &mut Customers,
+        categories: &mut BTreeMap<String, String>,
+    ) -> Result<(), Vec<RowFault>> {
+        let code = row.get("customer").unwrap_or_default();
+        if customers.inactive.contains(code) {
+            return Ok(());
+        }
+        let pack = self.pack;
+        let mut faults = Vec::new();
+        if !customers.active.contains_key(code) {
+            let detail = match customers.left_out.contains(code) {
+                true => format!("the row of the customer '{}' is faulty", excerpt(code)),
+                false => format!("there is no customer '{}'", excerpt(code)),
+            };
+            faults.push(row.fault("customer", "unknown_customer", detail));
+        }
+        let on = row.get("on").unwrap_or_default();
+        let on = day(on, &pack.time_zone).map_err(|(code, detail)| faults.push(row.fault("on", code, detail))).ok();
+        let kinds = &pack.definitions.kinds;
+        let key = row.get("kind").or(self.only_kind()).unwrap_or_default();
+        let Some(kind) = kinds.get(key) else {
+            let hint = did_you_mean(key, kinds.keys().map(String::as_str));
+            faults.push(row.fault("kind", "unknown_kind", format!("there is no kind '{}'{hint}", excerpt(key))));
+            return Err(faults);
         };
-        faulty.extend(faults.into_iter().map(|fault| Faulty { path: path.to_owned(), fault }));
+        let product = row.get("product").filter(|_| kind.products).map(str::to_owned);
+        if kind.products && product.is_none() {
+            faults.push(row.fault("product", "required", format!("a transaction of the kind '{key}' names a product")));
+        }
+        let mut measures = BTreeMap::new();
+        for measure in pack.definitions.measures(key) {
+            match row.get(measure).map(|cell| decimal(cell).and_then(|value| not_negative(measure, value))) {
+                Some(Ok(value)) => drop(measures.insert(measure.clone(), value)),
+                Some(Err((code, detail))) => faults.push(row.fault(measure, code, detail)),
+                None => {}
+            }
+        }
+        let (Some(customer), Some(on), true) = (customers.active.get_mut(code), on, faults.is_empty()) else {
+            return Err(faults);
+        };
+        if let (Some(product), Some(category)) = (&product, row.get("product_category")) {
+            categories.insert(product.clone(), category.to_owned());
+        }
+        // Without the column each row is an order of its own.
+        let order = row.get("order").map_or_else(|| format!("#{}", row.line()), str::to_owned);
+        let line = Line { product, factor: None, measures };
+        customer.transactions.add(key, Dated { on, order, lines: vec![line] });
+        Ok(())
     }
-    let categories = Arc::new(categories);
-    for customer in customers.active.values_mut() {
-        customer.categories = Arc::clone(&categories);
-    }
-    Ok(faulty)
 }
 
 /// A remark for each measure that metrics read and the file has no column for.
@@ -185,59 +256,6 @@ fn missing_measures(rows: &Rows, definitions: &Definitions) -> Vec<RowFault> {
         detail: format!("the column '{measure}' is missing, which is read by {}", metrics.join(", ")),
     };
     readers.into_iter().map(remark).collect()
-}
-
-fn add(
-    row: &Row,
-    pack: &Pack,
-    customers: &mut Customers,
-    categories: &mut BTreeMap<String, String>,
-) -> Result<(), Vec<RowFault>> {
-    let code = row.get("customer").unwrap_or_default();
-    if customers.inactive.contains(code) {
-        return Ok(());
-    }
-    let mut faults = Vec::new();
-    if !customers.active.contains_key(code) {
-        let detail = match customers.left_out.contains(code) {
-            true => format!("the row of the customer '{}' is faulty", excerpt(code)),
-            false => format!("there is no customer '{}'", excerpt(code)),
-        };
-        faults.push(row.fault("customer", "unknown_customer", detail));
-    }
-    let on = row.get("on").unwrap_or_default();
-    let on = day(on, &pack.time_zone).map_err(|(code, detail)| faults.push(row.fault("on", code, detail))).ok();
-    let kinds = &pack.definitions.kinds;
-    let only = kinds.keys().next().map(String::as_str).filter(|_| kinds.len() == 1);
-    let key = row.get("kind").or(only).unwrap_or_default();
-    let Some(kind) = kinds.get(key) else {
-        let hint = did_you_mean(key, kinds.keys().map(String::as_str));
-        faults.push(row.fault("kind", "unknown_kind", format!("there is no kind '{}'{hint}", excerpt(key))));
-        return Err(faults);
-    };
-    let product = row.get("product").filter(|_| kind.products).map(str::to_owned);
-    if kind.products && product.is_none() {
-        faults.push(row.fault("product", "required", format!("a transaction of the kind '{key}' names a product")));
-    }
-    let mut measures = BTreeMap::new();
-    for measure in pack.definitions.measures(key) {
-        match row.get(measure).map(|cell| decimal(cell).and_then(|value| not_negative(measure, value))) {
-            Some(Ok(value)) => drop(measures.insert(measure.clone(), value)),
-            Some(Err((code, detail))) => faults.push(row.fault(measure, code, detail)),
-            None => {}
-        }
-    }
-    let (Some(customer), Some(on), true) = (customers.active.get_mut(code), on, faults.is_empty()) else {
-        return Err(faults);
-    };
-    if let (Some(product), Some(category)) = (&product, row.get("product_category")) {
-        categories.insert(product.clone(), category.to_owned());
-    }
-    // Without the column each row is an order of its own.
-    let order = row.get("order").map_or_else(|| format!("#{}", row.line()), str::to_owned);
-    let line = Line { product, factor: None, measures };
-    customer.transactions.add(key, Dated { on, order, lines: vec![line] });
-    Ok(())
 }
 
 /// The day of a date, of a time in the pack's zone (`2018-01-31 14:27:01`), or of an instant (`2018-01-31T06:27:01Z`).
