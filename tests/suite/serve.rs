@@ -170,6 +170,16 @@ fn imports_go_into_the_base_that_is_being_served_and_a_second_service_is_refused
     let listed = service.get("/v1/customers").with(200);
     assert_eq!(listed.json["items"].as_array().unwrap().len(), 2);
 
+    let changed = BAKERY.map(|(path, text)| {
+        (path, if path.ends_with(".rhai") { format!("{text}// Changed.\n") } else { text.to_owned() })
+    });
+    let changed = place.pack("changed", &changed.each_ref().map(|(path, text)| (*path, text.as_str())));
+    let bases = count(&url, "bases");
+    let refused =
+        place.run(&["import", "customers", customers.to_str().unwrap(), "--pack", changed.to_str().unwrap()], &[]);
+    assert!(!refused.status.success() && says(&refused).contains("is not in force"), "{}", says(&refused));
+    assert_eq!(count(&url, "bases"), bases, "an import changed what is in force");
+
     let second = place.run(&["serve", "--pack", bakery.to_str().unwrap()], &[]);
     assert_eq!(second.status.code(), Some(1));
     assert!(says(&second).contains("is in use by another Baremo (process "), "{}", says(&second));
