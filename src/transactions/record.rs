@@ -15,6 +15,7 @@ use super::products::{MAX_CODE, Product, check_text};
 use super::store::{self, Transaction};
 use crate::Id;
 use crate::customers::model::{decimal, excerpt};
+use crate::customers::store as customer_store;
 use crate::db::{self, Conn, Failure, transaction};
 use crate::faults::{Fault, did_you_mean, pointer_segment};
 
@@ -183,7 +184,7 @@ fn chunks(items: Vec<(Id, Checked)>) -> Vec<Vec<(Id, Checked)>> {
 
 fn find_customers(conn: &mut Conn, items: &[Checked]) -> Result<BTreeMap<String, Id>, Error> {
     let codes: BTreeSet<&str> = items.iter().map(|checked| checked.item.customer_code.as_str()).collect();
-    Ok(store::customer_ids(conn, &codes)?)
+    Ok(customer_store::ids_by_code(conn, &codes.into_iter().collect::<Vec<_>>())?)
 }
 
 fn find_products(conn: &mut Conn, items: &[Checked]) -> Result<BTreeMap<String, Product>, Error> {

@@ -95,13 +95,6 @@ impl TransactionRow {
     }
 }
 
-/// Ids of customers by code.
-pub fn customer_ids(conn: &mut Conn, codes: &BTreeSet<&str>) -> Result<BTreeMap<String, Id>> {
-    let rows: Vec<(String, Id)> =
-        customers::table.filter(customers::code.eq_any(codes)).select((customers::code, customers::id)).load(conn)?;
-    Ok(rows.into_iter().collect())
-}
-
 /// Locks customers, so that one writer at a time changes their totals. Sorted, so that writers don't wait in a circle.
 pub fn lock_customers(conn: &mut Conn, ids: &BTreeSet<Id>) -> Result<()> {
     let keys: Vec<Id> = ids.iter().copied().collect();
