@@ -129,7 +129,10 @@ fn put_in_force(
 ) -> Result<(), start::Error> {
     if start::is_change(conn, &base.release)? {
         // Before the release is in force, so that what is cut off is done again.
-        customers::store::reindex(conn, &base.release.pack.fields)?;
+        in_force.refresh(conn)?;
+        let active = in_force.get();
+        let fields = active.as_ref().map(|active| &*active.release.pack.fields);
+        customers::store::reindex(conn, fields, &base.release.pack.fields)?;
     }
     start::start(conn, in_force, &base.source, &base.release, business_date)
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use utoipa::ToSchema;
 
-use super::model::{Fields, Values};
+use super::model::{Fields, Values, stored};
 use crate::Id;
 
 /// Longest code, in characters.
@@ -98,17 +98,45 @@ pub fn now() -> Timestamp {
 
 /// The values of a stored profile by key. What the pack doesn't declare and what doesn't fit its declarations is left out.
 pub fn values_of(fields: &Fields, profile: &Profile) -> Values {
-    let mut values = Values::new();
-    for (section, content) in profile {
-        for (key, json) in content.as_object().into_iter().flatten() {
-            if let Some(field) = fields.get(key).filter(|field| field.section.key() == section)
-                && let Ok(value) = field.check(json)
-            {
-                values.insert(key.clone(), value);
-            }
+    sift(fields, profile).values
+}
+
+/// A stored profile as the pack in force takes it.
+struct Sifted<'a> {
+    /// Values by the key of their field.
+    values: Values,
+    /// The entries that are no field's value.
+    hidden: Vec<(&'a str, &'a str, &'a Json)>,
+    /// Whether some values stand elsewhere than the pack in force declares them.
+    moved: bool,
+}
+
+fn sift<'a>(fields: &Fields, profile: &'a Profile) -> Sifted<'a> {
+    let mut sifted = Sifted { values: Values::new(), hidden: Vec::new(), moved: false };
+    let mut elsewhere = Vec::new();
+    for entry in stored(profile) {
+        let (section, stored_key, json) = entry;
+        match fields.taking(stored_key) {
+            None => sifted.hidden.push(entry),
+            Some((key, field)) if key == stored_key && field.section.key() == section => match field.read(json) {
+                Some(value) => drop(sifted.values.insert(key.to_owned(), value)),
+                None => sifted.hidden.push(entry),
+            },
+            Some((key, field)) => elsewhere.push((key != stored_key, key, field, entry)),
         }
     }
-    values
+    // What an earlier pack left in another section comes before what it left under another key.
+    elsewhere.sort_by_key(|(renamed, ..)| *renamed);
+    for (_, key, field, entry) in elsewhere {
+        match field.read(entry.2).filter(|_| !sifted.values.contains_key(key)) {
+            Some(value) => {
+                sifted.values.insert(key.to_owned(), value);
+                sifted.moved = true;
+            }
+            None => sifted.hidden.push(entry),
+        }
+    }
+    sifted
 }
 
 /// The checked values as a profile.
@@ -130,29 +158,38 @@ pub fn set(profile: &mut Profile, section: &str, key: &str, value: Json) {
     }
 }
 
-/// Divides a profile into the values of declared fields, which readers see, and those of fields that the pack in force doesn't
-/// declare, which are kept in case a later one does.
+/// Divides a stored profile into the values of declared fields, which readers see, each where the pack in force declares it, and
+/// what is hidden: values of fields that it doesn't declare and values that no longer fit, kept in case a later pack takes them.
 pub fn divide(fields: &Fields, profile: &Profile) -> (Profile, Profile) {
-    let (mut declared, mut orphans) = (Profile::new(), Profile::new());
-    for (section, content) in profile {
-        for (key, value) in content.as_object().into_iter().flatten() {
-            let known = fields.get(key).is_some_and(|field| field.section.key() == section);
-            set(if known { &mut declared } else { &mut orphans }, section, key, value.clone());
-        }
+    let sifted = sift(fields, profile);
+    let mut hidden = Profile::new();
+    for (section, key, json) in sifted.hidden {
+        set(&mut hidden, section, key, json.clone());
     }
-    (declared, orphans)
+    (profile_of(fields, &sifted.values), hidden)
 }
 
-/// Puts the values of undeclared fields back beside the declared ones.
-pub fn unite(mut declared: Profile, orphans: Profile) -> Profile {
-    for (section, content) in orphans {
-        if let Json::Object(content) = content {
-            for (key, value) in content {
-                set(&mut declared, &section, &key, value);
-            }
-        }
+/// Puts what is hidden back beside the declared values, of which one takes the place of what no longer fitted there.
+pub fn unite(declared: Profile, hidden: Profile) -> Profile {
+    let mut united = hidden;
+    for (section, key, json) in stored(&declared) {
+        set(&mut united, section, key, json.clone());
     }
-    declared
+    united
+}
+
+/// A stored profile with every value where the pack in force declares it; nothing where all stand there already. Those stay
+/// whose key the `next` pack declares again.
+pub fn settled(fields: &Fields, next: &Fields, profile: &Profile) -> Option<Profile> {
+    let sifted = sift(fields, profile);
+    let rolled_back = |key: &str| {
+        fields.get(key).and_then(|field| field.renamed_from.as_ref()).is_some_and(|old| next.get(old).is_some())
+    };
+    if !sifted.moved || sifted.values.keys().any(|key| rolled_back(key)) {
+        return None;
+    }
+    let (declared, hidden) = divide(fields, profile);
+    Some(unite(declared, hidden))
 }
 
 /// Applies a JSON merge patch (RFC 7396).
@@ -223,11 +260,39 @@ mod tests {
     }
 
     #[test]
-    fn undeclared_values_are_hidden_and_kept() {
-        let stored = object(json!({"basic": {"city": "León", "gone": "x"}, "network": {"area": "1"}}));
-        let (declared, orphans) = divide(&fields(), &stored);
-        assert_eq!(json!(declared), json!({"basic": {"city": "León"}, "network": {"area": "1"}}));
-        assert_eq!(json!(orphans), json!({"basic": {"gone": "x"}}));
-        assert_eq!(unite(declared, orphans), stored);
+    fn what_is_undeclared_or_does_not_fit_is_hidden_and_kept() {
+        let stored = object(json!({"basic": {"city": "León", "gone": "x"}, "network": {"area": "-1"}}));
+        let (declared, hidden) = divide(&fields(), &stored);
+        assert_eq!(json!(declared), json!({"basic": {"city": "León"}}));
+        assert_eq!(json!(hidden), json!({"basic": {"gone": "x"}, "network": {"area": "-1"}}));
+        assert_eq!(unite(declared, hidden.clone()), stored);
+        let entered = object(json!({"network": {"area": "5"}}));
+        assert_eq!(json!(unite(entered, hidden)), json!({"basic": {"gone": "x"}, "network": {"area": "5"}}));
+    }
+
+    #[test]
+    fn values_follow_their_field_to_another_section_type_and_key() {
+        let declared: IndexMap<String, super::super::model::Field> = toml::from_str(
+            "town = { section = 'network', type = 'text', renamed_from = 'city' }\n\
+             area = { section = 'business', type = 'decimal' }\n\
+             goods = { section = 'basic', type = 'choices', choices = ['food', 'drink'] }",
+        )
+        .unwrap();
+        let fields = Fields::new(declared, Vec::new());
+        let stored = object(
+            json!({"basic": {"city": "León", "goods": "food"}, "network": {"area": 5}, "business": {"city": "Soria"}}),
+        );
+        let (seen, hidden) = divide(&fields, &stored);
+        let moved = json!({"network": {"town": "León"}, "business": {"area": "5"}, "basic": {"goods": ["food"]}});
+        assert_eq!(json!(seen), moved);
+        assert_eq!(json!(hidden), json!({"business": {"city": "Soria"}}), "only one of two values can be the field's");
+
+        let settled_profile = settled(&fields, &fields, &stored).unwrap();
+        assert_eq!(values_of(&fields, &settled_profile), values_of(&fields, &stored));
+        assert_eq!(settled(&fields, &fields, &settled_profile), None);
+        assert_eq!(settled(&fields, &self::fields(), &stored), None, "the next pack has the old key again");
+
+        let entered = object(json!({"basic": {"city": "León"}, "network": {"town": "Soria"}}));
+        assert_eq!(values_of(&fields, &entered)["town"].to_string(), "Soria");
     }
 }

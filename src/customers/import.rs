@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
-use super::file::{self, Customer, MAX_CODE, MAX_NAME, Profile, Status, divide, profile_of, unite};
+use super::file::{self, Customer, MAX_CODE, MAX_NAME, Profile, Status, divide, profile_of, unite, values_of};
 use super::model::{Fields, Value, excerpt};
 use super::{record, store};
 use crate::csv_rows::{Column, FileError, Progress, Report, Row, RowFault, Rows};
@@ -226,18 +226,21 @@ fn write_chunk(
 /// The customer after the row, or what the row makes wrong with him.
 fn apply(fields: &Fields, before: Option<&Customer>, entry: &Entry) -> Result<Customer, Vec<RowFault>> {
     let stored = before.map(|customer| customer.profile.clone()).unwrap_or_default();
-    let (mut declared, orphans) = divide(fields, &stored);
+    let (mut declared, hidden) = divide(fields, &stored);
     for (target, value) in &entry.fields {
         match (value, fields.get(&target.key)) {
             (Some(value), Some(field)) => file::set(&mut declared, target.section, &target.key, field.to_json(value)),
             _ => remove(&mut declared, target),
         }
     }
-    let checked = fields.check(&declared).map_err(|faults| faults.into_iter().map(|fault| row_fault(entry, fault)));
+    let checked = fields
+        .check_beside(&declared, &hidden)
+        .map_err(|faults| faults.into_iter().map(|fault| row_fault(entry, fault)));
     let name = entry.name.clone().or_else(|| before.filter(|_| !entry.row.has("name")).map(|known| known.name.clone()));
     match (checked, name) {
         (Ok(values), Some(name)) => {
-            let profile = unite(profile_of(fields, &values), orphans);
+            let same = values == values_of(fields, &stored);
+            let profile = if same { stored } else { unite(profile_of(fields, &values), hidden) };
             let customer = match before {
                 Some(before) => Customer { name, profile, ..before.clone() },
                 None => record::new(entry.code.clone(), name, profile),

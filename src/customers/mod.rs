@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod error;
+pub mod evolution;
 pub mod file;
 pub mod import;
 pub mod list;

@@ -1,7 +1,7 @@
 //! The customer file as a pack declares it: sections, fields with their types and bounds, and the checking of a profile
 //! against them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use indexmap::IndexMap;
@@ -139,6 +139,9 @@ pub struct Field {
     /// Whether it is personal data.
     #[serde(default)]
     pub personal: bool,
+    /// The key under which an earlier pack declared it.
+    #[serde(default)]
+    pub renamed_from: Option<String>,
 }
 
 /// A regular expression that must match a whole text.
@@ -200,17 +203,27 @@ pub type Values = BTreeMap<String, Value>;
 pub struct Fields {
     fields: IndexMap<String, Field>,
     derived: Vec<String>,
+    /// Keys by those that they were renamed from.
+    renamed: BTreeMap<String, String>,
 }
 
 impl Fields {
     /// The declared fields, and the keys of metrics: derived, so that entering them is refused by name.
     pub fn new(fields: IndexMap<String, Field>, derived: Vec<String>) -> Self {
-        Self { fields, derived }
+        let renamed =
+            fields.iter().filter_map(|(key, field)| Some((field.renamed_from.clone()?, key.clone()))).collect();
+        Self { fields, derived, renamed }
     }
 
     /// The field of this key.
     pub fn get(&self, key: &str) -> Option<&Field> {
         self.fields.get(key)
+    }
+
+    /// The field that takes what is stored under a key, with its own key: the one of that key, else the one renamed from it.
+    pub fn taking(&self, stored: &str) -> Option<(&str, &Field)> {
+        let key = if self.fields.contains_key(stored) { stored } else { self.renamed.get(stored)? };
+        self.fields.get_key_value(key).map(|(key, field)| (key.as_str(), field))
     }
 
     /// Every field with its key, in the pack's order.
@@ -220,6 +233,12 @@ impl Fields {
 
     /// Checks a profile (`{section: {field: value}}`) and gives its values, or every fault in it with its pointer.
     pub fn check(&self, profile: &Map<String, Json>) -> Result<Values, Vec<Fault>> {
+        self.check_beside(profile, &Map::new())
+    }
+
+    /// As [`Self::check`], where a required field isn't missing if a value for it is among the `hidden`: those that the pack
+    /// no longer takes, which nobody who sends a profile can see.
+    pub fn check_beside(&self, profile: &Map<String, Json>, hidden: &Map<String, Json>) -> Result<Values, Vec<Fault>> {
         let mut faults = Vec::new();
         let mut values = Values::new();
         for (section_key, content) in profile {
@@ -243,9 +262,10 @@ impl Fields {
                 }
             }
         }
+        let hidden: BTreeSet<&str> = stored(hidden).filter_map(|(_, key, _)| Some(self.taking(key)?.0)).collect();
         for (key, field) in self.iter() {
             let sent = profile.get(field.section.key()).is_some_and(|section| section.get(key).is_some());
-            if field.required && !sent {
+            if field.required && !sent && !hidden.contains(key) {
                 let pointer = format!("/{}{}", field.section.key(), pointer_segment(key));
                 faults.push(Fault::new(pointer, "required", format!("'{key}' is required")));
             }
@@ -273,6 +293,13 @@ impl Fields {
     }
 }
 
+/// What a profile holds: section, key and value of each entry.
+pub fn stored(profile: &Map<String, Json>) -> impl Iterator<Item = (&str, &str, &Json)> {
+    profile.iter().flat_map(|(section, content)| {
+        content.as_object().into_iter().flatten().map(move |(key, json)| (section.as_str(), key.as_str(), json))
+    })
+}
+
 type Refusal = (&'static str, String);
 
 impl Field {
@@ -292,6 +319,16 @@ impl Field {
             (_, Json::String(text)) => self.text(text),
             _ => Err(("wrong_type", format!("{} is not {}", excerpt(&json.to_string()), self.field_type.in_json()))),
         }
+    }
+
+    /// Reads a value that is stored already, nothing where it doesn't fit: also one of an earlier pack that declared another
+    /// type, such as an integer for what is a decimal now, or one choice for a list of them.
+    pub fn read(&self, json: &Json) -> Option<Value> {
+        self.check(json).ok().or_else(|| match json {
+            Json::String(text) => self.parse(text).ok(),
+            Json::Number(number) => self.parse(&number.to_string()).ok(),
+            _ => None,
+        })
     }
 
     /// Reads one value from text, as CSV files and query strings have it: `true`/`false`, choices separated by `;`.

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::error::Error;
-use super::file::{self, Customer, MAX_CODE, MAX_NAME, Profile, Status, divide, profile_of, unite};
+use super::file::{self, Customer, MAX_CODE, MAX_NAME, Profile, Status, divide, profile_of, unite, values_of};
 use super::model::{Fields, Values};
 use super::store;
 use crate::Id;
@@ -37,7 +37,7 @@ pub fn create(conn: &mut Conn, fields: &Fields, draft: &Draft) -> Result<Custome
     let mut faults = Vec::new();
     let code = read("code", MAX_CODE, &draft.code, &mut faults);
     let name = read("name", MAX_NAME, &draft.name, &mut faults);
-    let values = check_profile(fields, &draft.profile, &mut faults);
+    let values = check_profile(fields, &draft.profile, &Profile::new(), &mut faults);
     if !faults.is_empty() {
         return Err(Error::Invalid(faults));
     }
@@ -61,11 +61,13 @@ pub fn change(conn: &mut Conn, fields: &Fields, id: Id, version: i64, changes: &
             customer.name = read("name", MAX_NAME, name, &mut faults);
         }
         if let Some(patch) = &changes.profile {
-            let (declared, orphans) = divide(fields, &customer.profile);
+            let (declared, hidden) = divide(fields, &customer.profile);
             let mut merged = Json::Object(declared);
             file::merge(&mut merged, patch);
-            let values = check_profile(fields, &merged, &mut faults);
-            customer.profile = unite(profile_of(fields, &values), orphans);
+            let values = check_profile(fields, &merged, &hidden, &mut faults);
+            if values != values_of(fields, &customer.profile) {
+                customer.profile = unite(profile_of(fields, &values), hidden);
+            }
         }
         if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
     })
@@ -148,7 +150,7 @@ fn read(what: &str, max: usize, json: &Json, faults: &mut Vec<Fault>) -> String 
     })
 }
 
-fn check_profile(fields: &Fields, json: &Json, faults: &mut Vec<Fault>) -> Values {
+fn check_profile(fields: &Fields, json: &Json, hidden: &Profile, faults: &mut Vec<Fault>) -> Values {
     let empty = Profile::new();
     let profile = match json {
         Json::Object(profile) => profile,
@@ -158,7 +160,7 @@ fn check_profile(fields: &Fields, json: &Json, faults: &mut Vec<Fault>) -> Value
             return Values::new();
         }
     };
-    fields.check(profile).unwrap_or_else(|found| {
+    fields.check_beside(profile, hidden).unwrap_or_else(|found| {
         faults.extend(found.into_iter().map(|fault| fault.under("/profile")));
         Values::new()
     })

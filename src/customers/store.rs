@@ -6,7 +6,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use jiff_diesel::ToDiesel;
 
-use super::file::{Customer, Status, values_of};
+use super::file::{Customer, Status, settled, values_of};
 use super::model::{Fields, Value};
 use super::selection::{Comparison, Condition, Listed, Position, Selection, SortBy, ValueKind, indexed};
 use crate::Id;
@@ -184,25 +184,29 @@ pub fn page_of_shard(conn: &mut Conn, shard: u8, after: Id, limit: u32, lock: bo
     rows.into_iter().map(CustomerRow::customer).collect()
 }
 
-/// Rebuilds the index of values for all customers, page by page: for a pack whose fields have changed. Gives the number of
-/// customers. It can be broken off and begun again.
-pub fn reindex(conn: &mut Conn, fields: &Fields) -> Result<u64> {
-    let mut count = 0;
+/// Rebuilds the index of values for all customers, page by page: for a pack whose fields are about to change. Values that the
+/// pack `in_force` takes under another key than they are stored under move to the key that it declares, which nobody who reads
+/// by it sees, so that the next pack may forget the old one. It can be broken off and begun again.
+pub fn reindex(conn: &mut Conn, in_force: Option<&Fields>, fields: &Fields) -> Result<()> {
     for shard in 0..SHARDS {
         let mut after = Id::NIL;
         loop {
             let page = db::transaction(conn, |conn| {
                 let page = page_of_shard(conn, shard, after, PAGE, true)?;
+                let settled = |customer: &Customer| {
+                    let profile = settled(in_force?, fields, &customer.profile)?;
+                    Some(Customer { profile, ..customer.clone() })
+                };
+                write(conn, &page.iter().filter_map(settled).collect::<Vec<_>>(), REPLACE)?;
                 delete_values(conn, &page)?;
                 insert_values(conn, fields, &page)?;
                 Ok::<_, Error>(page)
             })?;
             let Some(last) = page.last() else { break };
             after = last.id;
-            count += u64::try_from(page.len()).unwrap_or_default();
         }
     }
-    Ok(count)
+    Ok(())
 }
 
 #[derive(QueryableByName)]

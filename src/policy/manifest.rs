@@ -84,6 +84,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         let fields = Fields::new(fields, metrics.keys().cloned().collect());
         let definitions = Definitions { kinds, metrics, opening_field: header.opening_field };
         self.check_definitions(&definitions, &fields, root.get_ref());
+        self.check_renames(&fields, &definitions, root.get_ref());
         let cohorts = self
             .section(&mut top, "cohorts", "the cohort", |reader, _, table| reader.cohort(table, &fields, &definitions));
         let policies = self.section(&mut top, "policies", "the policy", Self::policy);

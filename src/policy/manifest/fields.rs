@@ -1,11 +1,15 @@
 //! `[fields.<key>]`: the customer file's fields.
 
+use std::collections::BTreeSet;
+
 use rust_decimal::Decimal;
 use toml::Spanned;
+use toml::de::DeTable;
 
-use super::super::document::{Table, check_doubled, plain};
-use super::Reader;
-use crate::customers::model::{Field, FieldType, Maintenance, Section};
+use super::super::document::{Table, check_doubled, check_key, plain};
+use super::{Reader, locate};
+use crate::customers::model::{Field, FieldType, Fields, Maintenance, Section};
+use crate::transactions::model::Definitions;
 
 /// Keys that every customer has, or that scripts use for something else.
 const RESERVED: [&str; 4] = ["code", "name", "status", "maybe"];
@@ -40,6 +44,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         let required = table.optional("required").unwrap_or_default();
         let filterable = table.optional("filterable").unwrap_or_default();
         let personal = table.optional("personal").unwrap_or_default();
+        let renamed_from = table.optional("renamed_from");
         table.close();
         Some(Field {
             section: section?,
@@ -53,7 +58,24 @@ impl<'t, 'a> Reader<'t, 'a> {
             maintenance,
             filterable,
             personal,
+            renamed_from,
         })
+    }
+
+    /// Checks the keys that fields are renamed from: each was a key, none is one any more, and none has two heirs.
+    pub(super) fn check_renames(&self, fields: &Fields, definitions: &Definitions, root: &DeTable<'a>) {
+        let mut seen = BTreeSet::new();
+        for (key, field) in fields.iter() {
+            let Some(old) = &field.renamed_from else { continue };
+            let at = locate(root, &format!("/fields/{key}/renamed_from"));
+            check_key(self.faults, old, &at);
+            if fields.get(old).is_some() || definitions.metrics.contains_key(old) || self.faulty.contains(old) {
+                let message = format!("'{old}' is still declared: only a key that is gone can be renamed");
+                self.faults.at(&at, "renamed_from", message);
+            } else if !seen.insert(old) {
+                self.faults.at(&at, "renamed_from", format!("two fields are renamed from '{old}'; name it in one"));
+            }
+        }
     }
 
     /// Reports a key of a field or metric that means something else.

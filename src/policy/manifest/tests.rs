@@ -224,6 +224,21 @@ fn each_rule_of_the_contract_has_its_fault() {
 }
 
 #[test]
+fn a_field_is_renamed_from_a_key_that_is_gone() {
+    let renamed = |old: &str| ("filterable = true".to_owned(), format!("filterable = true\nrenamed_from = \"{old}\""));
+    for (old, part) in [("branch", "still declared"), ("monthly_loans", "still declared"), ("Old", "Old")] {
+        let (from, to) = renamed(old);
+        let (_, message) = one_fault(&from, &to);
+        assert!(message.contains(part), "{message}");
+    }
+    let (from, to) = renamed("shop");
+    let both = faults_with(&[(&from, &to), ("min = \"0.5\"", "min = \"0.5\"\nrenamed_from = \"shop\"")]);
+    assert_eq!(both.iter().map(|(code, line, _)| (*code, *line)).collect::<Vec<_>>(), [("renamed_from", 27)]);
+    let pack = parse(&source(&GOOD.replacen(&from, &to, 1))).unwrap();
+    assert_eq!(pack.fields.taking("shop").map(|(key, _)| key), Some("branch"));
+}
+
+#[test]
 fn a_section_that_stands_twice_is_refused() {
     let faults = faults_with(&[("[fields.floor_area]", "[fields.branch]")]);
     assert_eq!(faults[0], ("doubled", 22, "'branch' stands twice".to_owned()));
