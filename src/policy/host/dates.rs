@@ -28,7 +28,7 @@ fn days(a: Date, b: Date) -> i32 {
 
 /// Complete calendar months from `a` to `b`, negative when `b` is earlier. The last day of a month completes one that began
 /// on a later day than the month has.
-fn months(a: Date, b: Date) -> i32 {
+pub(in crate::policy) fn months(a: Date, b: Date) -> i32 {
     if b < a {
         return -months(b, a);
     }

@@ -1,7 +1,7 @@
 //! What scripts can call: tables, decisions, and functions on numbers, texts, lists and dates. The functions of one contract
 //! version never change what they give, so that old assessments replay to the same bytes.
 
-mod dates;
+pub(super) mod dates;
 mod decision;
 mod numbers;
 mod tables;
