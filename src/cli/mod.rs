@@ -7,7 +7,7 @@ pub mod logs;
 pub mod migrate;
 pub mod openapi;
 pub mod rules;
-mod sample;
+pub mod sample;
 pub mod serve;
 mod starting;
 
@@ -38,6 +38,8 @@ enum Command {
     /// Import customers, products or transactions from CSV files
     #[command(subcommand)]
     Import(import::ImportCommand),
+    /// Make customers and transactions by the distributions of a pack's sample.toml, as CSV files: no database is needed
+    Sample(sample::Sample),
     /// Check, test and try packs: no database is needed
     #[command(subcommand)]
     Rules(rules::RulesCommand),
@@ -50,6 +52,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let result = match self.command {
             Command::Rules(command) => return command.run(),
+            Command::Sample(command) => command.run(),
             Command::Openapi => openapi::write(),
             Command::Serve(command) => configured(|config| command.run(config)),
             Command::Migrate(command) => configured(|config| command.run(config)),

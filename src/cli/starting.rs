@@ -10,7 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::base::{self, Base};
-use super::{Failure, distribution, sample};
+use super::sample::load as sample;
+use super::{Failure, distribution};
 use crate::Id;
 use crate::app::State;
 use crate::assessments::model::{Run, RunStatus};
@@ -100,7 +101,7 @@ impl Starting {
         if !(self.base.private || self.config.load_sample) || !self.patiently(|| db.run_here(sample::is_wanted))? {
             return Ok(false);
         }
-        Ok(self.patiently(|| sample::load(db, in_force, &self.base, self.config.business_date))?)
+        Ok(self.patiently(|| sample::load(db, in_force, &self.base, &self.config))?)
     }
 
     /// Says that the service is ready, after the first run where nobody has ever been assessed; sees to it that everybody

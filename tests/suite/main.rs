@@ -20,6 +20,7 @@ mod operation;
 mod outage;
 mod process;
 mod rules;
+mod sample;
 mod serve;
 mod tobacco;
 mod tour;

@@ -1,0 +1,143 @@
+//! Loading a pack's sample into an empty base: the files that `sample.toml` names, in its order, then what it says how to make.
+//! A load that was cut off is begun again, and finds what it has done.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{fs, io};
+
+use super::write;
+use crate::Id;
+use crate::app::recording_rules;
+use crate::cli::base::{self, Base};
+use crate::config::Config;
+use crate::csv_rows::{Counts, Progress, Report};
+use crate::customers;
+use crate::db::{self, Conn, Db, transaction};
+use crate::policy::sample::{self, Import, SampleFile};
+use crate::releases::active::InForce;
+use crate::releases::{start, store};
+use crate::transactions;
+
+/// The system that transactions come from that were made.
+const SOURCE: &str = "sample";
+
+/// Why the sample isn't loaded, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What is wrong with `sample.toml`.
+    #[error("the sample has faults:\n\n{0}")]
+    Faults(String),
+    /// Its business date.
+    #[error(transparent)]
+    Start(#[from] start::Error),
+    /// A file of customers.
+    #[error(transparent)]
+    Customers(#[from] customers::import::Error),
+    /// A file of products or transactions.
+    #[error(transparent)]
+    Transactions(#[from] transactions::import::Error),
+    /// Writing what is made.
+    #[error("the sample's data can't be made: {0}")]
+    Making(#[from] csv::Error),
+    /// Removing what was made.
+    #[error("the folder of the sample's data: {0}")]
+    Folder(#[from] io::Error),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+}
+
+impl db::Failure for Error {
+    fn database(&self) -> Option<&db::Error> {
+        match self {
+            Self::Faults(_) | Self::Making(_) | Self::Folder(_) => None,
+            Self::Start(error) => error.database(),
+            Self::Customers(error) => error.database(),
+            Self::Transactions(error) => error.database(),
+            Self::Database(error) => Some(error),
+        }
+    }
+}
+
+/// Whether the sample may be loaded: nobody has filled the base, or a load has begun and not ended.
+pub fn is_wanted(conn: &mut Conn) -> db::Result<bool> {
+    Ok(match store::deployment(conn)? {
+        Some(deployment) if deployment.sample_loaded_at.is_some() => false,
+        Some(deployment) if deployment.fixed_business_date.is_some() => true,
+        _ => base::is_empty(conn)?,
+    })
+}
+
+/// Fixes the sample's business date, loads its files and what it makes, and notes that. False when the pack has none.
+pub fn load(db: &Db, in_force: &InForce, base: &Base, config: &Config) -> Result<bool, Error> {
+    let pack = &base.release.pack;
+    let faults = |faults| Error::Faults(super::listed(faults));
+    let Some(sample) = sample::read(&base.source, pack).map_err(faults)? else { return Ok(false) };
+    db.run_here(|conn| {
+        transaction(conn, |conn| store::fix_business_date(conn, sample.business_date))?;
+        start::follow(conn, in_force, config.business_date)
+    })?;
+    let loader = Loader { db, in_force, base };
+    loader.all(base.source.folder().unwrap_or(Path::new("")), &sample.files)?;
+    if let Some(generate) = &sample.generate {
+        // One for each process: others that start on the same base make theirs.
+        let folder = config.data_folder.join(format!("{}.sample.{}", pack.id, Id::new()));
+        let mut progress = Progress::shown("making the sample");
+        let made = write::write(generate, pack, generate.customers, generate.seed, &folder, &mut progress);
+        let loaded = made.map_err(Error::from).and_then(|files| {
+            let files: Vec<SampleFile> = files.into_iter().map(as_file).collect();
+            loader.all(&folder, &files)
+        });
+        let removed = fs::remove_dir_all(&folder);
+        loaded?;
+        removed?;
+    }
+    db.run_here(store::note_sample_loaded)?;
+    Ok(true)
+}
+
+/// A file that was made, as one that is loaded.
+fn as_file(written: write::Written) -> SampleFile {
+    let write::Written { name, import, .. } = written;
+    SampleFile { import, path: name, kind: None, source: Some(SOURCE.to_owned()), columns: BTreeMap::new() }
+}
+
+/// Loads files into a base.
+struct Loader<'a> {
+    db: &'a Db,
+    in_force: &'a InForce,
+    base: &'a Base,
+}
+
+impl Loader<'_> {
+    fn all(&self, folder: &Path, files: &[SampleFile]) -> Result<(), Error> {
+        for file in files {
+            let Counts { read, created, faulty, warnings, .. } = self.file(folder, file)?.counts;
+            tracing::info!(file = file.path, read, created, faulty, warnings, "loaded a file of the sample");
+        }
+        Ok(())
+    }
+
+    fn file(&self, folder: &Path, sample: &SampleFile) -> Result<Report, Error> {
+        let Self { db, in_force, base } = self;
+        let file = folder.join(&sample.path);
+        let mut progress = Progress::shown(&sample.path);
+        let mapping = sample.columns.clone();
+        match sample.import {
+            Import::Customers => {
+                let import = customers::import::Import { file, mapping, ..Default::default() };
+                Ok(customers::import::import(db, &base.release.pack.fields, &import, &mut progress)?)
+            }
+            Import::Transactions => {
+                let active = in_force.get().ok_or_else(|| db::Error::Stopped("nothing is in force".to_owned()))?;
+                let (kind, source) = (sample.kind.clone(), sample.source.clone());
+                let import = transactions::import::Import { file, mapping, kind, source, ..Default::default() };
+                Ok(transactions::import::import(db, &recording_rules(&active), &import, &mut progress)?)
+            }
+            Import::Products => {
+                let import = transactions::import::ProductImport { file, mapping, ..Default::default() };
+                Ok(transactions::import::import_products(db, &import, &mut progress)?)
+            }
+        }
+    }
+}
