@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use super::chance::{self, Chance, divided, power, round, times};
+use super::chance::{Chance, divided, power, round, times};
 use super::model::{Base, Choose, Draw, GeneratedProduct, Leaf, Number, Pattern, Piece, Reference};
 use crate::customers::model::Value;
 use crate::policy::host::dates::months;
@@ -229,7 +229,7 @@ impl<'a> Scene<'a> {
             Reference::Value(place) => self.values.get(place)?.as_ref().map(ToString::to_string),
             Reference::Product => self.product.map(|product| product.code.clone()),
             Reference::Category => self.product.map(|product| product.category.clone()),
-            _ => Some(chance::round(self.value(reference), PLACES).normalize().to_string()),
+            _ => Some(round(self.value(reference), PLACES).normalize().to_string()),
         }
     }
 }
