@@ -19,9 +19,9 @@ packages: ## Install the system packages that Baremo needs, where they are missi
 
 # `exec`, so that Ctrl-C and SIGTERM reach Baremo itself, which then stops its private database.
 .PHONY: run
-run: packages ## Build Baremo and serve a pack with a private database: PACK=tobacco
+run: packages ## Build Baremo and serve a pack, watching its folder, with a private database: PACK=tobacco
 	cargo build --release --locked
-	exec $(TARGET)/release/baremo serve --pack rules/$(PACK)
+	exec $(TARGET)/release/baremo serve --watch --pack rules/$(PACK)
 
 .PHONY: test
 test: packages ## Check formatting and lints, run all tests and the packs' cases

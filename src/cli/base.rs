@@ -1,6 +1,6 @@
 //! What several subcommands need: a loaded pack, a connection to the base, and the base brought up to the pack.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
@@ -8,31 +8,74 @@ use diesel::prelude::*;
 use jiff::civil::Date;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use super::Failure;
 use crate::assessments::worker::STACK;
+use crate::assessments::{run, store};
 use crate::config::Config;
-use crate::customers;
+use crate::customers::evolution::{self, Evolution};
+use crate::customers::{self, model::Fields};
 use crate::db::local::LocalServer;
 use crate::db::migrate::migrate;
 use crate::db::schema::customers::dsl;
 use crate::db::{self, Conn, Db};
-use crate::policy::cases;
+use crate::policy::cases::{self, CaseResult};
 use crate::policy::diagnostic::Diagnostic;
+use crate::policy::manifest;
 use crate::policy::release::{LoadedPack, check};
-use crate::policy::source::Source;
+use crate::policy::source::{MANIFEST, Source};
 use crate::releases::active::InForce;
 use crate::releases::start;
 
 /// Name of the database on a private server.
 const DATABASE: &str = "baremo";
 
-/// A pack's folder, loaded, and whose the base is.
-pub struct Base {
+/// A pack's folder without any fault.
+pub struct Folder {
     /// The files.
     pub source: Source,
     /// The release that they make.
     pub release: Arc<LoadedPack>,
+}
+
+/// What a service serves.
+pub struct Base {
+    /// The pack's id.
+    pub pack_id: String,
+    /// The pack's folder, where one is given: without a fault, or the faults.
+    pub folder: Option<Result<Folder, Vec<Diagnostic>>>,
+    /// The folder, where a change of it comes into force by itself.
+    pub watched: Option<PathBuf>,
     /// Whether the base is Baremo's own.
     pub private: bool,
+}
+
+/// Why a base can't be brought up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing has ever been in force, and the folder can't be.
+    #[error("{0}")]
+    Faults(String),
+    /// Nothing has ever been in force, and there is no folder.
+    #[error(
+        "no release to serve: '--pack <folder>' gives a base its first, and may be left out where BAREMO_DATABASE_URL names a base \
+         that has one"
+    )]
+    NoRelease,
+    /// The release, the basis or the database.
+    #[error(transparent)]
+    Start(#[from] start::Error),
+}
+
+impl From<db::Error> for Error {
+    fn from(error: db::Error) -> Self {
+        Self::Start(error.into())
+    }
+}
+
+impl db::Failure for Error {
+    fn database(&self) -> Option<&db::Error> {
+        if let Self::Start(error) = self { error.database() } else { None }
+    }
 }
 
 /// The runtime whose blocking threads run use cases; their stacks are large enough for any script.
@@ -40,33 +83,39 @@ pub fn runtime() -> std::io::Result<Runtime> {
     Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build()
 }
 
-/// Reads a pack's folder, checks it and runs its cases. The error lists every fault, or every case that fails: such a pack is
-/// never brought into force.
-pub fn load(folder: &Path) -> Result<(Source, LoadedPack), String> {
-    thread::scope(|scope| {
-        let work = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || load_here(folder));
-        let work = work.map_err(|error| format!("no thread can be started: {error}"))?;
-        work.join().unwrap_or_else(|_| Err(format!("loading the pack {} stopped unexpectedly", folder.display())))
-    })
+/// Reads a pack's folder and examines it.
+pub fn load(folder: &Path) -> Result<Folder, Vec<Diagnostic>> {
+    Source::from_folder(folder).and_then(examine)
 }
 
-fn load_here(folder: &Path) -> Result<(Source, LoadedPack), String> {
-    let listed = |faults: Vec<Diagnostic>| {
-        let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        format!("the pack {} has faults:\n\n{}", folder.display(), texts.join("\n\n"))
-    };
-    let source = Source::from_folder(folder).map_err(listed)?;
-    let release = check(&source).map_err(listed)?;
-    let report = cases::run(&release, &source).map_err(listed)?;
-    let failures: Vec<String> = report
-        .failures()
-        .map(|case| format!("{}:{}: {}\n    {}", case.file, case.line, case.name, case.differences.join("\n    ")))
-        .collect();
-    if failures.is_empty() {
-        Ok((source, release))
-    } else {
-        Err(format!("cases of the pack {} fail:\n\n{}", folder.display(), failures.join("\n")))
-    }
+/// Checks what was read from a folder and runs its cases. Every fault and every case that fails is told: such a pack is never
+/// brought into force.
+pub fn examine(source: Source) -> Result<Folder, Vec<Diagnostic>> {
+    let stopped = |why: String| vec![Diagnostic::of_file("", "stopped", why)];
+    let work = thread::Builder::new().stack_size(STACK).spawn(|| {
+        let release = check(&source)?;
+        let report = cases::run(&release, &source)?;
+        let failures: Vec<Diagnostic> = report.failures().map(|case| failure(&source, case)).collect();
+        if failures.is_empty() { Ok(Folder { source, release: Arc::new(release) }) } else { Err(failures) }
+    });
+    let work = work.map_err(|error| stopped(format!("no thread can be started: {error}")))?;
+    work.join().unwrap_or_else(|_| Err(stopped("checking the pack stopped unexpectedly".to_owned())))
+}
+
+fn failure(source: &Source, case: &CaseResult) -> Diagnostic {
+    let message = format!("the case '{}' fails: {}", case.name, case.differences.join("; "));
+    Diagnostic::at(&case.file, source.file(&case.file).unwrap_or_default(), case.line, 1, "case", message)
+}
+
+/// All faults of a pack, for people.
+pub fn told(folder: &Path, faults: &[Diagnostic]) -> String {
+    let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    format!("the pack {} has faults:\n\n{}", folder.display(), texts.join("\n\n"))
+}
+
+/// The id of the pack in a folder, whatever else is wrong with it.
+pub fn pack_id(folder: &Path) -> Option<String> {
+    manifest::pack_id(&std::fs::read_to_string(folder.join(MANIFEST)).ok()?)
 }
 
 /// The database of the configuration, or the one on the private server, which is made when it is missing.
@@ -84,57 +133,149 @@ pub fn connect(config: &Config, local: Option<&LocalServer>, threads: &Handle) -
     Ok(Db::new(&url, config.database_connections, threads.clone()))
 }
 
-/// Migrates the base and brings the pack into force. What is cut off is done at the next time.
-pub fn bring_up(
-    conn: &mut Conn,
-    in_force: &InForce,
-    base: &Base,
-    business_date: Option<Date>,
-) -> Result<(), start::Error> {
+/// Does the work of a command that may run beside the service, on the base of a pack: in the configured database, or in the
+/// private one, whose server is started and stopped where none runs.
+pub fn beside<T>(config: &Config, pack_id: &str, work: impl FnOnce(&Db) -> Result<T, Failure>) -> Result<T, Failure> {
+    let runtime = runtime()?;
+    let local = match &config.database_url {
+        Some(_) => None,
+        None => Some(LocalServer::join(&config.data_folder.join(pack_id))?),
+    };
+    let result = connect(config, local.as_ref(), runtime.handle()).map_err(Failure::from).and_then(|db| work(&db));
+    if let Some(local) = local {
+        local.stop()?;
+    }
+    result
+}
+
+/// Migrates the base and sees to it that a release is in force: the folder's in a new base and where the folder is watched, else
+/// the last one of the base, which a folder with faults makes stale. What is cut off is done at the next time.
+pub fn bring_up(conn: &mut Conn, in_force: &InForce, base: &Base, business_date: Option<Date>) -> Result<(), Error> {
     let applied = migrate(conn)?;
     if applied > 0 {
         tracing::info!(applied, "migrated the database");
     }
+    let is_new = start::is_new(conn)?;
+    match &base.folder {
+        None if is_new => return Err(Error::NoRelease),
+        None => {}
+        Some(Err(faults)) if is_new => {
+            return Err(Error::Faults(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")));
+        }
+        Some(Err(faults)) => {
+            start::check_pack(conn, &base.pack_id)?;
+            in_force.mark_stale(faults.clone());
+        }
+        Some(Ok(folder)) => match is_change(conn, &folder.release) {
+            Err(refusal @ start::Error::AnotherSetting { .. }) => in_force.mark_stale(vec![of_manifest(&refusal)]),
+            Err(error) => return Err(error.into()),
+            Ok(true) if is_new || base.watched.is_some() => return Ok(publish(conn, in_force, folder, business_date)?),
+            Ok(true) => {
+                let path = folder.source.folder().unwrap_or(Path::new("")).display();
+                tracing::info!(
+                    release = %folder.release.digest,
+                    "the folder holds another release than the one in force; 'baremo rules release {path}' publishes it"
+                );
+            }
+            Ok(false) => {}
+        },
+    }
+    Ok(start::follow(conn, in_force, business_date)?)
+}
+
+/// For commands that work beside the service: a new base is brought up to the folder; in another one its release must be in
+/// force already, and the base's business date holds.
+pub fn follow(
+    conn: &mut Conn,
+    in_force: &InForce,
+    folder: &Folder,
+    business_date: Option<Date>,
+) -> Result<(), start::Error> {
+    migrate(conn)?;
+    if start::is_new(conn)? {
+        return activate(conn, in_force, folder, business_date);
+    }
+    if is_change(conn, &folder.release)? {
+        return Err(start::Error::NotInForce(folder.release.digest));
+    }
+    Ok(in_force.refresh(conn)?)
+}
+
+/// Brings a folder into force, and tells the log what becomes of the values that are stored.
+pub fn publish(
+    conn: &mut Conn,
+    in_force: &InForce,
+    folder: &Folder,
+    business_date: Option<Date>,
+) -> Result<(), start::Error> {
+    let evolution = evolution(conn, in_force, folder)?;
+    if !evolution.is_empty() {
+        tracing::warn!("the fields of customers change:\n{evolution}");
+    }
+    activate(conn, in_force, folder, business_date)
+}
+
+/// What the folder's fields mean for the values that are stored.
+pub fn evolution(conn: &mut Conn, in_force: &InForce, folder: &Folder) -> db::Result<Evolution> {
+    in_force.refresh(conn)?;
+    let before = in_force.get().map(|active| active.release.pack.fields.clone());
+    evolution::compare(conn, &before.unwrap_or_default(), &folder.release.pack.fields)
+}
+
+/// Puts a folder's release in force, and begins the run that follows.
+pub fn activate(
+    conn: &mut Conn,
+    in_force: &InForce,
+    folder: &Folder,
+    business_date: Option<Date>,
+) -> Result<(), start::Error> {
+    not_overtaken(|| {
+        if is_change(conn, &folder.release)? {
+            in_force.refresh(conn)?;
+            let before = in_force.get();
+            let fields: Option<&Fields> = before.as_ref().map(|active| &*active.release.pack.fields);
+            // Before the release is in force, so that what is cut off is done again.
+            customers::store::reindex(conn, fields, &folder.release.pack.fields)?;
+        }
+        start::start(conn, in_force, &folder.source, &folder.release, business_date)
+    })?;
+    Ok(begin_run(conn, in_force)?)
+}
+
+/// Whether the base rests on another release than this one. Binds a new base to the pack; refuses that of another pack.
+pub fn is_change(conn: &mut Conn, release: &LoadedPack) -> Result<bool, start::Error> {
+    not_overtaken(|| start::is_change(conn, release))
+}
+
+/// Does a step again as long as other processes come first.
+fn not_overtaken<T>(mut step: impl FnMut() -> Result<T, start::Error>) -> Result<T, start::Error> {
     loop {
-        match put_in_force(conn, in_force, base, business_date) {
+        match step() {
             Err(start::Error::Overtaken) => tracing::debug!("another process changed the basis; looking at it again"),
             result => return result,
         }
     }
 }
 
-/// For commands that work beside the service: a new base is brought up to the pack; in another one the release of the folder
-/// must be in force already, and its business date holds.
-pub fn follow(
-    conn: &mut Conn,
-    in_force: &InForce,
-    base: &Base,
-    business_date: Option<Date>,
-) -> Result<(), start::Error> {
-    migrate(conn)?;
-    if start::is_new(conn)? {
-        return bring_up(conn, in_force, base, business_date);
+/// Begins the run by the release in force, if there is anybody to assess. One that is open by an earlier release ends.
+fn begin_run(conn: &mut Conn, in_force: &InForce) -> db::Result<()> {
+    let Some(active) = in_force.get() else { return Ok(()) };
+    while store::count_active(conn)? > 0 {
+        let open = match run::create(conn, &active, true) {
+            Err(run::Error::Open(open)) => open,
+            Err(run::Error::Database(error)) => return Err(error),
+            _ => break,
+        };
+        if let Err(run::Error::Database(error)) = run::cancel(conn, open) {
+            return Err(error);
+        }
     }
-    if start::is_change(conn, &base.release)? {
-        return Err(start::Error::NotInForce(base.release.digest));
-    }
-    Ok(in_force.refresh(conn)?)
+    Ok(())
 }
 
-fn put_in_force(
-    conn: &mut Conn,
-    in_force: &InForce,
-    base: &Base,
-    business_date: Option<Date>,
-) -> Result<(), start::Error> {
-    if start::is_change(conn, &base.release)? {
-        // Before the release is in force, so that what is cut off is done again.
-        in_force.refresh(conn)?;
-        let active = in_force.get();
-        let fields = active.as_ref().map(|active| &*active.release.pack.fields);
-        customers::store::reindex(conn, fields, &base.release.pack.fields)?;
-    }
-    start::start(conn, in_force, &base.source, &base.release, business_date)
+/// A refusal of what a manifest says, as a fault of it.
+pub fn of_manifest(refusal: &start::Error) -> Diagnostic {
+    Diagnostic::of_file(MANIFEST, "refused", refusal.to_string())
 }
 
 /// Whether the base has no customers yet.

@@ -4,18 +4,16 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
 use super::Failure;
-use super::base::{self, Base};
+use super::base;
 use crate::app::recording_rules;
 use crate::config::Config;
 use crate::csv_rows::{Progress, Report};
 use crate::customers;
 use crate::db::Db;
-use crate::db::local::LocalServer;
 use crate::releases::active::{Active, InForce};
 use crate::transactions;
 
@@ -76,23 +74,13 @@ impl ImportCommand {
         let (Self::Customers(options)
         | Self::Products(options)
         | Self::Transactions(TransactionOptions { options, .. })) = &self;
-        let (source, release) = base::load(&options.pack)?;
-        let runtime = base::runtime()?;
-        let local = match &config.database_url {
-            Some(_) => None,
-            None => Some(LocalServer::join(&config.data_folder.join(&release.pack.id))?),
-        };
-        let result = base::connect(config, local.as_ref(), runtime.handle()).map_err(Failure::from).and_then(|db| {
+        let folder = base::load(&options.pack).map_err(|faults| base::told(&options.pack, &faults))?;
+        let report = base::beside(config, &folder.release.pack.id, |db| {
             let in_force = InForce::default();
-            let base = Base { source, release: Arc::new(release), private: local.is_some() };
-            db.run_here(|conn| base::follow(conn, &in_force, &base, config.business_date))?;
+            db.run_here(|conn| base::follow(conn, &in_force, &folder, config.business_date))?;
             let active = in_force.get().ok_or("nothing is in force")?;
-            self.import(&db, &active)
-        });
-        if let Some(local) = local {
-            local.stop()?;
-        }
-        let report = result?;
+            self.import(db, &active)
+        })?;
         writeln!(std::io::stdout(), "{report}")?;
         Ok(if report.counts.faulty == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -10,6 +10,7 @@ pub mod rules;
 pub mod sample;
 pub mod serve;
 mod starting;
+mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -40,7 +41,7 @@ enum Command {
     Import(import::ImportCommand),
     /// Make customers and transactions by the distributions of a pack's sample.toml, as CSV files: no database is needed
     Sample(sample::Sample),
-    /// Check, test and try packs: no database is needed
+    /// Check, test, try and release packs
     #[command(subcommand)]
     Rules(rules::RulesCommand),
     /// Write the description of the API (OpenAPI 3.1) to standard output

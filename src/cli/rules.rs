@@ -1,8 +1,9 @@
-//! `baremo rules`: what authors of packs need, without a database.
+//! `baremo rules`: what authors of packs need. But for releasing them it is done without a database.
 
 mod doc;
 mod grade;
 mod new;
+mod publish;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 use clap::{Subcommand, ValueEnum};
 use jiff::civil::Date;
 
+use crate::cli::configured;
 use crate::cli::import::mapping;
 use crate::policy::cases::{self, CaseReport};
 use crate::policy::diagnostic::Diagnostic;
@@ -50,6 +52,8 @@ pub enum RulesCommand {
     },
     /// Grade the customers of a file by a pack, with no database
     Run(GradeArguments),
+    /// Check a pack, run its cases and put it in force in the base of the configuration
+    Release(publish::Publish),
 }
 
 /// What `baremo rules run` reads and writes.
@@ -125,6 +129,10 @@ impl RulesCommand {
             Self::New { folder } => new::write(&folder),
             Self::Doc { folder, language } => doc::print(&folder, language.as_deref()),
             Self::Run(arguments) => grade::run(&arguments),
+            Self::Release(command) => {
+                let published = configured(|config| command.run(config));
+                published.map(drop).map_err(|error| Failed(format!("baremo: {error}")))
+            }
         }
     }
 }

@@ -14,15 +14,19 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
-use super::base::{self, Base};
+use super::base::{self, Base, Folder};
 use super::starting::Starting;
 use crate::app::{self, State};
 use crate::assessments::worker::{STACK, Workers};
 use crate::config::Config;
 use crate::db::local::LocalServer;
+use crate::db::migrate::migrate;
+use crate::db::{self, Db};
 use crate::http::operation::Readiness;
 use crate::identity::tokens::Tokens;
+use crate::policy::diagnostic::Diagnostic;
 use crate::releases::active::InForce;
+use crate::releases::store;
 
 /// How often the private database is looked at.
 const WATCH: Duration = Duration::from_secs(1);
@@ -30,9 +34,13 @@ const WATCH: Duration = Duration::from_secs(1);
 /// Options of `baremo serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Folder of the pack to serve
+    /// Folder of the pack to serve; a new base gets its first release from it. May be left out where BAREMO_DATABASE_URL names a
+    /// base that has one
     #[arg(long, value_name = "FOLDER")]
-    pack: PathBuf,
+    pack: Option<PathBuf>,
+    /// For development: bring the folder into force whenever it has changed and is without a fault
+    #[arg(long, requires = "pack")]
+    watch: bool,
 }
 
 /// What tells the service to stop, caught from the beginning: a private database that is being started is stopped again.
@@ -56,18 +64,27 @@ impl Serve {
     /// Serves until SIGINT or SIGTERM.
     pub fn run(self, config: &Config) -> Result<ExitCode, Failure> {
         let runtime = base::runtime()?;
-        let signals = Signals::caught(&runtime)?;
-        let (source, release) = base::load(&self.pack)?;
+        let mut signals = Signals::caught(&runtime)?;
+        let folder = self.pack.as_deref().map(base::load);
+        let pack_id = self.pack_id(config, folder.as_ref())?;
         let listener = TcpListener::bind(config.listen)
             .map_err(|error| format!("can't listen on {} (BAREMO_LISTEN): {error}", config.listen))?;
-        let folder = config.data_folder.join(&release.pack.id);
-        std::fs::create_dir_all(&folder).map_err(|error| format!("can't make {}: {error}", folder.display()))?;
-        let tokens = Tokens::open(&folder.join("signing-key.pem"))?;
-        let mut local = match &config.database_url {
-            Some(_) => None,
-            None => Some(LocalServer::start(&folder)?),
+        let mut local = match (&config.database_url, &pack_id) {
+            (None, Some(id)) => Some(LocalServer::start(&config.data_folder.join(id))?),
+            _ => None,
         };
         let db = base::connect(config, local.as_ref(), runtime.handle())?;
+        let pack_id = match pack_id {
+            Some(id) => id,
+            None => match runtime.block_on(pack_of(&db, &mut signals))? {
+                Bound::To(id) => id,
+                Bound::Not => return Err(self.refusal(folder.as_ref())),
+                Bound::Stopped => return Ok(ExitCode::SUCCESS),
+            },
+        };
+        let own = config.data_folder.join(&pack_id);
+        std::fs::create_dir_all(&own).map_err(|error| format!("can't make {}: {error}", own.display()))?;
+        let tokens = Tokens::open(&own.join("signing-key.pem"))?;
         let state = State {
             db,
             in_force: InForce::default(),
@@ -75,7 +92,8 @@ impl Serve {
             workers: Workers::default(),
             readiness: Readiness::default(),
         };
-        let base = Base { source, release: Arc::new(release), private: local.is_some() };
+        let watched = self.pack.filter(|_| self.watch);
+        let base = Base { pack_id, folder, watched, private: local.is_some() };
         let result = runtime.block_on(serve(&state, listener, signals, config.clone(), base, &mut local));
         state.readiness.set(false);
         state.workers.stop();
@@ -85,6 +103,60 @@ impl Serve {
             local.stop()?;
         }
         result.map(|()| ExitCode::SUCCESS)
+    }
+
+    /// The id of the pack, as far as the folder says it. Refuses what can't be served: no folder, or one with faults, where no
+    /// base is that may have a release.
+    fn pack_id(
+        &self,
+        config: &Config,
+        folder: Option<&Result<Folder, Vec<Diagnostic>>>,
+    ) -> Result<Option<String>, Failure> {
+        if let Some(Ok(folder)) = folder {
+            return Ok(Some(folder.release.pack.id.clone()));
+        }
+        let id = self.pack.as_deref().and_then(base::pack_id);
+        let is_filled = |id: &String| LocalServer::is_filled(&config.data_folder.join(id));
+        if config.database_url.is_some() || id.as_ref().is_some_and(is_filled) {
+            return Ok(id);
+        }
+        Err(self.refusal(folder))
+    }
+
+    /// Why a folder can't give a base its first release.
+    fn refusal(&self, folder: Option<&Result<Folder, Vec<Diagnostic>>>) -> Failure {
+        match (&self.pack, folder) {
+            (Some(path), Some(Err(faults))) => base::told(path, faults).into(),
+            _ => base::Error::NoRelease.into(),
+        }
+    }
+}
+
+/// To which pack a base is bound.
+enum Bound {
+    To(String),
+    /// To none: it is new.
+    Not,
+    /// A signal came before the database.
+    Stopped,
+}
+
+/// To which pack the base of a database is bound; waits while it is away.
+async fn pack_of(db: &Db, signals: &mut Signals) -> db::Result<Bound> {
+    loop {
+        let found = tokio::select! {
+            found = db.run(|conn| { migrate(conn)?; store::deployment(conn) }) => found,
+            () = signals.next() => return Ok(Bound::Stopped),
+        };
+        match found {
+            Ok(deployment) => return Ok(deployment.map_or(Bound::Not, |deployment| Bound::To(deployment.pack_id))),
+            Err(error) if error.is_unavailable() => tracing::warn!(%error, "waiting for the database"),
+            Err(error) => return Err(error),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(WATCH) => {}
+            () = signals.next() => return Ok(Bound::Stopped),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! How the service comes up: the base is brought up to the pack, and the first start has administrator, sample and run. Every
 //! step finds what it did before, so that a start which was cut off goes on at the next one, and waits while the database is away.
+//! Where the pack's folder is watched, that goes on until the service stops.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -11,10 +12,12 @@ use std::time::Duration;
 
 use super::base::{self, Base};
 use super::sample::load as sample;
+use super::watch::Watch;
 use super::{Failure, distribution};
 use crate::Id;
 use crate::app::State;
 use crate::assessments::model::{Run, RunStatus};
+use crate::assessments::worker::STACK;
 use crate::assessments::{run, store};
 use crate::config::{Config, Secret};
 use crate::csv_rows::Progress;
@@ -52,8 +55,16 @@ impl Starting {
         self.administrator()?;
         let loaded = self.sample()?;
         workers.start(db, in_force, date)?;
-        self.runs(loaded)?;
-        Ok(())
+        thread::scope(|scope| {
+            if let Some(folder) = &self.base.watched {
+                let read = self.base.folder.as_ref().and_then(|folder| Some(folder.as_ref().ok()?.source.clone()));
+                let watch = Watch { folder, state: &self.state, business_date: date, stopping: &self.stopping };
+                let thread = thread::Builder::new().name("watch".to_owned()).stack_size(STACK);
+                thread.spawn_scoped(scope, move || watch.run(read))?;
+            }
+            // Who watches comes back when there is nobody to watch for any more.
+            self.runs(loaded).inspect_err(|_| self.stopping.store(true, Ordering::Release))
+        })
     }
 
     fn stopping(&self) -> bool {
@@ -101,7 +112,12 @@ impl Starting {
         if !(self.base.private || self.config.load_sample) || !self.patiently(|| db.run_here(sample::is_wanted))? {
             return Ok(false);
         }
-        Ok(self.patiently(|| sample::load(db, in_force, &self.base, &self.config))?)
+        let in_force_now = in_force.get().map(|active| active.basis.release);
+        let folder = self.base.folder.as_ref().and_then(|folder| folder.as_ref().ok());
+        let Some(folder) = folder.filter(|folder| Some(folder.release.digest) == in_force_now) else {
+            return Ok(false);
+        };
+        Ok(self.patiently(|| sample::load(db, in_force, folder, &self.config))?)
     }
 
     /// Says that the service is ready, after the first run where nobody has ever been assessed; sees to it that everybody

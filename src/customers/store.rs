@@ -192,12 +192,15 @@ pub fn reindex(conn: &mut Conn, in_force: Option<&Fields>, fields: &Fields) -> R
         let mut after = Id::NIL;
         loop {
             let page = db::transaction(conn, |conn| {
-                let page = page_of_shard(conn, shard, after, PAGE, true)?;
-                let settled = |customer: &Customer| {
-                    let profile = settled(in_force?, fields, &customer.profile)?;
-                    Some(Customer { profile, ..customer.clone() })
-                };
-                write(conn, &page.iter().filter_map(settled).collect::<Vec<_>>(), REPLACE)?;
+                let mut page = page_of_shard(conn, shard, after, PAGE, true)?;
+                let mut moved = Vec::new();
+                for customer in &mut page {
+                    if let Some(profile) = in_force.and_then(|known| settled(known, fields, &customer.profile)) {
+                        customer.profile = profile;
+                        moved.push(customer.clone());
+                    }
+                }
+                write(conn, &moved, REPLACE)?;
                 delete_values(conn, &page)?;
                 insert_values(conn, fields, &page)?;
                 Ok::<_, Error>(page)

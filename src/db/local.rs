@@ -144,6 +144,11 @@ impl LocalServer {
         Ok(server)
     }
 
+    /// Whether a server has ever worked in a folder.
+    pub fn is_filled(folder: &Path) -> bool {
+        folder.join("data").is_dir()
+    }
+
     /// Starts the server again, at the same socket, if it has ended by itself. Gives whether it had. Another Baremo's server is
     /// that one's to look after.
     pub fn revive(&mut self) -> Result<bool, LocalServerError> {

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::problem::{Code, Problem, ProblemBody};
 use crate::db::{self, Db};
+use crate::releases::active::InForce;
 
 /// Whether the service takes requests: set when it has started, unset when it begins to stop.
 #[derive(Clone, Default)]
@@ -31,6 +32,11 @@ impl Readiness {
 pub struct Health {
     /// Always `ok`.
     status: &'static str,
+    /// Whether the pack's folder has a newer content that can't come into force, so that the last good release serves on; only
+    /// there when it has. `GET /v1/pack` tells the faults.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    stale: bool,
 }
 
 /// Whether the process lives
@@ -41,21 +47,25 @@ pub struct Health {
 ))]
 #[get("/livez")]
 pub async fn livez() -> web::Json<Health> {
-    web::Json(Health { status: "ok" })
+    web::Json(Health { status: "ok", stale: false })
 }
 
 /// Whether the service can answer
 ///
-/// It has started, isn't stopping, and reaches its database.
+/// It has started, isn't stopping, and reaches its database. It can also answer while its release is stale.
 #[utoipa::path(tag = "operation", operation_id = "getReadiness", security(()), responses(
     (status = 200, body = Health, description = "It can answer"),
     (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now")
 ))]
 #[get("/readyz")]
-pub async fn readyz(readiness: web::Data<Readiness>, db: web::Data<Db>) -> Result<web::Json<Health>, Problem> {
+pub async fn readyz(
+    readiness: web::Data<Readiness>,
+    db: web::Data<Db>,
+    in_force: web::Data<InForce>,
+) -> Result<web::Json<Health>, Problem> {
     if !readiness.get() {
         return Err(Problem::detailed(Code::Unavailable, "the service is starting or stopping"));
     }
     db.run(db::ping).await?;
-    Ok(web::Json(Health { status: "ok" }))
+    Ok(web::Json(Health { status: "ok", stale: in_force.load_faults().is_some() }))
 }

@@ -43,6 +43,15 @@ pub fn parse(source: &Source) -> Result<Pack, Vec<Diagnostic>> {
     }
 }
 
+/// The id that a manifest gives its pack, as far as it can be read: whatever else is wrong with it.
+pub fn pack_id(manifest: &str) -> Option<String> {
+    let (table, _) = DeTable::parse_recoverable(manifest);
+    let id = table.get_ref().get("pack")?.get_ref().get("id")?;
+    let (id, faults) = (id.get_ref().as_str()?, Faults::new(MANIFEST, manifest));
+    check_key(&faults, id, &(0..0));
+    (faults.count() == 0).then(|| id.to_owned())
+}
+
 /// The manifest as far as it can be read, nothing when it is no TOML; and its faults in the order of the file.
 pub(super) fn read(source: &Source) -> (Option<Manifest>, Vec<Diagnostic>) {
     let faults = Faults::new(MANIFEST, source.manifest());

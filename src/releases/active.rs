@@ -9,6 +9,7 @@ use super::model::Basis;
 use super::store;
 use crate::db::{self, Conn};
 use crate::digest::Digest;
+use crate::policy::diagnostic::Diagnostic;
 use crate::policy::model::Cohort;
 use crate::policy::release::{LoadedPack, load};
 use crate::policy::source::Source;
@@ -30,6 +31,8 @@ pub struct Active {
 #[derive(Clone, Default)]
 pub struct InForce {
     current: Arc<ArcSwapOption<Active>>,
+    /// Faults of a newer content of the pack's folder.
+    stale: Arc<ArcSwapOption<Vec<Diagnostic>>>,
     loaded: Arc<Mutex<BTreeMap<Digest, Arc<LoadedPack>>>>,
 }
 
@@ -37,6 +40,32 @@ impl InForce {
     /// The state now: callers keep it to the end of what they do.
     pub fn get(&self) -> Option<Arc<Active>> {
         self.current.load_full()
+    }
+
+    /// Why a newer content of the pack's folder isn't in force in this process; nothing where there is no such content.
+    pub fn load_faults(&self) -> Option<Arc<Vec<Diagnostic>>> {
+        self.stale.load_full()
+    }
+
+    /// Notes that the folder has a newer content that can't come into force: what is in force is stale. The log tells it once.
+    pub fn mark_stale(&self, faults: Vec<Diagnostic>) {
+        if self.load_faults().is_some_and(|known| *known == faults) {
+            return;
+        }
+        let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        tracing::warn!(
+            stale = true,
+            "the pack's folder can't come into force; the last good release stays:\n\n{}",
+            texts.join("\n\n")
+        );
+        self.stale.store(Some(Arc::new(faults)));
+    }
+
+    /// Notes that the folder has nothing newer that can't come into force.
+    pub fn mark_fresh(&self) {
+        if self.stale.swap(None).is_some() {
+            tracing::info!(stale = false, "the pack's folder is good again");
+        }
     }
 
     /// Follows the database to the basis that is current there.
@@ -69,7 +98,7 @@ impl InForce {
         }
         let content = store::release(conn, digest)?
             .ok_or_else(|| db::Error::Corrupt(format!("the release {digest} is missing")))?;
-        let unreadable = |faults: Vec<crate::policy::diagnostic::Diagnostic>| {
+        let unreadable = |faults: Vec<Diagnostic>| {
             let first = faults.first().map(ToString::to_string).unwrap_or_default();
             db::Error::Corrupt(format!("the release {digest} can't be loaded: {first}"))
         };

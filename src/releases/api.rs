@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::active::Active;
+use super::active::{Active, InForce};
 use super::store;
 use crate::customers::model::{Field, FieldType, Maintenance, Section};
 use crate::db::Db;
@@ -18,6 +18,7 @@ use crate::http::current::Current;
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::{ReadPack, ReadReleases};
+use crate::policy::diagnostic::Diagnostic;
 use crate::policy::model::Cohort;
 use crate::policy::pack::{Cadence, EntitlementType, Pack, PolicyDeclaration, SubjectKind};
 use crate::policy::source::Source;
@@ -65,6 +66,39 @@ pub struct PackView {
     metrics: Vec<MetricDeclarationView>,
     /// Policies, in the order of the pack.
     policies: Vec<PolicyView>,
+    /// Faults of a newer content of the pack's folder, which therefore isn't in force; only there when there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    load_faults: Vec<LoadFault>,
+}
+
+/// A fault in a file of a pack.
+#[derive(Serialize, ToSchema)]
+pub struct LoadFault {
+    /// Path inside the pack, `policies/volume_grade.rhai`; absent where the whole folder is at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    file: Option<String>,
+    /// Line, from 1; absent where the whole file is at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1)]
+    line: Option<usize>,
+    /// Column in characters, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1)]
+    column: Option<usize>,
+    /// Stable code of what is wrong.
+    #[schema(value_type = String)]
+    code: &'static str,
+    /// What is wrong, and what would be right.
+    message: String,
+}
+
+impl LoadFault {
+    fn new(fault: &Diagnostic) -> Self {
+        let Diagnostic { code, file, line, column, message, .. } = fault.clone();
+        Self { file: Some(file).filter(|file| !file.is_empty()), line, column, code, message }
+    }
 }
 
 /// A field of the customer file.
@@ -221,9 +255,14 @@ pub struct EntitlementView {
     Problems
 ))]
 #[get("/v1/pack")]
-pub async fn get_pack(_: Permit<ReadPack>, active: Current<Active>) -> web::Json<PackView> {
+pub async fn get_pack(
+    _: Permit<ReadPack>,
+    active: Current<Active>,
+    in_force: web::Data<InForce>,
+) -> web::Json<PackView> {
     let pack = &active.release.pack;
     let labels = Labeller(pack);
+    let faults = in_force.load_faults();
     web::Json(PackView {
         id: pack.id.clone(),
         title: pack.title.clone(),
@@ -238,6 +277,7 @@ pub async fn get_pack(_: Permit<ReadPack>, active: Current<Active>) -> web::Json
         kinds: labels.kinds(),
         metrics: pack.definitions.metrics.iter().map(|(key, metric)| labels.metric(key, metric)).collect(),
         policies: pack.policies.iter().map(|(id, policy)| labels.policy(id, policy)).collect(),
+        load_faults: faults.iter().flat_map(|faults| faults.iter()).map(LoadFault::new).collect(),
     })
 }
 

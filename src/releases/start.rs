@@ -42,7 +42,7 @@ pub enum Error {
         pack: String,
     },
     /// The folder's release is another one than the base's.
-    #[error("the folder's release {0} is not in force; 'baremo serve' with this folder brings it into force")]
+    #[error("the folder's release {0} is not in force; 'baremo rules release' with this folder publishes it")]
     NotInForce(Digest),
     /// Another process put another basis in force at the same time.
     #[error("another process changed the basis at the same time")]
@@ -134,6 +134,18 @@ fn or_overtaken(error: db::Error) -> Error {
     }
 }
 
+/// Refuses the base of another pack.
+pub fn check_pack(conn: &mut Conn, pack_id: &str) -> Result<(), Error> {
+    store::deployment(conn)?.map_or(Ok(()), |bound| same_pack(&bound, pack_id))
+}
+
+fn same_pack(bound: &Deployment, pack_id: &str) -> Result<(), Error> {
+    if bound.pack_id == pack_id {
+        return Ok(());
+    }
+    Err(Error::AnotherPack { base: bound.pack_id.clone(), folder: pack_id.to_owned() })
+}
+
 fn bind(conn: &mut Conn, release: &LoadedPack) -> Result<Deployment, Error> {
     let pack = &release.pack;
     let time_zone = pack.time_zone.iana_name().unwrap_or_default().to_owned();
@@ -148,9 +160,7 @@ fn bind(conn: &mut Conn, release: &LoadedPack) -> Result<Deployment, Error> {
         store::bind(conn, &new).map_err(or_overtaken)?;
         return Ok(new);
     };
-    if bound.pack_id != pack.id {
-        return Err(Error::AnotherPack { base: bound.pack_id, folder: pack.id.clone() });
-    }
+    same_pack(&bound, &pack.id)?;
     for (what, base, pack) in
         [("time zone", &bound.time_zone, &time_zone), ("currency", &bound.currency, &pack.currency)]
     {

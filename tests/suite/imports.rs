@@ -295,7 +295,7 @@ fn faults(file: &str, source: &str) -> Vec<String> {
     faults
 }
 
-/// Every file with the ending below a folder, as paths relative to the repository.
+/// Every file with the ending below a folder, any where it is empty, as paths relative to the repository.
 pub(crate) fn files_below(folder: &str, ending: &str) -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
@@ -305,7 +305,7 @@ pub(crate) fn files_below(folder: &str, ending: &str) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == ending) {
+            } else if ending.is_empty() || path.extension().is_some_and(|extension| extension == ending) {
                 found.push(path.strip_prefix(root).unwrap().to_owned());
             }
         }

@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 use serde_json::{Value as Json, json};
 
 use crate::base::Answer;
+use crate::imports::files_below;
 
 /// Longest time that anything may take which takes a second or ten, on a machine that has much to do.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -79,6 +80,17 @@ impl Place {
         self.path(name)
     }
 
+    /// Copies a folder of the repository to the same path here, and gives it.
+    pub fn copy(&self, folder: &str) -> PathBuf {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for file in files_below(folder, "") {
+            let to = self.path(file.to_str().unwrap());
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::copy(from.join(&file), to).unwrap();
+        }
+        self.path(folder)
+    }
+
     /// URL of a pack's private database.
     pub fn private_url(&self, pack: &str) -> String {
         format!("mysql://root@localhost/baremo?unix_socket={}", self.path(&format!("data/{pack}/sock")).display())
@@ -123,9 +135,19 @@ impl Place {
         self.command(arguments, environment).output().unwrap()
     }
 
+    /// Starts a service with arguments.
+    pub fn start(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Service {
+        Service::spawn(self.command(arguments, environment))
+    }
+
     /// Starts serving a pack.
     pub fn serve(&self, pack: &Path, environment: &[(&str, &str)]) -> Service {
-        Service::spawn(self.command(&["serve", "--pack", pack.to_str().unwrap()], environment))
+        self.start(&["serve", "--pack", pack.to_str().unwrap()], environment)
+    }
+
+    /// Starts serving a pack whose folder is watched.
+    pub fn watch(&self, pack: &Path, environment: &[(&str, &str)]) -> Service {
+        self.start(&["serve", "--watch", "--pack", pack.to_str().unwrap()], environment)
     }
 }
 
@@ -164,7 +186,19 @@ impl Client {
     }
 
     pub fn send(&self, method: &str, path: &str, body: &Json) -> Answer {
+        self.send_for(None, method, path, body)
+    }
+
+    /// Changes the version of something.
+    pub fn patch(&self, path: &str, version: i64, body: &Json) -> Answer {
+        self.send_for(Some(version), "PATCH", path, body)
+    }
+
+    fn send_for(&self, version: Option<i64>, method: &str, path: &str, body: &Json) -> Answer {
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.address));
+        if let Some(version) = version {
+            request = request.header("If-Match", format!("\"{version}\""));
+        }
         if let Some(token) = &self.token {
             request = request.header("Authorization", format!("Bearer {token}"));
         }

@@ -8,10 +8,10 @@ use std::{fs, io};
 use super::write;
 use crate::Id;
 use crate::app::recording_rules;
-use crate::cli::base::{self, Base};
+use crate::cli::base::{self, Folder};
 use crate::config::Config;
 use crate::csv_rows::{Counts, Progress, Report};
-use crate::customers;
+use crate::customers::{self, model::Fields};
 use crate::db::{self, Conn, Db, transaction};
 use crate::policy::sample::{self, Import, SampleFile};
 use crate::releases::active::InForce;
@@ -69,16 +69,17 @@ pub fn is_wanted(conn: &mut Conn) -> db::Result<bool> {
 }
 
 /// Fixes the sample's business date, loads its files and what it makes, and notes that. False when the pack has none.
-pub fn load(db: &Db, in_force: &InForce, base: &Base, config: &Config) -> Result<bool, Error> {
-    let pack = &base.release.pack;
+pub fn load(db: &Db, in_force: &InForce, folder: &Folder, config: &Config) -> Result<bool, Error> {
+    let Folder { source, release } = folder;
+    let pack = &release.pack;
     let faults = |faults| Error::Faults(super::listed(faults));
-    let Some(sample) = sample::read(&base.source, pack).map_err(faults)? else { return Ok(false) };
+    let Some(sample) = sample::read(source, pack).map_err(faults)? else { return Ok(false) };
     db.run_here(|conn| {
         transaction(conn, |conn| store::fix_business_date(conn, sample.business_date))?;
         start::follow(conn, in_force, config.business_date)
     })?;
-    let loader = Loader { db, in_force, base };
-    loader.all(base.source.folder().unwrap_or(Path::new("")), &sample.files)?;
+    let loader = Loader { db, in_force, fields: &pack.fields };
+    loader.all(source.folder().unwrap_or(Path::new("")), &sample.files)?;
     if let Some(generate) = &sample.generate {
         // One for each process: others that start on the same base make theirs.
         let folder = config.data_folder.join(format!("{}.sample.{}", pack.id, Id::new()));
@@ -106,7 +107,7 @@ fn as_file(written: write::Written) -> SampleFile {
 struct Loader<'a> {
     db: &'a Db,
     in_force: &'a InForce,
-    base: &'a Base,
+    fields: &'a Fields,
 }
 
 impl Loader<'_> {
@@ -119,14 +120,14 @@ impl Loader<'_> {
     }
 
     fn file(&self, folder: &Path, sample: &SampleFile) -> Result<Report, Error> {
-        let Self { db, in_force, base } = self;
+        let Self { db, in_force, fields } = self;
         let file = folder.join(&sample.path);
         let mut progress = Progress::shown(&sample.path);
         let mapping = sample.columns.clone();
         match sample.import {
             Import::Customers => {
                 let import = customers::import::Import { file, mapping, ..Default::default() };
-                Ok(customers::import::import(db, &base.release.pack.fields, &import, &mut progress)?)
+                Ok(customers::import::import(db, fields, &import, &mut progress)?)
             }
             Import::Transactions => {
                 let active = in_force.get().ok_or_else(|| db::Error::Stopped("nothing is in force".to_owned()))?;
