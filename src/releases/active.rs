@@ -64,7 +64,7 @@ impl InForce {
     /// Notes that the folder has nothing newer that can't come into force.
     pub fn mark_fresh(&self) {
         if self.stale.swap(None).is_some() {
-            tracing::info!(stale = false, "the pack's folder is good again");
+            tracing::info!(stale = false, "the release in force isn't stale any more");
         }
     }
 
@@ -72,6 +72,7 @@ impl InForce {
     pub fn refresh(&self, conn: &mut Conn) -> db::Result<()> {
         let Some(basis) = store::current_basis(conn)? else { return Ok(()) };
         if self.get().is_none_or(|active| active.basis != basis) {
+            let release = basis.release;
             let state = self.state(conn, basis)?;
             tracing::info!(
                 basis = state.basis.number,
@@ -79,7 +80,11 @@ impl InForce {
                 business_date = %state.basis.business_date,
                 "a new basis is in force"
             );
-            self.current.store(Some(Arc::new(state)));
+            let before = self.current.swap(Some(Arc::new(state)));
+            if before.is_some_and(|before| before.basis.release != release) {
+                // Somebody has published a release since the folder was found faulty.
+                self.mark_fresh();
+            }
         }
         Ok(())
     }

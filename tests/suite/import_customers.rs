@@ -148,3 +148,20 @@ fn a_column_of_statuses_deactivates_and_reactivates() {
     assert_eq!((kept.counts.unchanged, statuses(&desk)), (2, vec![true, false]));
     assert_eq!(desk.import("code,opened_on,status\nA,2015-01-31,gone\n").unwrap().counts.faulty, 1);
 }
+
+#[test]
+fn what_a_later_pack_no_longer_takes_is_kept_by_an_import_and_stands_in_no_ones_way() {
+    let mut desk = Desk::new();
+    desk.import("code,name,format,area,opened_on\nC1,One,kiosk,12.5,2015-01-31\n").unwrap();
+    desk.fields = fields(
+        "format = { section = 'network', type = 'choice', choices = ['grocery'], required = true }\n\
+         size = { section = 'business', type = 'decimal', renamed_from = 'area' }",
+    );
+    // The file says what is there already.
+    assert_eq!(desk.import("code,name,size\nC1,One,12.5\n").unwrap().counts, counts(1, 0, 0, 1, 0));
+    assert_eq!(desk.import("code,name,size\nC1,One,13\n").unwrap().counts, counts(1, 0, 1, 0, 0));
+    let profile = json!({"network": {"format": "kiosk"}, "business": {"size": "13", "opened_on": "2015-01-31"}});
+    assert_eq!(json!(desk.customers()[0].profile), profile);
+    assert_eq!(desk.import("code,name,format\nC1,One,grocery\n").unwrap().counts, counts(1, 0, 1, 0, 0));
+    assert_eq!(desk.customers()[0].profile["network"], json!({"format": "grocery"}));
+}

@@ -175,6 +175,16 @@ fn a_broken_folder_keeps_no_service_from_starting_that_has_a_release() {
         }
     }
 
+    // A good release clears it, though nobody looks at the folder again.
+    let mut service = place.serve(&pack, &own).ready();
+    service.sign_in(PASSWORD);
+    assert!(load_faults(&mut service).is_some());
+    let mended = place.pack("mended", &BAKERY);
+    edit(&mended.join("policies/size.rhai"), "[10, ", "[12, ");
+    publish(&place, &mended, &own, 0);
+    until("it is cleared", || load_faults(&mut service).is_none().then_some(()));
+    assert_eq!(service.stop().0, Some(0));
+
     // The base alone says what is served, also when the manifest doesn't even say which pack it is.
     let output = place.run(&["serve"], &[]);
     assert_eq!(output.status.code(), Some(1));
