@@ -167,7 +167,9 @@ pub fn bring_up(conn: &mut Conn, in_force: &InForce, base: &Base, business_date:
             in_force.mark_stale(faults.clone());
         }
         Some(Ok(folder)) => match is_change(conn, &folder.release) {
-            Err(refusal @ start::Error::AnotherSetting { .. }) => in_force.mark_stale(vec![of_manifest(&refusal)]),
+            Err(refusal @ start::Error::AnotherSetting { .. }) if !is_new => {
+                in_force.mark_stale(vec![of_manifest(&refusal)]);
+            }
             Err(error) => return Err(error.into()),
             Ok(true) if is_new || base.watched.is_some() => return Ok(publish(conn, in_force, folder, business_date)?),
             Ok(true) => {

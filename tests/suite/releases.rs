@@ -185,6 +185,14 @@ fn a_broken_folder_keeps_no_service_from_starting_that_has_a_release() {
     until("it is cleared", || load_faults(&mut service).is_none().then_some(()));
     assert_eq!(service.stop().0, Some(0));
 
+    // A setting that the base can't take makes it stale too.
+    edit(&mended.join("pack.toml"), "currency = \"EUR\"", "currency = \"USD\"");
+    let mut service = place.serve(&mended, &own).ready();
+    service.sign_in(PASSWORD);
+    let faults = load_faults(&mut service).expect("nothing says that it is stale");
+    assert!(faults[0]["message"].as_str().unwrap().contains("currency EUR"), "{faults:?}");
+    assert_eq!(service.stop().0, Some(0));
+
     // The base alone says what is served, also when the manifest doesn't even say which pack it is.
     let output = place.run(&["serve"], &[]);
     assert_eq!(output.status.code(), Some(1));
