@@ -15,6 +15,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::assessments::worker::Workers;
 use crate::customers::model::Fields;
+use crate::customers::record::Rules as CustomerRules;
 use crate::db::Db;
 use crate::http::current::Source;
 use crate::http::extract::MAX_BODY;
@@ -24,7 +25,7 @@ use crate::http::request_log::RequestSpan;
 use crate::identity::tokens::Tokens;
 use crate::releases::active::{Active, InForce};
 use crate::transactions::record::Rules;
-use crate::{assessments, customers, identity, releases, transactions};
+use crate::{assessments, customers, events, identity, releases, transactions};
 
 /// Longest time that a client may take for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -55,6 +56,8 @@ fn routes(config: &mut ServiceConfig) {
     customers::api::configure(config);
     transactions::api::configure(config);
     assessments::api::configure(config);
+    assessments::basis_api::configure(config);
+    events::api::configure(config);
 }
 
 /// The description of the API.
@@ -68,7 +71,7 @@ pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
     let description = description();
     let paths = web::Data::new(Paths::of(&description));
     let state = state.clone();
-    let (active, fields, rules) = sources(&state.in_force);
+    let (active, fields, customer_rules, rules) = sources(&state.in_force);
     let server = HttpServer::new(move || {
         let (app, _) = App::new().into_utoipa_app().openapi(openapi::base()).configure(routes).split_for_parts();
         app.app_data(web::PayloadConfig::new(MAX_BODY))
@@ -79,6 +82,7 @@ pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
             .app_data(web::Data::new(state.readiness.clone()))
             .app_data(active.clone())
             .app_data(fields.clone())
+            .app_data(customer_rules.clone())
             .app_data(rules.clone())
             .app_data(paths.clone())
             .service(web::redirect("/docs", "/docs/"))
@@ -99,17 +103,27 @@ async fn refuse(request: HttpRequest, paths: web::Data<Paths>) -> actix_web::Htt
     paths.refuse(&request)
 }
 
-type Sources = (web::Data<Source<Active>>, web::Data<Source<Fields>>, web::Data<Source<Rules>>);
+type Sources =
+    (web::Data<Source<Active>>, web::Data<Source<Fields>>, web::Data<Source<CustomerRules>>, web::Data<Source<Rules>>);
 
 /// What handlers see of what is in force, each as far as it concerns them.
 fn sources(in_force: &InForce) -> Sources {
     let of = || in_force.clone();
-    let (active, fields, rules) = (of(), of(), of());
+    let (active, fields, customers, rules) = (of(), of(), of(), of());
     (
         Source::new(move || active.get()),
         Source::new(move || fields.get().map(|active| active.release.pack.fields.clone())),
+        Source::new(move || customers.get().map(|active| Arc::new(customer_rules(&active)))),
         Source::new(move || rules.get().map(|active| Arc::new(recording_rules(&active)))),
     )
+}
+
+/// The rules by which customers are recorded under a state.
+pub fn customer_rules(active: &Active) -> CustomerRules {
+    let pack = &active.release.pack;
+    let mut read = active.release.policies.reads(|facts| &facts.fields);
+    read.extend(pack.definitions.opening_field.clone());
+    CustomerRules { fields: pack.fields.clone(), read, basis: active.basis.number }
 }
 
 /// The rules by which transactions are recorded under a state.
@@ -119,5 +133,7 @@ pub fn recording_rules(active: &Active) -> Rules {
         definitions: pack.definitions.clone(),
         time_zone: pack.time_zone.clone(),
         business_date: active.basis.business_date,
+        read: active.release.policies.reads(|facts| &facts.metrics),
+        basis: active.basis.number,
     }
 }

@@ -8,6 +8,7 @@ pub mod csv_rows;
 pub mod customers;
 pub mod db;
 pub mod digest;
+pub mod events;
 pub mod faults;
 pub mod http;
 pub mod identity;

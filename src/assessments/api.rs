@@ -11,9 +11,10 @@ use serde_json::{Map, Value as Json};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::basis_api::next_closing;
 use super::evaluate::{self, Document, Evaluated};
-use super::model::{Run, RunStatus};
-use super::run;
+use super::model::{Run, RunCause, RunStatus};
+use super::run::{self, Purpose};
 use super::store;
 use super::view::{AssessmentView, CurrentDecision, Renderer};
 use super::worker::Workers;
@@ -29,6 +30,7 @@ use crate::http::paging::{self, PageParameters};
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::{Evaluate, ReadCustomers, ReadRuns, WriteRuns};
+use crate::policy::pack::{Cadence, PolicyDeclaration};
 use crate::policy::texts::LabelKind;
 use crate::releases::active::{Active, InForce};
 
@@ -141,7 +143,8 @@ pub struct CurrentDecisionList {
 
 /// Decisions in force for a customer
 ///
-/// One for each policy, with the assessment that gave it.
+/// One for each policy: the standing one with the assessment that gave it, and the provisional one where the latest data would
+/// give another outcome.
 #[utoipa::path(tag = "assessments", operation_id = "listCustomerDecisions",
     params(("id" = uuid::Uuid, Path, description = "The customer's id")), responses(
     (status = 200, body = CurrentDecisionList, description = "The decisions"),
@@ -156,7 +159,7 @@ pub async fn list_customer_decisions(
     id: PathId,
 ) -> Result<web::Json<CurrentDecisionList>, Problem> {
     let id = id.0;
-    let (outcomes, assessments) = db
+    let (outcomes, latest, assessments) = db
         .run(move |conn| {
             if customer_store::find(conn, id)?.is_none() {
                 return Ok(None);
@@ -164,21 +167,22 @@ pub async fn list_customer_decisions(
             let outcomes = store::outcomes_of(conn, id.shard(), &[id])?;
             let latest = store::latest_id(conn, id)?;
             let ids: Vec<Id> = outcomes.values().map(|outcome| outcome.assessment_id).chain(latest).collect();
-            let mut assessments = store::assessments_of(conn, id, &ids)?;
-            let latest = latest.and_then(|latest| assessments.remove(&latest).map(|found| (latest, found)));
-            Ok::<_, db::Error>(Some((outcomes, (latest, assessments))))
+            let assessments = store::assessments_of(conn, id, &ids)?;
+            Ok::<_, db::Error>(Some((outcomes, latest, assessments)))
         })
         .await?
         .ok_or_else(|| Problem::new(Code::NotFound))?;
-    let (latest, earlier) = assessments;
     let renderer = Renderer::new(&active.release.pack, &languages.0);
-    let decision = |policy: &String| {
+    let latest = latest.and_then(|latest| assessments.get(&latest));
+    let decision = |(policy, declared): (&String, &PolicyDeclaration)| {
         let outcome = outcomes.get(&(id, policy.clone()))?;
-        // The latest assessment shows today's reasons and inputs of an outcome that still stands.
-        let of_latest = latest.as_ref().filter(|_| outcome.flag.is_none()).map(|(_, assessment)| assessment);
-        renderer.current(policy, outcome, of_latest.or_else(|| earlier.get(&outcome.assessment_id))?)
+        // An outcome that follows the data has today's reasons and inputs, whichever assessment gave it first.
+        let follows = outcome.flag.is_none() && outcome.closed_on.is_none();
+        let standing = latest.filter(|_| follows).or_else(|| assessments.get(&outcome.assessment_id))?;
+        let next = (declared.cadence != Cadence::Continuous).then(|| next_closing(&active, declared.cadence).0);
+        renderer.current(policy, outcome, standing, latest, next)
     };
-    Ok(web::Json(CurrentDecisionList { items: active.release.pack.policies.keys().filter_map(decision).collect() }))
+    Ok(web::Json(CurrentDecisionList { items: active.release.pack.policies.iter().filter_map(decision).collect() }))
 }
 
 /// A page of assessments.
@@ -269,6 +273,8 @@ pub struct RunView {
     /// Its id.
     #[schema(value_type = uuid::Uuid)]
     id: Id,
+    /// Why it is there.
+    cause: RunCause,
     /// How far it is.
     status: RunStatus,
     /// Number of the basis it rests on.
@@ -317,9 +323,11 @@ pub struct OutcomeCount {
 }
 
 impl RunView {
-    fn new(run: Run, renderer: &Renderer<'_>, active: &Active) -> Self {
+    /// A run with the labels of the state in force.
+    pub fn new(run: Run, renderer: &Renderer<'_>, active: &Active) -> Self {
         Self {
             id: run.id,
+            cause: run.cause,
             status: run.status,
             basis: run.basis,
             total: run.total,
@@ -336,7 +344,7 @@ impl RunView {
 /// How the customers of a run are distributed over every policy's outcomes.
 pub fn summary(run: &Run, renderer: &Renderer<'_>, active: &Active) -> Vec<PolicySummary> {
     let counts = &run.progress.summary.0;
-    let policy = |(id, declared): (&String, &crate::policy::pack::PolicyDeclaration)| {
+    let policy = |(id, declared): (&String, &PolicyDeclaration)| {
         let of_policy = counts.get(id);
         let count = |outcome: &str| of_policy.and_then(|counts| counts.get(outcome)).copied().unwrap_or_default();
         let undecided = ["failed", "blocked"].into_iter().filter(|outcome| count(outcome) > 0);
@@ -372,7 +380,8 @@ pub async fn create_run(
     body: Body<RunRequest>,
 ) -> Result<HttpResponse, Problem> {
     let state = active.0.clone();
-    let run = db.run(move |conn| run::create(conn, &state, body.0.renew_cohort)).await?;
+    let purpose = if body.0.renew_cohort { Purpose::RenewCohort } else { Purpose::Assess };
+    let run = db.run(move |conn| run::create(conn, &state, purpose)).await?;
     workers.wake();
     let renderer = Renderer::new(&active.release.pack, &languages.0);
     let location = (header::LOCATION, format!("/v1/runs/{}", run.id));
@@ -438,7 +447,7 @@ pub async fn get_run(
 
 /// Cancel a run
 ///
-/// What it has assessed stays. 409 when it has ended.
+/// What it has assessed stays. 409 when it has ended, or follows a new basis or a closing.
 #[utoipa::path(tag = "runs", operation_id = "cancelRun",
     params(("id" = uuid::Uuid, Path, description = "The run's id")), responses(
     (status = 200, body = RunView, description = "The run, cancelled"),

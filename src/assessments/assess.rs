@@ -1,24 +1,26 @@
 //! Assessing customers: from the file and the totals to what the policies decide.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Map, Value as Json};
 
-use super::store;
+use super::model::Assessment;
+use super::store::{self, LeanCustomer};
 use crate::Id;
 use crate::customers::file::values_of;
-use crate::db::{Conn, Result};
+use crate::db::{Conn, Error, Result};
 use crate::digest::Digest;
-use crate::policy::model::{Assessed, Circumstances, Subject};
+use crate::policy::model::{Assessed, Circumstances, InputKind, Subject};
 use crate::releases::active::Active;
 use crate::transactions::computation::Ledger;
 use crate::transactions::metrics::Gathering;
-
+use crate::transactions::model::{Definitions, Month};
 use crate::transactions::store::categories;
 
-/// Customers of one page of a run.
+/// Customers that are read, assessed and written together.
 pub const PAGE: i64 = 500;
 
 /// Assesses customers by one state, as of one date.
@@ -26,6 +28,30 @@ pub struct Assessor {
     active: Arc<Active>,
     categories: BTreeMap<String, String>,
     as_of: Date,
+}
+
+/// A customer as he was read.
+pub struct Read {
+    /// His row.
+    pub customer: LeanCustomer,
+    /// As policies see him.
+    pub subject: Arc<Subject>,
+    /// Outcomes that stand until their next closing.
+    pub standing: BTreeMap<String, String>,
+}
+
+/// A customer's assessment, ready to be written.
+pub struct Made {
+    /// Whom it is about, as he was read.
+    pub customer: LeanCustomer,
+    /// The assessment.
+    pub assessment: Assessment,
+    /// What the policies decided, as it is kept.
+    pub content: String,
+    /// What makes it equal to another one: the same decisions from the same inputs by the same rules.
+    pub digest: Digest,
+    /// The first day on which time alone could change something that was read.
+    pub next_due_on: Date,
 }
 
 impl Assessor {
@@ -52,16 +78,47 @@ impl Assessor {
         Ok(self.with_metrics(&gathering, code, profile, ledgers.get(&id)))
     }
 
-    /// The next active customers of a shard after an id, as policies see them.
-    pub fn page(&self, conn: &mut Conn, shard: u8, after: Id) -> Result<Vec<(Id, Arc<Subject>)>> {
-        let customers = store::customers_page(conn, shard, after, PAGE)?;
+    /// Customers of one shard as policies see them.
+    pub fn subjects(&self, conn: &mut Conn, customers: &[LeanCustomer]) -> Result<Vec<Arc<Subject>>> {
         let ids: Vec<Id> = customers.iter().map(|customer| customer.id).collect();
         let gathering = self.gathering();
         let ledgers = gathering.ledgers(conn, &ids)?;
-        let subject = |customer: &store::LeanCustomer| {
+        let subject = |customer: &LeanCustomer| {
             self.with_metrics(&gathering, &customer.code, &customer.profile, ledgers.get(&customer.id))
         };
-        Ok(customers.iter().map(|customer| (customer.id, subject(customer))).collect())
+        Ok(customers.iter().map(subject).collect())
+    }
+
+    /// Outcomes of a customer that other policies read and that stand until their next closing: those that close now don't.
+    pub fn standing(
+        &self,
+        conn: &mut Conn,
+        shard: u8,
+        customers: &[(Id, i64)],
+    ) -> Result<BTreeMap<Id, BTreeMap<String, String>>> {
+        let pack = &self.active.release.pack;
+        let mut read: BTreeSet<&str> = self.active.release.policies.read_by_others();
+        read.retain(|policy| pack.closed_policies().any(|(closed, _)| closed == policy));
+        let ids: Vec<Id> = customers.iter().map(|(id, _)| *id).collect();
+        let mut standing = store::closed_outcomes(conn, shard, &ids, &read)?;
+        for (id, closed_to) in customers {
+            if let Some(outcomes) = standing.get_mut(id) {
+                outcomes.retain(|policy, _| self.active.closed.pending(policy, *closed_to).is_none());
+            }
+        }
+        Ok(standing)
+    }
+
+    /// Customers of one shard with all that assessing them needs.
+    pub fn read(&self, conn: &mut Conn, shard: u8, customers: Vec<LeanCustomer>) -> Result<Vec<Read>> {
+        let subjects = self.subjects(conn, &customers)?;
+        let passed: Vec<(Id, i64)> = customers.iter().map(|customer| (customer.id, customer.closed_to)).collect();
+        let mut standing = self.standing(conn, shard, &passed)?;
+        let read = |(customer, subject): (LeanCustomer, Arc<Subject>)| {
+            let standing = standing.remove(&customer.id).unwrap_or_default();
+            Read { customer, subject, standing }
+        };
+        Ok(customers.into_iter().zip(subjects).map(read).collect())
     }
 
     fn with_metrics(
@@ -85,10 +142,32 @@ impl Assessor {
         Arc::new(Subject { code: code.to_owned(), values, windows })
     }
 
-    /// What all policies decide.
-    pub fn assess(&self, subject: &Arc<Subject>) -> Assessed {
-        let circumstances = Circumstances { as_of: self.as_of, cohort: &self.active.cohort };
+    /// What all policies decide, given the outcomes that stand until their next closing.
+    pub fn assess(&self, subject: &Arc<Subject>, standing: &BTreeMap<String, String>) -> Assessed {
+        let circumstances = Circumstances { as_of: self.as_of, cohort: &self.active.cohort, standing };
         self.active.release.policies.assess(subject, circumstances)
+    }
+
+    /// A customer's assessment, ready to be written.
+    pub fn make(&self, read: Read, run_id: Option<Id>) -> Result<Made> {
+        let Read { customer, subject, standing } = read;
+        let assessed = self.assess(&subject, &standing);
+        let content = serde_json::to_string(&assessed).map_err(|error| Error::corrupt("assessment", error))?;
+        let basis = &self.active.basis;
+        let digest = Digest::of(format!("{} {} {content}", basis.release, basis.cohort));
+        let next_due_on = next_due_on(&assessed, &self.active.release.pack.definitions, self.as_of);
+        let assessment = Assessment {
+            id: Id::new(),
+            customer_id: customer.id,
+            run_id,
+            basis: basis.number,
+            release: basis.release,
+            cohort: basis.cohort,
+            as_of: self.as_of,
+            assessed_at: Timestamp::now(),
+            assessed,
+        };
+        Ok(Made { customer, assessment, content, digest, next_due_on })
     }
 
     /// The state by which it assesses.
@@ -100,10 +179,16 @@ impl Assessor {
     pub fn as_of(&self) -> Date {
         self.as_of
     }
+}
 
-    /// What makes two assessments equal: the same decisions from the same inputs by the same rules.
-    pub fn digest(&self, content: &str) -> Digest {
-        let basis = &self.active.basis;
-        Digest::of(format!("{} {} {content}", basis.release, basis.cohort))
-    }
+/// The first day after `as_of` on which time alone could change a value that was read; the last of all days where none could.
+fn next_due_on(assessed: &Assessed, definitions: &Definitions, as_of: Date) -> Date {
+    let inputs = assessed.policies.iter().flat_map(|policy| &policy.inputs);
+    let changes = inputs.filter_map(|input| match input.kind {
+        InputKind::Metric => definitions.metrics.get(&input.key).map(|metric| metric.next_change(as_of)),
+        InputKind::AsOf => as_of.tomorrow().ok(),
+        InputKind::Month => Some(Month::of(as_of).plus(1).period().from),
+        InputKind::Field | InputKind::Outcome | InputKind::Cohort => None,
+    });
+    changes.min().unwrap_or(Date::MAX)
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::assess::Assessor;
 use super::model::Assessment;
+use super::store;
 use crate::Id;
 use crate::customers::file::now;
 use crate::customers::model::{FieldType, Value, date, decimal};
@@ -83,6 +84,7 @@ pub fn evaluate(
     };
     let as_of = as_of.unwrap_or(active.basis.business_date);
     let assessor = Assessor::new(conn, active.clone(), as_of)?;
+    let mut standing = BTreeMap::new();
     let (customer_id, code, subject, of_document) = match evaluated {
         Evaluated::Customer(id) => {
             let customer = customer_store::find(conn, id)?.ok_or_else(|| {
@@ -90,6 +92,8 @@ pub fn evaluate(
                 Error::Invalid(vec![Fault::new("/customer_id", "unknown_customer", detail)])
             })?;
             let subject = assessor.subject(conn, id, &customer.code, &customer.profile)?;
+            let passed = store::closed_to(conn, id)?;
+            standing = assessor.standing(conn, id.shard(), &[(id, passed)])?.remove(&id).unwrap_or_default();
             (id, Some(customer.code), subject, false)
         }
         Evaluated::Document(document) => {
@@ -106,7 +110,7 @@ pub fn evaluate(
         cohort: active.basis.cohort,
         as_of,
         assessed_at: now(),
-        assessed: assessor.assess(&subject),
+        assessed: assessor.assess(&subject, &standing),
     };
     Ok(Evaluation { assessment, active, code, of_document })
 }

@@ -1,11 +1,19 @@
-//! Assessments: one customer or all of them, decisions, runs and cohorts.
+//! Assessments: one customer or all of them, decisions, due work, runs, closings and cohorts.
 
+pub mod activation;
 pub mod api;
 pub mod assess;
+pub mod basis;
+pub mod basis_api;
+pub mod cohort;
+pub mod day;
+pub mod due;
 pub mod evaluate;
 pub mod model;
 pub mod run;
+pub mod schedule;
 pub mod shard;
 pub mod store;
 pub mod view;
 pub mod worker;
+pub mod write;

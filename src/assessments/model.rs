@@ -10,6 +10,8 @@ use utoipa::ToSchema;
 use crate::Id;
 use crate::digest::Digest;
 use crate::policy::model::{Assessed, Verdict};
+use crate::policy::pack::Cadence;
+use crate::releases::model::ClosingCause;
 
 /// All policies of one release applied to one customer at one instant.
 #[derive(Clone, Debug)]
@@ -34,17 +36,63 @@ pub struct Assessment {
     pub assessed: Assessed,
 }
 
-/// The outcome in force of one policy for one customer.
+/// The outcome in force of one policy for one customer, and the one that the latest data would give.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The outcome.
+    /// The standing outcome.
     pub outcome: String,
     /// Why the latest assessment gave none, so that this one stays.
     pub flag: Option<Flag>,
-    /// Since which business date.
+    /// Since which business date it stands.
     pub since: Date,
     /// The assessment that gave it.
     pub assessment_id: Id,
+    /// The last day of the period whose closing made it stand; absent where it follows the data.
+    pub closed_on: Option<Date>,
+    /// The provisional outcome, where it is another one.
+    pub provisional: Option<String>,
+}
+
+/// How a standing outcome follows the provisional one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// At once: the policy is continuous, or the customer hasn't passed a closing of it yet.
+    Follows,
+    /// Now, with the closing of the period that ends on this day.
+    Closes(Date),
+    /// Not before the next closing.
+    Locked,
+}
+
+impl Outcome {
+    /// The outcome after an assessment `by` its date and id, given the one before; nothing where there was and is none. A policy that failed or is
+    /// blocked keeps its old outcome, flagged.
+    pub fn after(before: Option<&Self>, result: &Verdict, standing: Standing, by: (Date, Id)) -> Option<Self> {
+        let (as_of, assessment_id) = by;
+        let closed_on = if let Standing::Closes(day) = standing { Some(day) } else { None };
+        let Verdict::Decided(decision) = result else {
+            return before.map(|before| Self { flag: Flag::of(result), provisional: None, ..before.clone() });
+        };
+        let new = Self {
+            outcome: decision.outcome.clone(),
+            flag: None,
+            since: as_of,
+            assessment_id,
+            closed_on,
+            provisional: None,
+        };
+        let Some(before) = before else { return Some(new) };
+        let same = before.outcome == decision.outcome;
+        Some(match standing {
+            Standing::Locked => {
+                let provisional = (!same).then(|| decision.outcome.clone());
+                Self { flag: None, provisional, ..before.clone() }
+            }
+            Standing::Closes(_) if same => Self { since: before.since, ..new },
+            Standing::Follows if same => Self { flag: None, provisional: None, closed_on, ..before.clone() },
+            _ => new,
+        })
+    }
 }
 
 /// Why a policy has no new outcome.
@@ -146,11 +194,52 @@ impl RunStatus {
     }
 }
 
+/// Why there is a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunCause {
+    /// Somebody started it.
+    Command,
+    /// It follows a new basis.
+    Basis,
+    /// It closes policies.
+    Closing,
+}
+
+impl RunCause {
+    /// Its name.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Basis => "basis",
+            Self::Closing => "closing",
+        }
+    }
+
+    /// The cause of a name.
+    pub fn from_key(key: &str) -> Option<Self> {
+        [Self::Command, Self::Basis, Self::Closing].into_iter().find(|cause| cause.key() == key)
+    }
+}
+
+/// A closing that a run prepares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedClosing {
+    /// Why.
+    pub cause: ClosingCause,
+    /// The last day of the period that is closed, by cadence.
+    pub periods: BTreeMap<Cadence, Date>,
+}
+
 /// The assessment of all active customers.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// Its id.
     pub id: Id,
+    /// Why it is there.
+    pub cause: RunCause,
+    /// What it closes, if it does.
+    pub closing: Option<PlannedClosing>,
     /// Number of the basis it rests on.
     pub basis: i64,
     /// How far it is.

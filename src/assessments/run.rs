@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::assess::Assessor;
-use super::model::{Progress, Run, RunStatus};
-use super::shard;
+use super::model::{PlannedClosing, Progress, Run, RunCause, RunStatus};
 use super::store::{self, Lease};
+use super::{cohort, schedule, shard};
 use crate::Id;
 use crate::db::id::SHARDS;
-use crate::db::{self, Conn, Db, Failure, snapshot, transaction};
-use crate::policy::cohorts::CohortBuilder;
+use crate::db::{self, Conn, Db, Failure, transaction};
+use crate::events::model::{Content, Event, EventKind};
+use crate::events::store as event_store;
+use crate::policy::pack::Cadence;
 use crate::releases::active::{Active, InForce};
+use crate::releases::model::{Closing, ClosingCause};
 use crate::releases::{self, start};
 
 /// The step before the shards: computing the cohort.
@@ -30,6 +32,9 @@ pub enum Error {
     /// It has ended.
     #[error("the run has ended")]
     Ended,
+    /// It follows a basis or a closing.
+    #[error("the run follows a new basis or a closing, without which nobody would know what is in force")]
+    Needed,
     /// Another process put another basis in force at the same time.
     #[error(transparent)]
     Basis(#[from] start::Error),
@@ -47,25 +52,72 @@ impl Failure for Error {
     }
 }
 
-/// Starts a run over all active customers; with `renew_cohort` their statistics are computed anew first.
-pub fn create(conn: &mut Conn, active: &Active, renew_cohort: bool) -> Result<Run, Error> {
+/// What a run is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To assess everybody by the statistics of the basis.
+    Assess,
+    /// To compute the statistics of the population anew first.
+    RenewCohort,
+    /// To close all policies that have a cadence, with new statistics.
+    Close,
+}
+
+/// Starts a run over all active customers.
+pub fn create(conn: &mut Conn, active: &Active, purpose: Purpose) -> Result<Run, Error> {
     transaction(conn, |conn| {
-        if let Some((open, ..)) = store::open_runs(conn)?.first() {
-            return Err(Error::Open(*open));
+        if let Some(open) = store::open_runs(conn)?.first() {
+            return Err(Error::Open(open.id));
         }
+        let ended = |cadence| (cadence, schedule::last_ended(cadence, active.basis.business_date));
+        let closing = (purpose == Purpose::Close).then(|| PlannedClosing {
+            cause: ClosingCause::Command,
+            periods: schedule::cadences(&active.release.pack).into_iter().map(ended).collect(),
+        });
         let run = Run {
-            id: Id::new(),
-            basis: active.basis.number,
-            status: if renew_cohort { RunStatus::Preparing } else { RunStatus::Running },
-            total: store::count_active(conn)?,
-            created_at: Timestamp::now(),
-            finished_at: None,
-            progress: Progress::default(),
+            cause: if purpose == Purpose::Close { RunCause::Closing } else { RunCause::Command },
+            closing,
+            status: if purpose == Purpose::Assess { RunStatus::Running } else { RunStatus::Preparing },
+            ..new(conn, active)?
         };
-        let shards = if renew_cohort { COHORT_STEP..COHORT_STEP + 1 } else { 0..SHARDS };
-        store::insert_run(conn, &run, shards)?;
+        open(conn, &run)?;
         Ok(run)
     })
+}
+
+/// Sees to it that a run follows the rules in force, if nobody has started one yet.
+pub fn follow(conn: &mut Conn, active: &Active) -> Result<(), Error> {
+    if store::is_followed(conn, active.basis.rules)? {
+        return Ok(());
+    }
+    transaction(conn, |conn| {
+        releases::store::lock_basis(conn, active.basis.number)?;
+        if !store::is_followed(conn, active.basis.rules)? {
+            let run = new(conn, active)?;
+            open(conn, &run)?;
+        }
+        Ok(())
+    })
+}
+
+fn new(conn: &mut Conn, active: &Active) -> Result<Run, db::Error> {
+    Ok(Run {
+        id: Id::new(),
+        cause: RunCause::Basis,
+        closing: None,
+        basis: active.basis.number,
+        status: RunStatus::Running,
+        total: store::count_active(conn)?,
+        created_at: Timestamp::now(),
+        finished_at: None,
+        progress: Progress::default(),
+    })
+}
+
+/// Opens a run for the workers; the caller has the transaction.
+pub fn open(conn: &mut Conn, run: &Run) -> Result<(), db::Error> {
+    let shards = if run.status == RunStatus::Preparing { vec![COHORT_STEP] } else { store::inhabited_shards(conn)? };
+    store::insert_run(conn, run, shards.into_iter())
 }
 
 /// Cancels an open run. What it has written stays.
@@ -73,7 +125,8 @@ pub fn cancel(conn: &mut Conn, id: Id) -> Result<Run, Error> {
     transaction(conn, |conn| {
         match store::lock_run(conn, id)? {
             None => return Err(Error::NotFound),
-            Some(status) if !status.is_open() => return Err(Error::Ended),
+            Some((status, _)) if !status.is_open() => return Err(Error::Ended),
+            Some((_, cause)) if cause != RunCause::Command => return Err(Error::Needed),
             Some(_) => store::set_run(conn, id, RunStatus::Cancelled, None)?,
         }
         store::run(conn, id)?.ok_or(Error::NotFound)
@@ -83,19 +136,21 @@ pub fn cancel(conn: &mut Conn, id: Id) -> Result<Run, Error> {
 /// Works on one free shard of an open run until it is finished, lost, or `stop` says so. False when there was nothing to do.
 pub fn work(db: &Db, in_force: &InForce, owner: Id, stop: &dyn Fn() -> bool) -> Result<bool, Error> {
     db.run_here(|conn| {
-        for (run_id, status, basis) in store::open_runs(conn)? {
-            if let Some(lease) = transaction(conn, |conn| store::claim_shard(conn, run_id, owner))? {
-                match (status, in_force.get()) {
-                    (RunStatus::Preparing, Some(active)) => prepare(conn, db, in_force, active, &lease)?,
+        for run in store::open_runs(conn)? {
+            let lease = transaction(conn, |conn| store::claim_shard(conn, run.id, owner))?;
+            if let Some(lease) = &lease {
+                match (run.status, in_force.get()) {
+                    (RunStatus::Preparing, Some(active)) => prepare(conn, db, in_force, active, lease, run.closing)?,
                     _ => {
-                        let active = state(conn, in_force, basis)?;
-                        shard::work(conn, active, lease, stop)?;
+                        let active = state(conn, in_force, run.basis)?;
+                        shard::work(conn, active, lease.clone(), stop)?;
                     }
                 }
-                finish(conn, run_id)?;
+            }
+            finish(conn, run.id)?;
+            if lease.is_some() {
                 return Ok(true);
             }
-            finish(conn, run_id)?;
         }
         Ok(false)
     })
@@ -111,58 +166,82 @@ fn state(conn: &mut Conn, in_force: &InForce, basis: i64) -> Result<Arc<Active>,
     in_force.state(conn, basis).map(Arc::new)
 }
 
-/// Ends a run when its last shard is finished.
+/// Ends a run when its last shard is finished, and with it the closings that everybody has passed by then.
 fn finish(conn: &mut Conn, run_id: Id) -> Result<(), Error> {
     transaction(conn, |conn| {
-        if store::is_done(conn, run_id)? && store::lock_run(conn, run_id)? == Some(RunStatus::Running) {
-            store::set_run(conn, run_id, RunStatus::Finished, None)?;
-            tracing::info!(run = %run_id, "a run is finished");
+        let is_last = store::is_done(conn, run_id)?
+            && store::lock_run(conn, run_id)?.is_some_and(|(status, _)| status == RunStatus::Running);
+        if !is_last {
+            return Ok(());
+        }
+        store::set_run(conn, run_id, RunStatus::Finished, None)?;
+        tracing::info!(run = %run_id, "a run is finished");
+        let run = store::run(conn, run_id)?.ok_or(Error::NotFound)?;
+        let current = releases::store::current_basis(conn)?;
+        if current.is_some_and(|current| run.basis >= current.rules) && releases::store::open_closing(conn)?.is_some() {
+            releases::store::finish_closings(conn)?;
+            let content = Content { basis: Some(run.basis), ..Content::default() };
+            event_store::append(conn, &[Event::new(EventKind::ClosingFinished, None, content)])?;
         }
         Ok(())
     })
 }
 
-/// Computes the cohort in one consistent snapshot, puts it in force and opens the shards.
-fn prepare(conn: &mut Conn, db: &Db, in_force: &InForce, active: Arc<Active>, lease: &Lease) -> Result<(), Error> {
-    let as_of = active.basis.business_date;
-    let assessor = Assessor::new(conn, active, as_of)?;
-    let cohort = snapshot(conn, |conn| {
-        let mut builder = CohortBuilder::new(&assessor.active().release.pack);
-        for shard in 0..SHARDS {
-            let mut after = Id::NIL;
-            loop {
-                let page = assessor.page(conn, shard, after)?;
-                let Some((last, _)) = page.last() else { break };
-                after = *last;
-                page.iter().for_each(|(_, subject)| builder.add(&subject.values));
-            }
-            db.run_here(|conn| store::advance_shard(conn, lease, false))?;
-        }
-        Ok::<_, db::Error>(builder.finish())
+/// Computes the cohort in one consistent snapshot, puts it in force, with the closing if there is one, and opens the shards.
+fn prepare(
+    conn: &mut Conn,
+    db: &Db,
+    in_force: &InForce,
+    active: Arc<Active>,
+    lease: &Lease,
+    closing: Option<PlannedClosing>,
+) -> Result<(), Error> {
+    let cohort = cohort::compute(conn, &active, &mut || {
+        db.run_here(|conn| store::advance_shard(conn, lease, false)).map(|_| ())
     })?;
     let prepared = transaction(conn, |conn| {
-        if store::lock_run(conn, lease.run_id)? != Some(RunStatus::Preparing)
-            || !store::advance_shard(conn, lease, true)?
-        {
+        let is_ours = store::lock_run(conn, lease.run_id)?.is_some_and(|(status, _)| status == RunStatus::Preparing)
+            && store::advance_shard(conn, lease, true)?;
+        if !is_ours {
             return Ok(());
         }
         let digest = releases::store::keep_cohort(conn, &cohort)?;
-        let current = &assessor.active().basis;
-        let basis = releases::model::Basis { number: current.number + 1, cohort: digest, ..current.clone() };
-        let number = if current.cohort == digest {
-            current.number
+        let basis = if closing.is_none() && active.basis.cohort == digest {
+            active.basis.number
         } else {
-            start::put_in_force(conn, &basis)?;
-            basis.number
+            let next = active.basis.changed(|next| next.cohort = digest);
+            start::put_in_force(conn, &next)?;
+            if let Some(planned) = &closing {
+                close(conn, &active, next.number, planned, lease.run_id)?;
+            }
+            next.number
         };
         store::delete_shard(conn, lease.run_id, COHORT_STEP)?;
-        store::insert_shards(conn, lease.run_id, 0..SHARDS)?;
-        store::set_run(conn, lease.run_id, RunStatus::Running, Some(number))?;
+        let shards = store::inhabited_shards(conn)?;
+        store::insert_shards(conn, lease.run_id, shards.into_iter())?;
+        store::set_run(conn, lease.run_id, RunStatus::Running, Some(basis))?;
         Ok(())
     });
     match prepared {
         // The cohort is of a basis that is no longer current: it is computed again for the one that is.
-        Err(Error::Basis(start::Error::Overtaken)) => Ok(store::release_shard(conn, lease)?),
+        Err(Error::Basis(start::Error::Overtaken)) => {
+            in_force.refresh(conn)?;
+            Ok(store::release_shard(conn, lease)?)
+        }
         result => result.and_then(|()| Ok(in_force.refresh(conn)?)),
     }
+}
+
+/// Enters a closing that comes into force with a basis.
+fn close(conn: &mut Conn, active: &Active, basis: i64, planned: &PlannedClosing, run_id: Id) -> Result<(), Error> {
+    let closed_on = |(id, cadence): (&String, Cadence)| Some((id.clone(), *planned.periods.get(&cadence)?));
+    let closing = Closing {
+        basis,
+        cause: planned.cause,
+        policies: active.release.pack.closed_policies().filter_map(closed_on).collect(),
+        run_id: Some(run_id),
+        created_at: Timestamp::now(),
+        finished_at: None,
+    };
+    Ok(start::enter_closing(conn, &closing)?)
 }

@@ -9,17 +9,18 @@ use jiff::civil::Date;
 use jiff_diesel::ToDiesel;
 use serde_json::{Map, Value as Json};
 
-use super::model::{Assessment, Flag, Outcome, Progress, Run, RunStatus};
+use super::model::{Assessment, Flag, Outcome, PlannedClosing, Progress, Run, RunCause, RunStatus};
 use crate::Id;
 use crate::db::bulk::Insert;
-use crate::db::schema::{assessments, bases, customers, latest_assessments, outcomes, run_shards, runs};
+use crate::db::id::SHARDS;
+use crate::db::schema::{assessments, customers, due_shards, outcomes, run_shards, runs, subjects};
 use crate::db::{Conn, Error, Result};
 use crate::digest::Digest;
 
 /// Seconds for which a worker holds a shard without a sign of life.
 pub const LEASE_SECONDS: i64 = 15;
 
-/// A customer as a run reads him.
+/// A customer as he is read to be assessed.
 pub struct LeanCustomer {
     /// His id.
     pub id: Id,
@@ -27,22 +28,80 @@ pub struct LeanCustomer {
     pub code: String,
     /// His profile.
     pub profile: Map<String, Json>,
+    /// Whether he is active.
+    pub is_active: bool,
+    /// The sequence of his inputs when he was read.
+    pub input_seq: i64,
+    /// The basis up to which he has passed all closings.
+    pub closed_to: i64,
 }
 
 /// The active customers of a shard after an id, by id.
 pub fn customers_page(conn: &mut Conn, shard: u8, after: Id, limit: i64) -> Result<Vec<LeanCustomer>> {
-    let rows: Vec<(Id, String, String)> = customers::table
-        .filter(customers::shard.eq(shard).and(customers::id.gt(after)).and(customers::status.eq("active")))
+    let rows: Vec<LeanRow> = lean()
+        .filter(customers::shard.eq(shard).and(customers::id.gt(after)).and(customers::status.eq(ACTIVE)))
         .order(customers::id)
         .limit(limit)
-        .select((customers::id, customers::code, customers::profile))
         .load(conn)?;
-    rows.into_iter()
-        .map(|(id, code, profile)| {
-            let profile = serde_json::from_str(&profile).map_err(|error| Error::corrupt("profile", error))?;
-            Ok(LeanCustomer { id, code, profile })
-        })
-        .collect()
+    rows.into_iter().map(read_lean).collect()
+}
+
+/// Customers of a shard who are due as of a date.
+pub fn due_customers(conn: &mut Conn, shard: u8, as_of: Date, limit: i64) -> Result<Vec<LeanCustomer>> {
+    let due: Vec<Id> = subjects::table
+        .filter(subjects::shard.eq(shard).and(subjects::next_due_on.le(as_of.to_diesel())))
+        .order(subjects::next_due_on)
+        .limit(limit)
+        .select(subjects::customer_id)
+        .load(conn)?;
+    let rows: Vec<LeanRow> =
+        lean().filter(customers::shard.eq(shard).and(customers::id.eq_any(due))).order(customers::id).load(conn)?;
+    rows.into_iter().map(read_lean).collect()
+}
+
+type LeanRow = (Id, String, String, String, i64, i64);
+
+const ACTIVE: &str = "active";
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn lean() -> _ {
+    let same: diesel::dsl::And<
+        diesel::dsl::Eq<subjects::shard, customers::shard>,
+        diesel::dsl::Eq<subjects::customer_id, customers::id>,
+    > = subjects::shard.eq(customers::shard).and(subjects::customer_id.eq(customers::id));
+    customers::table.inner_join(subjects::table.on(same)).select((
+        customers::id,
+        customers::code,
+        customers::profile,
+        customers::status,
+        subjects::input_seq,
+        subjects::closed_to,
+    ))
+}
+
+fn read_lean((id, code, profile, status, input_seq, closed_to): LeanRow) -> Result<LeanCustomer> {
+    let profile = serde_json::from_str(&profile).map_err(|error| Error::corrupt("profile", error))?;
+    Ok(LeanCustomer { id, code, profile, is_active: status == ACTIVE, input_seq, closed_to })
+}
+
+/// Shards in which somebody is due as of a date.
+pub fn due_shards(conn: &mut Conn, as_of: Date) -> Result<Vec<u8>> {
+    // A list of all shards lets the server jump from one to the next in the index.
+    let all: Vec<u8> = (0..SHARDS).collect();
+    Ok(subjects::table
+        .filter(subjects::shard.eq_any(all).and(subjects::next_due_on.le(as_of.to_diesel())))
+        .select(subjects::shard)
+        .distinct()
+        .load(conn)?)
+}
+
+/// Whether somebody who is due has a closing before him.
+pub fn has_closing_due(conn: &mut Conn, as_of: Date, closing: i64) -> Result<bool> {
+    let all: Vec<u8> = (0..SHARDS).collect();
+    let due = subjects::table
+        .filter(subjects::shard.eq_any(all).and(subjects::next_due_on.le(as_of.to_diesel())))
+        .filter(subjects::closed_to.lt(closing));
+    Ok(diesel::select(diesel::dsl::exists(due)).get_result(conn)?)
 }
 
 /// Number of active customers.
@@ -51,37 +110,156 @@ pub fn count_active(conn: &mut Conn) -> Result<u64> {
     Ok(u64::try_from(count).unwrap_or_default())
 }
 
-/// Digests of the last assessments of customers of one shard.
-pub fn latest_digests(conn: &mut Conn, shard: u8, ids: &[Id]) -> Result<BTreeMap<Id, (Id, Digest)>> {
-    let rows: Vec<(Id, Id, Vec<u8>)> = latest_assessments::table
-        .filter(latest_assessments::shard.eq(shard).and(latest_assessments::customer_id.eq_any(ids)))
-        .select((latest_assessments::customer_id, latest_assessments::assessment_id, latest_assessments::digest))
+/// What is known of a customer as a subject.
+#[derive(Clone, Debug)]
+pub struct SubjectState {
+    /// The sequence of his inputs.
+    pub input_seq: i64,
+    /// The basis up to which he has passed all closings.
+    pub closed_to: i64,
+    /// His latest assessment with its digest.
+    pub latest: Option<(Id, Digest)>,
+    /// Number of the basis on which that one was last confirmed; 0 when there is none.
+    pub basis: i64,
+}
+
+/// Locks customers of one shard as subjects, in the order of ids, so that their inputs and outcomes stay until the transaction ends.
+pub fn lock_subjects(conn: &mut Conn, shard: u8, ids: &[Id]) -> Result<BTreeMap<Id, SubjectState>> {
+    let rows: Vec<(Id, i64, i64, Option<Id>, Option<Vec<u8>>, i64)> = subjects::table
+        .filter(subjects::shard.eq(shard).and(subjects::customer_id.eq_any(ids)))
+        .order(subjects::customer_id)
+        .select((
+            subjects::customer_id,
+            subjects::input_seq,
+            subjects::closed_to,
+            subjects::assessment_id,
+            subjects::digest,
+            subjects::basis_number,
+        ))
+        .for_update()
         .load(conn)?;
     rows.into_iter()
-        .map(|(customer_id, assessment_id, digest)| Ok((customer_id, (assessment_id, read_digest(&digest)?))))
+        .map(|(id, input_seq, closed_to, assessment_id, digest, basis)| {
+            let digest = digest.map(|digest| read_digest(&digest)).transpose()?;
+            Ok((id, SubjectState { input_seq, closed_to, latest: assessment_id.zip(digest), basis }))
+        })
         .collect()
+}
+
+/// The basis up to which a customer has passed all closings.
+pub fn closed_to(conn: &mut Conn, customer_id: Id) -> Result<i64> {
+    let found = subjects::table.find((customer_id.shard(), customer_id)).select(subjects::closed_to);
+    Ok(found.first(conn).optional()?.unwrap_or_default())
+}
+
+/// What an assessment in force leaves in its subject.
+pub struct Confirmed {
+    /// The customer.
+    pub customer_id: Id,
+    /// The assessment that holds.
+    pub assessment_id: Id,
+    /// Its digest.
+    pub digest: Digest,
+    /// The sequence of his inputs, which stays.
+    pub input_seq: i64,
+    /// When time alone makes him due again.
+    pub next_due_on: Date,
+}
+
+/// Notes the assessment that holds for customers whom the transaction has locked, on a basis whose closings they have passed.
+pub fn confirm(conn: &mut Conn, confirmed: &[Confirmed], basis: i64, confirmed_at: Timestamp) -> Result<()> {
+    let columns = [
+        "shard",
+        "customer_id",
+        "input_seq",
+        "closed_to",
+        "next_due_on",
+        "assessment_id",
+        "basis_number",
+        "digest",
+        "confirmed_at",
+    ];
+    let tail = " ON DUPLICATE KEY UPDATE closed_to = VALUES(closed_to), next_due_on = VALUES(next_due_on), \
+                assessment_id = VALUES(assessment_id), basis_number = VALUES(basis_number), digest = VALUES(digest), \
+                confirmed_at = VALUES(confirmed_at)";
+    let mut insert = Insert::into("subjects", &columns, tail);
+    for one in confirmed {
+        insert.value(one.customer_id.shard()).value(one.customer_id).value(one.input_seq).value(basis);
+        insert.value(one.next_due_on).value(one.assessment_id).value(basis);
+        insert.value(one.digest.as_bytes()).value(confirmed_at);
+        insert.end_row();
+    }
+    insert.execute(conn)
+}
+
+/// Sets when active customers of one shard are due; those who are due never, because they are inactive, stay so.
+pub fn set_due(conn: &mut Conn, shard: u8, ids: &[Id], on: Option<Date>) -> Result<()> {
+    diesel::update(subjects::table)
+        .filter(subjects::shard.eq(shard).and(subjects::customer_id.eq_any(ids)))
+        .filter(subjects::next_due_on.is_not_null())
+        .set(subjects::next_due_on.eq(on.to_diesel()))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Outcomes of some policies that stand until their next closing, of customers of one shard.
+pub fn closed_outcomes(
+    conn: &mut Conn,
+    shard: u8,
+    ids: &[Id],
+    policies: &BTreeSet<&str>,
+) -> Result<BTreeMap<Id, BTreeMap<String, String>>> {
+    let mut standing: BTreeMap<Id, BTreeMap<String, String>> = BTreeMap::new();
+    if policies.is_empty() {
+        return Ok(standing);
+    }
+    let rows: Vec<(Id, String, String)> = outcomes::table
+        .filter(outcomes::shard.eq(shard).and(outcomes::customer_id.eq_any(ids)))
+        .filter(outcomes::policy.eq_any(policies).and(outcomes::closed_on.is_not_null()))
+        .select((outcomes::customer_id, outcomes::policy, outcomes::outcome))
+        .load(conn)?;
+    for (id, policy, outcome) in rows {
+        standing.entry(id).or_default().insert(policy, outcome);
+    }
+    Ok(standing)
 }
 
 /// Outcomes in force of customers of one shard, by customer and policy.
 pub fn outcomes_of(conn: &mut Conn, shard: u8, ids: &[Id]) -> Result<BTreeMap<(Id, String), Outcome>> {
-    let rows: Vec<(Id, String, String, Option<String>, jiff_diesel::Date, Id)> = outcomes::table
+    let rows: Vec<OutcomeRow> = outcomes::table
         .filter(outcomes::shard.eq(shard).and(outcomes::customer_id.eq_any(ids)))
-        .select((
-            outcomes::customer_id,
-            outcomes::policy,
-            outcomes::outcome,
-            outcomes::flag,
-            outcomes::since,
-            outcomes::assessment_id,
-        ))
+        .select(OutcomeRow::as_select())
         .load(conn)?;
-    Ok(rows
-        .into_iter()
-        .map(|(customer_id, policy, outcome, flag, since, assessment_id)| {
-            let flag = flag.as_deref().and_then(Flag::from_key);
-            ((customer_id, policy), Outcome { outcome, flag, since: since.to_jiff(), assessment_id })
-        })
-        .collect())
+    Ok(rows.into_iter().map(OutcomeRow::read).collect())
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = outcomes)]
+struct OutcomeRow {
+    customer_id: Id,
+    policy: String,
+    outcome: String,
+    flag: Option<String>,
+    #[diesel(deserialize_as = jiff_diesel::Date)]
+    since: Date,
+    assessment_id: Id,
+    #[diesel(deserialize_as = jiff_diesel::NullableDate)]
+    closed_on: Option<Date>,
+    provisional: Option<String>,
+}
+
+impl OutcomeRow {
+    fn read(self) -> ((Id, String), Outcome) {
+        let outcome = Outcome {
+            outcome: self.outcome,
+            flag: self.flag.as_deref().and_then(Flag::from_key),
+            since: self.since,
+            assessment_id: self.assessment_id,
+            closed_on: self.closed_on,
+            provisional: self.provisional,
+        };
+        ((self.customer_id, self.policy), outcome)
+    }
 }
 
 /// Adds assessments.
@@ -116,30 +294,12 @@ pub fn insert_assessments(conn: &mut Conn, new: &[(&Assessment, &str)]) -> Resul
     insert.execute(conn)
 }
 
-/// Notes the last assessment of customers, and that it holds at `confirmed_at`.
-pub fn write_latest(conn: &mut Conn, latest: &[(Id, Id, Digest)], basis: i64, confirmed_at: Timestamp) -> Result<()> {
-    let columns = ["shard", "customer_id", "assessment_id", "basis_number", "digest", "confirmed_at"];
-    let tail = " ON DUPLICATE KEY UPDATE assessment_id = VALUES(assessment_id), basis_number = VALUES(basis_number), \
-                digest = VALUES(digest), confirmed_at = VALUES(confirmed_at)";
-    let mut insert = Insert::into("latest_assessments", &columns, tail);
-    for (customer_id, assessment_id, digest) in latest {
-        insert
-            .value(customer_id.shard())
-            .value(*customer_id)
-            .value(*assessment_id)
-            .value(basis)
-            .value(digest.as_bytes())
-            .value(confirmed_at);
-        insert.end_row();
-    }
-    insert.execute(conn)
-}
-
 /// Writes outcomes in force.
 pub fn write_outcomes(conn: &mut Conn, changed: &[(Id, String, Outcome)]) -> Result<()> {
-    let columns = ["shard", "customer_id", "policy", "outcome", "flag", "since", "assessment_id"];
+    let columns =
+        ["shard", "customer_id", "policy", "outcome", "flag", "since", "assessment_id", "closed_on", "provisional"];
     let tail = " ON DUPLICATE KEY UPDATE outcome = VALUES(outcome), flag = VALUES(flag), since = VALUES(since), \
-                assessment_id = VALUES(assessment_id)";
+                assessment_id = VALUES(assessment_id), closed_on = VALUES(closed_on), provisional = VALUES(provisional)";
     let mut insert = Insert::into("outcomes", &columns, tail);
     for (customer_id, policy, outcome) in changed {
         insert
@@ -149,7 +309,9 @@ pub fn write_outcomes(conn: &mut Conn, changed: &[(Id, String, Outcome)]) -> Res
             .value(&outcome.outcome)
             .value(outcome.flag.map(Flag::key))
             .value(outcome.since)
-            .value(outcome.assessment_id);
+            .value(outcome.assessment_id)
+            .value(outcome.closed_on)
+            .value(outcome.provisional.as_deref());
         insert.end_row();
     }
     insert.execute(conn)
@@ -231,11 +393,8 @@ pub fn history(conn: &mut Conn, customer_id: Id, before: Option<Id>, limit: i64)
 
 /// Id of the last assessment of a customer.
 pub fn latest_id(conn: &mut Conn, customer_id: Id) -> Result<Option<Id>> {
-    Ok(latest_assessments::table
-        .find((customer_id.shard(), customer_id))
-        .select(latest_assessments::assessment_id)
-        .first(conn)
-        .optional()?)
+    let found = subjects::table.find((customer_id.shard(), customer_id)).select(subjects::assessment_id);
+    Ok(found.first::<Option<Id>>(conn).optional()?.flatten())
 }
 
 fn read_digest(bytes: &[u8]) -> Result<Digest> {
@@ -244,6 +403,8 @@ fn read_digest(bytes: &[u8]) -> Result<Digest> {
 
 /// Adds a run.
 pub fn insert_run(conn: &mut Conn, run: &Run, shards: impl Iterator<Item = u8>) -> Result<()> {
+    let closing = run.closing.as_ref().map(serde_json::to_string).transpose();
+    let closing = closing.map_err(|error| Error::corrupt("planned closing", error))?;
     diesel::insert_into(runs::table)
         .values((
             runs::id.eq(run.id),
@@ -251,6 +412,8 @@ pub fn insert_run(conn: &mut Conn, run: &Run, shards: impl Iterator<Item = u8>) 
             runs::status.eq(run.status.key()),
             runs::total.eq(i64::try_from(run.total).unwrap_or(i64::MAX)),
             runs::created_at.eq(run.created_at.to_diesel()),
+            runs::cause.eq(run.cause.key()),
+            runs::closing.eq(closing),
         ))
         .execute(conn)?;
     insert_shards(conn, run.id, shards)
@@ -274,21 +437,64 @@ pub fn delete_shard(conn: &mut Conn, run_id: Id, shard: u8) -> Result<()> {
     Ok(())
 }
 
-/// The runs with work left, oldest first, with their status and basis.
-pub fn open_runs(conn: &mut Conn) -> Result<Vec<(Id, RunStatus, i64)>> {
-    let open = [RunStatus::Preparing.key(), RunStatus::Running.key()];
-    let rows: Vec<(Id, String, i64)> = runs::table
-        .filter(runs::status.eq_any(open))
-        .order(runs::id)
-        .select((runs::id, runs::status, runs::basis_number))
-        .load(conn)?;
-    rows.into_iter().map(|(id, status, basis)| Ok((id, read_status(&status)?, basis))).collect()
+/// A run with work left.
+pub struct OpenRun {
+    /// Its id.
+    pub id: Id,
+    /// How far it is.
+    pub status: RunStatus,
+    /// Number of the basis it rests on.
+    pub basis: i64,
+    /// Why it is there.
+    pub cause: RunCause,
+    /// What it is to close.
+    pub closing: Option<PlannedClosing>,
 }
 
-/// The status of a run, locked so that it doesn't change before the transaction ends.
-pub fn lock_run(conn: &mut Conn, id: Id) -> Result<Option<RunStatus>> {
-    let status: Option<String> = runs::table.find(id).select(runs::status).for_update().first(conn).optional()?;
-    status.as_deref().map(read_status).transpose()
+impl OpenRun {
+    /// Whether its cohort is being computed.
+    pub fn is_preparing(&self) -> bool {
+        self.status == RunStatus::Preparing
+    }
+}
+
+/// The runs with work left, newest first: what is in force comes before what is history.
+pub fn open_runs(conn: &mut Conn) -> Result<Vec<OpenRun>> {
+    let open = [RunStatus::Preparing.key(), RunStatus::Running.key()];
+    let rows: Vec<(Id, String, i64, String, Option<String>)> = runs::table
+        .filter(runs::status.eq_any(open))
+        .order(runs::id.desc())
+        .select((runs::id, runs::status, runs::basis_number, runs::cause, runs::closing))
+        .load(conn)?;
+    rows.into_iter()
+        .map(|(id, status, basis, cause, closing)| {
+            let (status, cause, closing) = (read_status(&status)?, read_cause(&cause)?, read_closing(closing)?);
+            Ok(OpenRun { id, status, basis, cause, closing })
+        })
+        .collect()
+}
+
+/// Whether a run that nobody cancelled rests on a basis or a later one.
+pub fn is_followed(conn: &mut Conn, basis: i64) -> Result<bool> {
+    let runs = runs::table.filter(runs::basis_number.ge(basis).and(runs::status.ne(RunStatus::Cancelled.key())));
+    Ok(diesel::select(diesel::dsl::exists(runs)).get_result(conn)?)
+}
+
+fn read_cause(cause: &str) -> Result<RunCause> {
+    RunCause::from_key(cause).ok_or_else(|| Error::Corrupt("a run's cause".to_owned()))
+}
+
+fn read_closing(closing: Option<String>) -> Result<Option<PlannedClosing>> {
+    let read =
+        |closing: String| serde_json::from_str(&closing).map_err(|error| Error::corrupt("planned closing", error));
+    closing.map(read).transpose()
+}
+
+/// The status and the cause of a run, locked so that they don't change before the transaction ends.
+pub fn lock_run(conn: &mut Conn, id: Id) -> Result<Option<(RunStatus, RunCause)>> {
+    let found: Option<(String, String)> =
+        runs::table.find(id).select((runs::status, runs::cause)).for_update().first(conn).optional()?;
+    found.map(|(status, cause)| Ok((read_status(&status)?, read_cause(&cause)?))).transpose()
 }
 
 /// The status of a run.
@@ -329,6 +535,8 @@ struct RunRow {
     created_at: Timestamp,
     #[diesel(deserialize_as = jiff_diesel::NullableTimestamp)]
     finished_at: Option<Timestamp>,
+    cause: String,
+    closing: Option<String>,
 }
 
 /// Runs with their progress, newest first, before an id; or the one of an id.
@@ -366,6 +574,8 @@ fn read_run(conn: &mut Conn, row: RunRow) -> Result<Run> {
         total: count(row.total),
         created_at: row.created_at,
         finished_at: row.finished_at,
+        cause: read_cause(&row.cause)?,
+        closing: read_closing(row.closing)?,
         progress,
     })
 }
@@ -463,9 +673,63 @@ pub fn release_shard(conn: &mut Conn, lease: &Lease) -> Result<()> {
     Ok(())
 }
 
-/// Number of the current basis.
-pub fn current_basis_number(conn: &mut Conn) -> Result<Option<i64>> {
-    Ok(bases::table.select(diesel::dsl::max(bases::number)).first(conn)?)
+/// Takes the due work of one of `shards` that nobody has, for [`LEASE_SECONDS`] by the database's clock. Gives the shard and the
+/// fencing token.
+pub fn claim_due_shard(conn: &mut Conn, shards: &[u8], owner: Id) -> Result<Option<(u8, i64)>> {
+    let free = || {
+        let ended = due_shards::lease_until.is_null().or(due_shards::lease_until.lt(utc_now().nullable()));
+        ended.or(due_shards::owner.eq(Some(owner)))
+    };
+    let found: Option<u8> = due_shards::table
+        .filter(due_shards::shard.eq_any(shards).and(free()))
+        .order(due_shards::shard)
+        .select(due_shards::shard)
+        .first(conn)
+        .optional()?;
+    let Some(shard) = found else { return Ok(None) };
+    let claimed = diesel::update(due_shards::table.find(shard).filter(free()))
+        .set((
+            due_shards::owner.eq(Some(owner)),
+            due_shards::token.eq(due_shards::token + 1),
+            due_shards::lease_until.eq(lease_end()),
+        ))
+        .execute(conn)?;
+    if claimed == 0 {
+        return Ok(None);
+    }
+    let token = due_shards::table.find(shard).filter(due_shards::owner.eq(Some(owner))).select(due_shards::token);
+    Ok(Some((shard, token.first(conn)?)))
+}
+
+/// Keeps a shard's due work in the transaction that writes its results. False when another worker has it now: roll back.
+pub fn keep_due_shard(conn: &mut Conn, shard: u8, token: i64) -> Result<bool> {
+    let kept = diesel::update(due_shards::table.find(shard).filter(due_shards::token.eq(token)))
+        .set(due_shards::lease_until.eq(lease_end()))
+        .execute(conn)?;
+    Ok(kept == 1)
+}
+
+/// Gives a shard's due work back.
+pub fn release_due_shard(conn: &mut Conn, shard: u8, token: i64) -> Result<()> {
+    diesel::update(due_shards::table.find(shard).filter(due_shards::token.eq(token)))
+        .set(due_shards::lease_until.eq(None::<jiff_diesel::Timestamp>))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Sees to it that every shard's due work can be taken.
+pub fn open_due_shards(conn: &mut Conn) -> Result<()> {
+    let mut insert = Insert::into("due_shards", &["shard", "token"], " ON DUPLICATE KEY UPDATE token = token");
+    for shard in 0..SHARDS {
+        insert.value(shard).value(0_i64);
+        insert.end_row();
+    }
+    insert.execute(conn)
+}
+
+/// Shards in which there are customers.
+pub fn inhabited_shards(conn: &mut Conn) -> Result<Vec<u8>> {
+    Ok(customers::table.select(customers::shard).distinct().load(conn)?)
 }
 
 fn utc_now() -> diesel::expression::SqlLiteral<sql_types::Datetime> {

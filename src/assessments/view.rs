@@ -189,17 +189,39 @@ pub struct InputView {
 /// The decision in force of one policy.
 #[derive(Serialize, ToSchema)]
 pub struct CurrentDecision {
-    /// The decision.
+    /// The standing decision.
     #[serde(flatten)]
     decision: DecisionView,
-    /// Since which business date the outcome is in force.
+    /// Since which business date the outcome stands.
     #[schema(value_type = String, format = Date)]
     since: Date,
+    /// The last day of the period whose closing made it stand; absent where it follows the data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>, format = Date)]
+    closed_on: Option<Date>,
+    /// The business date of the next closing; absent for continuous policies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>, format = Date)]
+    next_closing_on: Option<Date>,
     /// Why the latest assessment gave no outcome, so that this one stays.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     flag: Option<Flag>,
     /// The assessment that the decision is part of.
+    assessment: AssessmentReference,
+    /// What the latest data would give, where that is another outcome: it stands from the next closing on, if it stays so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    provisional: Option<ProvisionalDecision>,
+}
+
+/// What the latest data would give.
+#[derive(Serialize, ToSchema)]
+pub struct ProvisionalDecision {
+    /// The decision.
+    #[serde(flatten)]
+    decision: DecisionView,
+    /// The assessment that it is part of.
     assessment: AssessmentReference,
 }
 
@@ -262,28 +284,41 @@ impl<'a> Renderer<'a> {
             cohort: made.cohort,
             as_of: made.as_of,
             assessed_at: made.assessed_at,
-            decisions: made.assessed.policies.iter().map(|result| self.decision(result)).collect(),
+            decisions: made.assessed.policies.iter().map(|result| self.decision(result, made.as_of)).collect(),
         }
     }
 
-    /// The decision in force of a policy, from the assessment that gave it.
-    pub fn current(&self, policy: &str, outcome: &Outcome, assessment: &Assessment) -> Option<CurrentDecision> {
-        let result = assessment.assessed.policies.iter().find(|result| result.policy == policy)?;
+    /// The decision in force of a policy: the standing one from the assessment that gave it, and the provisional one, where it
+    /// differs, from the latest assessment.
+    pub fn current(
+        &self,
+        policy: &str,
+        outcome: &Outcome,
+        standing: &Assessment,
+        latest: Option<&Assessment>,
+        next_closing_on: Option<Date>,
+    ) -> Option<CurrentDecision> {
+        let provisional = latest.filter(|_| outcome.provisional.is_some());
+        let provisional = provisional.and_then(|latest| {
+            Some(ProvisionalDecision { decision: self.of_policy(latest, policy)?, assessment: reference(latest) })
+        });
         Some(CurrentDecision {
-            decision: self.decision(result),
+            decision: self.of_policy(standing, policy)?,
             since: outcome.since,
+            closed_on: outcome.closed_on,
+            next_closing_on,
             flag: outcome.flag,
-            assessment: AssessmentReference {
-                id: assessment.id,
-                release: assessment.release,
-                cohort: assessment.cohort,
-                as_of: assessment.as_of,
-                assessed_at: assessment.assessed_at,
-            },
+            assessment: reference(standing),
+            provisional,
         })
     }
 
-    fn decision(&self, result: &PolicyResult) -> DecisionView {
+    fn of_policy(&self, assessment: &Assessment, policy: &str) -> Option<DecisionView> {
+        let result = assessment.assessed.policies.iter().find(|result| result.policy == policy)?;
+        Some(self.decision(result, assessment.as_of))
+    }
+
+    fn decision(&self, result: &PolicyResult, as_of: Date) -> DecisionView {
         let policy = result.policy.as_str();
         let base = DecisionView {
             policy: policy.to_owned(),
@@ -297,7 +332,7 @@ impl<'a> Renderer<'a> {
             indicators: Vec::new(),
             entitlements: BTreeMap::new(),
             reasons: Vec::new(),
-            inputs: result.inputs.iter().map(|input| self.input(input)).collect(),
+            inputs: result.inputs.iter().map(|input| self.input(input, as_of)).collect(),
         };
         match &result.result {
             Verdict::Failed(error) => {
@@ -337,15 +372,20 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    fn input(&self, input: &Input) -> InputView {
+    fn input(&self, input: &Input, as_of: Date) -> InputView {
         let key = input.key.as_str();
         let label = match input.kind {
             InputKind::Field => self.label(LabelKind::Field, key),
             InputKind::Metric => self.label(LabelKind::Metric, key),
             InputKind::Outcome => self.label(LabelKind::Policy, key),
-            InputKind::Cohort | InputKind::AsOf => key.to_owned(),
+            InputKind::Cohort | InputKind::AsOf | InputKind::Month => key.to_owned(),
         };
-        InputView { key: key.to_owned(), kind: input.kind, label, value: input.value.clone(), window: input.window }
+        let value = match input.kind {
+            InputKind::AsOf => Some(as_of.to_string()),
+            InputKind::Month => Some(as_of.first_of_month().to_string()),
+            _ => input.value.clone(),
+        };
+        InputView { key: key.to_owned(), kind: input.kind, label, value, window: input.window }
     }
 
     /// The label of an outcome.
@@ -356,5 +396,15 @@ impl<'a> Renderer<'a> {
     /// The label of what has a key of its own.
     pub fn label(&self, kind: LabelKind, key: &str) -> String {
         self.pack.texts.label(kind, key, self.language).to_owned()
+    }
+}
+
+fn reference(assessment: &Assessment) -> AssessmentReference {
+    AssessmentReference {
+        id: assessment.id,
+        release: assessment.release,
+        cohort: assessment.cohort,
+        as_of: assessment.as_of,
+        assessed_at: assessment.assessed_at,
     }
 }

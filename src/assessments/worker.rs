@@ -1,25 +1,25 @@
-//! The threads of this process that follow the basis and work on open runs. Their stacks are large enough for any script.
+//! The threads of this process that assess: one follows the basis and works on who is due, the others work on open runs and help it
+//! when there is none. Their stacks are large enough for any script.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use jiff::civil::Date;
 
-use super::run;
+use super::{day, due, run, store};
 use crate::Id;
-use crate::db::Db;
+use crate::db::{self, Db};
 use crate::releases::active::InForce;
-use crate::releases::start;
 
-/// Threads that assess, each with a connection of its own.
-const THREADS: usize = 2;
+/// Threads that work on runs, each with a connection of its own, beside the one for who is due.
+const RUN_THREADS: usize = 2;
 /// Stack of a thread on which scripts run, in bytes.
 pub const STACK: usize = 16 << 20;
 /// How often a worker looks for work that other processes have left.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// The workers of this process. Cheap to clone.
 #[derive(Clone, Default)]
@@ -31,20 +31,28 @@ struct Shared {
     woken: Mutex<bool>,
     bell: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    business_date: OnceLock<Date>,
 }
 
 impl Workers {
     /// Starts the threads. `business_date` is the fixed setting, if there is one.
-    pub fn start(&self, db: &Db, in_force: &InForce, business_date: Option<Date>) -> std::io::Result<()> {
-        for number in 0..THREADS {
+    pub fn start(&self, db: &Db, in_force: &InForce, business_date: Option<Date>) -> Result<(), db::Error> {
+        business_date.map(|date| self.0.business_date.get_or_init(|| date));
+        db.run_here(|conn| db::transaction(conn, store::open_due_shards))?;
+        for number in 0..=RUN_THREADS {
             let (workers, db, in_force) = (self.clone(), db.clone(), in_force.clone());
-            let thread = thread::Builder::new()
-                .name(format!("worker-{number}"))
-                .stack_size(STACK)
-                .spawn(move || workers.work(&db, &in_force, business_date))?;
+            let thread = thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK).spawn(move || {
+                workers.work(&Worker { db, in_force, business_date, owner: Id::new(), is_first: number == 0 })
+            });
+            let thread = thread.map_err(|error| db::Error::Stopped(format!("no thread can be started: {error}")))?;
             self.0.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
         Ok(())
+    }
+
+    /// The business date that the configuration sets, if it does.
+    pub fn business_date(&self) -> Option<Date> {
+        self.0.business_date.get().copied()
     }
 
     /// Tells the workers that there is something to do.
@@ -69,15 +77,9 @@ impl Workers {
         self.0.stopping.load(Ordering::Acquire)
     }
 
-    fn work(&self, db: &Db, in_force: &InForce, business_date: Option<Date>) {
-        let owner = Id::new();
+    fn work(&self, worker: &Worker) {
         while !self.stopping() {
-            let step = catch_unwind(AssertUnwindSafe(|| {
-                db.run_here(|conn| start::follow(conn, in_force, business_date))
-                    .map_err(run::Error::from)
-                    .and_then(|()| run::work(db, in_force, owner, &|| self.stopping()))
-            }));
-            match step {
+            match catch_unwind(AssertUnwindSafe(|| worker.step(&|| self.stopping()))) {
                 Ok(Ok(true)) => {}
                 Ok(Ok(false)) => self.pause(),
                 Err(_) => {
@@ -100,5 +102,36 @@ impl Workers {
             .wait_timeout_while(woken, PAUSE, |woken| !*woken && !self.stopping())
             .unwrap_or_else(PoisonError::into_inner);
         *woken = false;
+    }
+}
+
+/// One thread.
+struct Worker {
+    db: Db,
+    in_force: InForce,
+    /// The fixed setting, if there is one.
+    business_date: Option<Date>,
+    /// As whom it takes leases.
+    owner: Id,
+    is_first: bool,
+}
+
+impl Worker {
+    /// Does what there is to do. False when there was nothing.
+    fn step(&self, stop: &dyn Fn() -> bool) -> Result<bool, run::Error> {
+        let Self { db, in_force, owner, .. } = self;
+        if self.is_first {
+            self.follow()?;
+            return Ok(due::work(db, in_force, *owner, stop)?);
+        }
+        Ok(run::work(db, in_force, *owner, stop)? || due::work(db, in_force, *owner, stop)?)
+    }
+
+    /// Moves the date on, and sees to it that a run follows the rules in force.
+    fn follow(&self) -> Result<(), run::Error> {
+        self.db.run_here(|conn| {
+            day::follow(conn, &self.in_force, self.business_date)?;
+            self.in_force.get().map_or(Ok(()), |active| run::follow(conn, &active))
+        })
     }
 }

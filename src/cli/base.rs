@@ -9,8 +9,9 @@ use jiff::civil::Date;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::Failure;
+use crate::assessments::activation::{self, Activated, Closes};
+use crate::assessments::day;
 use crate::assessments::worker::STACK;
-use crate::assessments::{run, store};
 use crate::config::Config;
 use crate::customers::evolution::{self, Evolution};
 use crate::customers::{self, model::Fields};
@@ -182,7 +183,7 @@ pub fn bring_up(conn: &mut Conn, in_force: &InForce, base: &Base, business_date:
             Ok(false) => {}
         },
     }
-    Ok(start::follow(conn, in_force, business_date)?)
+    Ok(day::follow(conn, in_force, business_date)?)
 }
 
 /// For commands that work beside the service: a new base is brought up to the folder; in another one its release must be in
@@ -214,7 +215,7 @@ pub fn publish(
     if !evolution.is_empty() {
         tracing::warn!("the fields of customers change:\n{evolution}");
     }
-    activate(conn, in_force, folder, business_date)
+    activate(conn, in_force, folder, Closes::Now, business_date).map(drop)
 }
 
 /// What the folder's fields mean for the values that are stored.
@@ -224,24 +225,22 @@ pub fn evolution(conn: &mut Conn, in_force: &InForce, folder: &Folder) -> db::Re
     evolution::compare(conn, &before.unwrap_or_default(), &folder.release.pack.fields)
 }
 
-/// Puts a folder's release in force, and begins the run that follows.
+/// Puts a folder's release in force.
 pub fn activate(
     conn: &mut Conn,
     in_force: &InForce,
     folder: &Folder,
+    closes: Closes,
     business_date: Option<Date>,
-) -> Result<(), start::Error> {
-    not_overtaken(|| {
-        if is_change(conn, &folder.release)? {
-            in_force.refresh(conn)?;
-            let before = in_force.get();
-            let fields: Option<&Fields> = before.as_ref().map(|active| &*active.release.pack.fields);
-            // Before the release is in force, so that what is cut off is done again.
-            customers::store::reindex(conn, fields, &folder.release.pack.fields)?;
-        }
-        start::start(conn, in_force, &folder.source, &folder.release, business_date)
-    })?;
-    Ok(begin_run(conn, in_force)?)
+) -> Result<Activated, start::Error> {
+    if is_change(conn, &folder.release)? {
+        in_force.refresh(conn)?;
+        let before = in_force.get();
+        let fields: Option<&Fields> = before.as_ref().map(|active| &*active.release.pack.fields);
+        // Before the release is in force, so that what is cut off is done again.
+        customers::store::reindex(conn, fields, &folder.release.pack.fields)?;
+    }
+    activation::activate(conn, in_force, (&folder.source, &folder.release), closes, business_date)
 }
 
 /// Whether the base rests on another release than this one. Binds a new base to the pack; refuses that of another pack.
@@ -257,22 +256,6 @@ fn not_overtaken<T>(mut step: impl FnMut() -> Result<T, start::Error>) -> Result
             result => return result,
         }
     }
-}
-
-/// Begins the run by the release in force, if there is anybody to assess. One that is open by an earlier release ends.
-fn begin_run(conn: &mut Conn, in_force: &InForce) -> db::Result<()> {
-    let Some(active) = in_force.get() else { return Ok(()) };
-    while store::count_active(conn)? > 0 {
-        let open = match run::create(conn, &active, true) {
-            Err(run::Error::Open(open)) => open,
-            Err(run::Error::Database(error)) => return Err(error),
-            _ => break,
-        };
-        if let Err(run::Error::Database(error)) = run::cancel(conn, open) {
-            return Err(error);
-        }
-    }
-    Ok(())
 }
 
 /// A refusal of what a manifest says, as a fault of it.

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::Failure;
 use super::base;
-use crate::app::recording_rules;
+use crate::app::{customer_rules, recording_rules};
 use crate::config::Config;
 use crate::csv_rows::{Progress, Report};
 use crate::customers;
@@ -90,7 +90,7 @@ impl ImportCommand {
         Ok(match self {
             Self::Customers(Options { file, mapping, dry_run, report, .. }) => {
                 let import = customers::import::Import { file, mapping: collect(mapping), dry_run, report };
-                customers::import::import(db, &active.release.pack.fields, &import, &mut progress)?
+                customers::import::import(db, &customer_rules(active), &import, &mut progress)?
             }
             Self::Products(Options { file, mapping, dry_run, report, .. }) => {
                 let import = transactions::import::ProductImport { file, mapping: collect(mapping), dry_run, report };

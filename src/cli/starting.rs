@@ -16,16 +16,15 @@ use super::watch::Watch;
 use super::{Failure, distribution};
 use crate::Id;
 use crate::app::State;
-use crate::assessments::model::{Run, RunStatus};
+use crate::assessments::model::RunStatus;
+use crate::assessments::run::{self, Purpose};
+use crate::assessments::store;
 use crate::assessments::worker::STACK;
-use crate::assessments::{run, store};
 use crate::config::{Config, Secret};
 use crate::csv_rows::Progress;
 use crate::db::{self, transaction};
 use crate::identity::model::ADMINISTRATOR;
 use crate::identity::sign_in::{self, ensure_administrator};
-use crate::releases;
-use crate::releases::active::Active;
 
 /// How often a step is tried again while the database is away.
 const RETRY: Duration = Duration::from_secs(1);
@@ -53,8 +52,9 @@ impl Starting {
         let date = self.config.business_date;
         self.patiently(|| db.run_here(|conn| base::bring_up(conn, in_force, &self.base, date)))?;
         self.administrator()?;
-        let loaded = self.sample()?;
-        workers.start(db, in_force, date)?;
+        self.sample()?;
+        let first = self.first_run()?;
+        self.patiently(|| workers.start(db, in_force, date))?;
         thread::scope(|scope| {
             if let Some(folder) = &self.base.watched {
                 let read = self.base.folder.as_ref().and_then(|folder| Some(folder.as_ref().ok()?.source.clone()));
@@ -63,7 +63,7 @@ impl Starting {
                 thread.spawn_scoped(scope, move || watch.run(read))?;
             }
             // Who watches comes back when there is nobody to watch for any more.
-            self.runs(loaded).inspect_err(|_| self.stopping.store(true, Ordering::Release))
+            self.serve(first).inspect_err(|_| self.stopping.store(true, Ordering::Release))
         })
     }
 
@@ -120,30 +120,31 @@ impl Starting {
         Ok(self.patiently(|| sample::load(db, in_force, folder, &self.config))?)
     }
 
-    /// Says that the service is ready, after the first run where nobody has ever been assessed; sees to it that everybody
-    /// is assessed by the release in force, and shows the distribution.
-    fn runs(&self, mut anew: bool) -> Result<(), Failure> {
-        let State { db, in_force, workers, .. } = &self.state;
-        let (mut newest, customers) = self.patiently(|| {
-            db.run_here(|conn| Ok::<_, db::Error>((store::runs_page(conn, None, 1)?.pop(), store::count_active(conn)?)))
-        })?;
-        let first = newest.is_none() && customers > 0;
+    /// Whether nobody has ever been assessed: then all policies are closed, so that outcomes stand. Else a run follows the rules in
+    /// force, if none has yet.
+    fn first_run(&self) -> Result<bool, Failure> {
+        let State { db, in_force, .. } = &self.state;
+        let Some(active) = in_force.get() else { return Ok(false) };
+        Ok(self.patiently(|| {
+            db.run_here(|conn| {
+                if store::runs_page(conn, None, 1)?.is_empty() && store::count_active(conn)? > 0 {
+                    run::create(conn, &active, Purpose::Close)?;
+                    return Ok(true);
+                }
+                run::follow(conn, &active).map(|()| false)
+            })
+        })?)
+    }
+
+    /// Says that the service is ready, after the first run where nobody has ever been assessed. The newest run is followed to its
+    /// end, where it is open, and its distribution shown.
+    fn serve(&self, first: bool) -> Result<(), Failure> {
         if !first {
             self.ready();
         }
-        while let Some(active) = in_force.get().filter(|_| customers > 0 && !self.stopping()) {
-            let id = match newest.take() {
-                Some(run) if !anew && self.rests_on(&run, &active)? => {
-                    if !run.status.is_open() {
-                        break;
-                    }
-                    run.id
-                }
-                _ => self.create(&active)?,
-            };
-            workers.wake();
-            newest = self.follow(id)?;
-            anew = false;
+        let newest = self.patiently(|| self.state.db.run_here(|conn| store::runs_page(conn, None, 1)))?.pop();
+        if let Some(run) = newest.filter(|run| run.status.is_open()) {
+            self.follow(run.id)?;
         }
         if first && !self.stopping() {
             self.ready();
@@ -151,26 +152,12 @@ impl Starting {
         Ok(())
     }
 
-    fn rests_on(&self, run: &Run, active: &Active) -> db::Result<bool> {
-        let basis = self.patiently(|| self.state.db.run_here(|conn| releases::store::basis(conn, run.basis)))?;
-        Ok(basis.is_some_and(|basis| basis.release == active.basis.release))
-    }
-
-    /// A run with a new cohort; the open one where there is one.
-    fn create(&self, active: &Active) -> Result<Id, run::Error> {
-        match self.patiently(|| self.state.db.run_here(|conn| run::create(conn, active, true))) {
-            Ok(run) => Ok(run.id),
-            Err(run::Error::Open(open)) => Ok(open),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Follows a run to its end, shows its distribution and gives it.
-    fn follow(&self, id: Id) -> Result<Option<Run>, Failure> {
+    /// Follows a run to its end and shows its distribution.
+    fn follow(&self, id: Id) -> Result<(), Failure> {
         let State { db, in_force, .. } = &self.state;
         let mut progress = Progress::shown("assessing");
         loop {
-            let Some(run) = self.patiently(|| db.run_here(|conn| store::run(conn, id)))? else { return Ok(None) };
+            let Some(run) = self.patiently(|| db.run_here(|conn| store::run(conn, id)))? else { return Ok(()) };
             progress.begin(run.total);
             progress.at(run.progress.assessed, run.progress.assessed);
             if !run.status.is_open() || self.stopping() {
@@ -180,7 +167,7 @@ impl Starting {
                 {
                     writeln!(std::io::stdout(), "{}", distribution::table(&run, &active))?;
                 }
-                return Ok(Some(run));
+                return Ok(());
             }
             thread::sleep(LOOK);
         }

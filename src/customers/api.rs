@@ -10,7 +10,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::file::{Customer, Profile, Status, divide};
 use super::model::Fields;
-use super::{list, record, store};
+use super::record::{self, Rules};
+use super::{list, store};
 use crate::Id;
 use crate::db::Db;
 use crate::http::current::Current;
@@ -191,17 +192,17 @@ fn next_link(request: &HttpRequest, cursor: &str) -> String {
 pub async fn create_customer(
     _: Permit<WriteCustomers>,
     db: web::Data<Db>,
-    fields: Current<Fields>,
+    rules: Current<Rules>,
     body: Body<NewCustomer>,
 ) -> Result<HttpResponse, Problem> {
     let Body(NewCustomer { code, name, profile }) = body;
     let draft = record::Draft { code, name, profile };
-    let known = fields.0.clone();
+    let known = rules.0.clone();
     let created = db.run(move |conn| record::create(conn, &known, &draft)).await?;
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, format!("/v1/customers/{}", created.id)))
         .insert_header(etag::tag(created.version))
-        .json(CustomerBody::new(&fields, created)))
+        .json(CustomerBody::new(&rules.fields, created)))
 }
 
 /// Read a customer
@@ -251,16 +252,16 @@ pub async fn get_customer(
 pub async fn change_customer(
     _: Permit<WriteCustomers>,
     db: web::Data<Db>,
-    fields: Current<Fields>,
+    rules: Current<Rules>,
     PathId(id): PathId,
     IfMatch(version): IfMatch,
     body: Body<CustomerPatch>,
 ) -> Result<HttpResponse, Problem> {
     let Body(CustomerPatch { code, name, profile }) = body;
     let changes = record::Changes { code, name, profile };
-    let known = fields.0.clone();
+    let known = rules.0.clone();
     let changed = db.run(move |conn| record::change(conn, &known, id, version, &changes)).await?;
-    Ok(answer(&fields, changed))
+    Ok(answer(&rules.fields, changed))
 }
 
 /// Deactivate a customer
@@ -279,11 +280,11 @@ pub async fn change_customer(
 pub async fn deactivate_customer(
     _: Permit<WriteCustomers>,
     db: web::Data<Db>,
-    fields: Current<Fields>,
+    rules: Current<Rules>,
     PathId(id): PathId,
     IfMatch(version): IfMatch,
 ) -> Result<HttpResponse, Problem> {
-    set_status(&db, fields, id, version, Status::Inactive).await
+    set_status(&db, rules, id, version, Status::Inactive).await
 }
 
 /// Reactivate a customer
@@ -302,23 +303,23 @@ pub async fn deactivate_customer(
 pub async fn reactivate_customer(
     _: Permit<WriteCustomers>,
     db: web::Data<Db>,
-    fields: Current<Fields>,
+    rules: Current<Rules>,
     PathId(id): PathId,
     IfMatch(version): IfMatch,
 ) -> Result<HttpResponse, Problem> {
-    set_status(&db, fields, id, version, Status::Active).await
+    set_status(&db, rules, id, version, Status::Active).await
 }
 
 async fn set_status(
     db: &Db,
-    fields: Current<Fields>,
+    rules: Current<Rules>,
     id: Id,
     version: i64,
     status: Status,
 ) -> Result<HttpResponse, Problem> {
-    let known = fields.0.clone();
+    let known = rules.0.clone();
     let changed = db.run(move |conn| record::set_status(conn, &known, id, version, status)).await?;
-    Ok(answer(&fields, changed))
+    Ok(answer(&rules.fields, changed))
 }
 
 fn answer(fields: &Fields, customer: Customer) -> HttpResponse {

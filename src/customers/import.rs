@@ -8,7 +8,9 @@ use serde_json::Value as Json;
 
 use super::file::{self, Customer, MAX_CODE, MAX_NAME, Profile, Status, divide, profile_of, unite, values_of};
 use super::model::{Fields, Value, excerpt};
-use super::{record, store};
+use super::record::{self, Rules};
+use super::store::{self, subjects::Change};
+use crate::Id;
 use crate::csv_rows::{Column, FileError, Progress, Report, Row, RowFault, Rows};
 use crate::db::{self, Db, Failure};
 use crate::faults::Fault;
@@ -49,7 +51,8 @@ impl Failure for Error {
 }
 
 /// Imports a file.
-pub fn import(db: &Db, fields: &Fields, import: &Import, progress: &mut Progress) -> Result<Report, Error> {
+pub fn import(db: &Db, rules: &Rules, import: &Import, progress: &mut Progress) -> Result<Report, Error> {
+    let fields = rules.fields.as_ref();
     let columns = Columns::new(fields);
     let mut rows = Rows::open(&import.file, &columns.declared, &import.mapping)?;
     let mut report = Report::new(import.report.as_deref())?;
@@ -67,11 +70,11 @@ pub fn import(db: &Db, fields: &Fields, import: &Import, progress: &mut Progress
             Err(faults) => report.faulty(faults)?,
         }
         if chunk.len() == CHUNK {
-            write(db, fields, import.dry_run, std::mem::take(&mut chunk), &mut report)?;
+            write(db, rules, import.dry_run, std::mem::take(&mut chunk), &mut report)?;
             progress.at(rows.bytes_read(), report.counts.read);
         }
     }
-    write(db, fields, import.dry_run, chunk, &mut report)?;
+    write(db, rules, import.dry_run, chunk, &mut report)?;
     progress.end();
     report.finish()?;
     Ok(report)
@@ -170,7 +173,7 @@ struct Written {
 
 fn write(
     db: &Db,
-    fields: &Fields,
+    rules: &Rules,
     dry_run: bool,
     chunk: BTreeMap<String, Entry>,
     report: &mut Report,
@@ -180,7 +183,7 @@ fn write(
     }
     let mut attempt = 1;
     let written = loop {
-        match db.run_here(|conn| db::transaction(conn, |conn| write_chunk(conn, fields, dry_run, &chunk))) {
+        match db.run_here(|conn| db::transaction(conn, |conn| write_chunk(conn, rules, dry_run, &chunk))) {
             Err(db::Error::Taken) if attempt < ATTEMPTS => attempt += 1,
             result => break result?,
         }
@@ -195,20 +198,26 @@ fn write(
 
 fn write_chunk(
     conn: &mut db::Conn,
-    fields: &Fields,
+    rules: &Rules,
     dry_run: bool,
     chunk: &BTreeMap<String, Entry>,
 ) -> db::Result<Written> {
+    let fields = rules.fields.as_ref();
     let codes: Vec<&str> = chunk.keys().map(String::as_str).collect();
     let known = store::find_by_codes(conn, &codes, !dry_run)?;
     let mut written = Written::default();
+    let mut changes: BTreeMap<Id, Change> = BTreeMap::new();
     for (code, entry) in chunk {
-        let before = known.get(code);
-        match apply(fields, before, entry) {
-            Err(faults) => written.faulty.push(faults),
-            Ok(after) if before.is_none() => written.created.push(after),
-            Ok(after) if before == Some(&after) => written.unchanged += 1,
-            Ok(mut after) => {
+        match (apply(fields, known.get(code), entry), known.get(code)) {
+            (Err(faults), _) => written.faulty.push(faults),
+            (Ok(after), None) => {
+                let change = if after.status == Status::Active { Change::Joined } else { Change::Left };
+                changes.insert(after.id, change);
+                written.created.push(after);
+            }
+            (Ok(after), Some(before)) if *before == after => written.unchanged += 1,
+            (Ok(mut after), Some(before)) => {
+                changes.extend(rules.change(before, &after).map(|change| (after.id, change)));
                 after.version += 1;
                 after.updated_at = file::now();
                 written.changed.push(after);
@@ -218,6 +227,7 @@ fn write_chunk(
     if !dry_run {
         store::insert(conn, fields, &written.created)?;
         store::replace(conn, fields, &written.changed)?;
+        store::subjects::raise(conn, rules.basis, &changes)?;
     }
     written.faulty.sort_by_key(|faults| faults.first().map(|fault| fault.line));
     Ok(written)

@@ -1,14 +1,43 @@
 //! Recording a customer: creating, changing, deactivating and reactivating him. Every fault of what was sent is found at once.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use serde_json::Value as Json;
 
 use super::error::Error;
 use super::file::{self, Customer, MAX_CODE, MAX_NAME, Profile, Status, divide, profile_of, unite, values_of};
 use super::model::{Fields, Values};
-use super::store;
+use super::store::{self, subjects::Change};
 use crate::Id;
 use crate::db::{self, Conn};
 use crate::faults::Fault;
+
+/// The circumstances in which customers are recorded.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The fields of the file.
+    pub fields: Arc<Fields>,
+    /// Those that a policy reads: a change of another one makes nobody due.
+    pub read: BTreeSet<String>,
+    /// Number of the basis that says so.
+    pub basis: i64,
+}
+
+impl Rules {
+    /// What a change means for the customer as a subject; nothing where his inputs are the same.
+    pub(super) fn change(&self, before: &Customer, after: &Customer) -> Option<Change> {
+        match (before.status, after.status) {
+            (Status::Inactive, Status::Active) => return Some(Change::Joined),
+            (Status::Active, Status::Inactive) => return Some(Change::Left),
+            _ if before.profile == after.profile => return None,
+            _ => {}
+        }
+        let (before, after) = (values_of(&self.fields, &before.profile), values_of(&self.fields, &after.profile));
+        let changed = self.read.iter().any(|key| before.get(key) != after.get(key));
+        Some(if changed { Change::Read } else { Change::Unread })
+    }
+}
 
 /// What a new customer is made of, as it was sent; `null` where nothing was.
 #[derive(Clone, Debug)]
@@ -33,7 +62,8 @@ pub struct Changes {
 }
 
 /// Creates a customer.
-pub fn create(conn: &mut Conn, fields: &Fields, draft: &Draft) -> Result<Customer, Error> {
+pub fn create(conn: &mut Conn, rules: &Rules, draft: &Draft) -> Result<Customer, Error> {
+    let fields = &rules.fields;
     let mut faults = Vec::new();
     let code = read("code", MAX_CODE, &draft.code, &mut faults);
     let name = read("name", MAX_NAME, &draft.name, &mut faults);
@@ -42,7 +72,11 @@ pub fn create(conn: &mut Conn, fields: &Fields, draft: &Draft) -> Result<Custome
         return Err(Error::Invalid(faults));
     }
     let customer = new(code, name, profile_of(fields, &values));
-    match db::transaction(conn, |conn| store::insert(conn, fields, std::slice::from_ref(&customer))) {
+    let created = db::transaction(conn, |conn| {
+        store::insert(conn, fields, std::slice::from_ref(&customer))?;
+        store::subjects::raise(conn, rules.basis, &BTreeMap::from([(customer.id, Change::Joined)]))
+    });
+    match created {
         Ok(()) => Ok(customer),
         Err(db::Error::Taken) => Err(Error::CodeTaken(customer.code)),
         Err(error) => Err(error.into()),
@@ -50,8 +84,9 @@ pub fn create(conn: &mut Conn, fields: &Fields, draft: &Draft) -> Result<Custome
 }
 
 /// Changes a customer who is still as the caller read him; gives him as he is then. A change of nothing raises no version.
-pub fn change(conn: &mut Conn, fields: &Fields, id: Id, version: i64, changes: &Changes) -> Result<Customer, Error> {
-    update(conn, fields, id, version, |customer| {
+pub fn change(conn: &mut Conn, rules: &Rules, id: Id, version: i64, changes: &Changes) -> Result<Customer, Error> {
+    let fields = &rules.fields;
+    update(conn, rules, id, version, |customer| {
         let mut faults = Vec::new();
         if changes.code.as_ref().is_some_and(|code| code.as_str().map(str::trim) != Some(&customer.code)) {
             let detail = format!("the code of a customer can't change; it stays '{}'", customer.code);
@@ -74,8 +109,8 @@ pub fn change(conn: &mut Conn, fields: &Fields, id: Id, version: i64, changes: &
 }
 
 /// Takes a customer out of assessments, or back into them.
-pub fn set_status(conn: &mut Conn, fields: &Fields, id: Id, version: i64, status: Status) -> Result<Customer, Error> {
-    update(conn, fields, id, version, |customer| {
+pub fn set_status(conn: &mut Conn, rules: &Rules, id: Id, version: i64, status: Status) -> Result<Customer, Error> {
+    update(conn, rules, id, version, |customer| {
         if customer.status == status {
             return Err(Error::StatusAlready(status));
         }
@@ -86,7 +121,7 @@ pub fn set_status(conn: &mut Conn, fields: &Fields, id: Id, version: i64, status
 
 fn update(
     conn: &mut Conn,
-    fields: &Fields,
+    rules: &Rules,
     id: Id,
     version: i64,
     work: impl Fn(&mut Customer) -> Result<(), Error>,
@@ -103,7 +138,13 @@ fn update(
         }
         after.version += 1;
         after.updated_at = file::now();
-        if store::update(conn, fields, &after)? { Ok(after) } else { Err(Error::Stale) }
+        if !store::update(conn, &rules.fields, &after)? {
+            return Err(Error::Stale);
+        }
+        if let Some(change) = rules.change(&before, &after) {
+            store::subjects::raise(conn, rules.basis, &BTreeMap::from([(id, change)]))?;
+        }
+        Ok(after)
     })
 }
 

@@ -1,5 +1,7 @@
 //! Customers in the database, and the index of their filterable values.
 
+pub mod subjects;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::connection::SimpleConnection;

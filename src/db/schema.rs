@@ -10,6 +10,7 @@ diesel::table! {
         fixed_business_date -> Nullable<Date>,
         sample_loaded_at -> Nullable<Datetime>,
         created_at -> Datetime,
+        catalogue_seq -> BigInt,
     }
 }
 
@@ -46,6 +47,8 @@ diesel::table! {
         cohort_digest -> Binary,
         business_date -> Date,
         created_at -> Datetime,
+        rules_number -> BigInt,
+        catalogue_seq -> BigInt,
     }
 }
 
@@ -134,13 +137,16 @@ diesel::table! {
 }
 
 diesel::table! {
-    latest_assessments (shard, customer_id) {
+    subjects (shard, customer_id) {
         shard -> Unsigned<TinyInt>,
         customer_id -> Binary,
-        assessment_id -> Binary,
+        input_seq -> BigInt,
+        closed_to -> BigInt,
+        next_due_on -> Nullable<Date>,
+        assessment_id -> Nullable<Binary>,
         basis_number -> BigInt,
-        digest -> Binary,
-        confirmed_at -> Datetime,
+        digest -> Nullable<Binary>,
+        confirmed_at -> Nullable<Datetime>,
     }
 }
 
@@ -153,6 +159,19 @@ diesel::table! {
         flag -> Nullable<Text>,
         since -> Date,
         assessment_id -> Binary,
+        closed_on -> Nullable<Date>,
+        provisional -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    closings (basis_number) {
+        basis_number -> BigInt,
+        cause -> Text,
+        policies -> Text,
+        run_id -> Nullable<Binary>,
+        created_at -> Datetime,
+        finished_at -> Nullable<Datetime>,
     }
 }
 
@@ -164,6 +183,8 @@ diesel::table! {
         total -> BigInt,
         created_at -> Datetime,
         finished_at -> Nullable<Datetime>,
+        cause -> Text,
+        closing -> Nullable<Text>,
     }
 }
 
@@ -183,6 +204,34 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    due_shards (shard) {
+        shard -> Unsigned<TinyInt>,
+        owner -> Nullable<Binary>,
+        lease_until -> Nullable<Datetime>,
+        token -> BigInt,
+    }
+}
+
+diesel::table! {
+    events (shard, seq) {
+        shard -> Unsigned<TinyInt>,
+        seq -> BigInt,
+        id -> Binary,
+        kind -> Text,
+        customer_id -> Nullable<Binary>,
+        occurred_at -> Datetime,
+        content -> Text,
+    }
+}
+
+diesel::table! {
+    event_shards (shard) {
+        shard -> Unsigned<TinyInt>,
+        seq -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     deployment,
     users,
@@ -195,8 +244,12 @@ diesel::allow_tables_to_appear_in_same_query!(
     transactions,
     totals,
     assessments,
-    latest_assessments,
+    subjects,
     outcomes,
+    closings,
     runs,
     run_shards,
+    due_shards,
+    events,
+    event_shards,
 );

@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::assessments::{evaluate, run};
+use crate::assessments::{basis, evaluate, run};
 use crate::customers::error as customers;
 use crate::db;
 use crate::faults::Fault;
@@ -263,10 +263,22 @@ impl From<run::Error> for Problem {
     fn from(error: run::Error) -> Self {
         let said = error.to_string();
         match error {
-            run::Error::Open(_) | run::Error::Ended => Self::detailed(Code::Conflict, said),
+            run::Error::Open(_) | run::Error::Ended | run::Error::Needed => Self::detailed(Code::Conflict, said),
             run::Error::NotFound => Self::new(Code::NotFound),
             run::Error::Database(error) | run::Error::Basis(start::Error::Database(error)) => error.into(),
             run::Error::Basis(_) => Self::detailed(Code::Conflict, said),
+        }
+    }
+}
+
+impl From<basis::Error> for Problem {
+    fn from(error: basis::Error) -> Self {
+        let said = error.to_string();
+        match error {
+            basis::Error::Stale => Self::new(Code::Stale),
+            basis::Error::Invalid(faults) => Self::invalid(faults),
+            basis::Error::Basis(start::Error::Database(error)) => error.into(),
+            basis::Error::NotFixed(_) | basis::Error::Basis(_) => Self::detailed(Code::Conflict, said),
         }
     }
 }

@@ -47,6 +47,10 @@ permissions! {
     ReadRuns = "runs:read",
     /// Start and cancel runs.
     WriteRuns = "runs:write",
-    /// Read releases, cohorts and the basis.
+    /// Read releases, cohorts, the basis and closings.
     ReadReleases = "releases:read",
+    /// Put another release or business date in force, and close.
+    WriteBasis = "basis:write",
+    /// Follow events.
+    ReadEvents = "events:read",
 }

@@ -139,7 +139,7 @@ impl CompiledPolicies {
                 }
             };
             if let Some(outcome) = decided_outcome(&result) {
-                decided.enter(*place, outcome);
+                decided.enter(*place, circumstances.standing.get(&policy.id).map_or(outcome, String::as_str));
             }
             if let Some(slot) = results.get_mut(*place) {
                 *slot = Some(result);
@@ -170,6 +170,22 @@ impl CompiledPolicies {
             self.plan.cuts(circumstances.cohort, subject, |id| policy.loaded.facts.cohorts.contains(id));
         let reading = Reading::new(&self.plan, subject, circumstances.as_of, &Arc::new(decided), &Arc::new(cuts));
         self.run(policy, reading)
+    }
+
+    /// Ids of policies whose outcomes others read.
+    pub fn read_by_others(&self) -> BTreeSet<&str> {
+        self.policies.iter().flat_map(|policy| &policy.loaded.facts.outcomes).map(String::as_str).collect()
+    }
+
+    /// What any of the scripts reads, by one kind of facts.
+    pub fn reads(&self, of: fn(&ScriptFacts) -> &BTreeSet<String>) -> BTreeSet<String> {
+        self.policies.iter().flat_map(|policy| of(&policy.loaded.facts)).cloned().collect()
+    }
+
+    /// Paths of the libraries whose functions a policy calls.
+    pub fn libraries(&self, policy: &str) -> BTreeSet<&str> {
+        let found = self.policies.iter().find(|candidate| candidate.id == policy);
+        found.into_iter().flat_map(|policy| policy.loaded.files.values()).map(String::as_str).collect()
     }
 
     /// What the script of a policy reads and gives.

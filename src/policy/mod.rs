@@ -9,6 +9,7 @@ macro_rules! dec {
 
 mod analysis;
 pub mod cases;
+pub mod changes;
 pub mod cohorts;
 pub mod diagnostic;
 mod document;

@@ -125,8 +125,10 @@ pub enum InputKind {
     Outcome,
     /// The cuts of a cohort, in the subject's group.
     Cohort,
-    /// The as-of date.
+    /// The as-of date. Its value isn't kept with the input: it is that of the assessment.
     AsOf,
+    /// The first day of the month of the as-of date, kept like that.
+    Month,
 }
 
 /// A subject as policies see it: his values, and the windows of those that are metrics.
@@ -147,7 +149,12 @@ pub struct Circumstances<'a> {
     pub as_of: Date,
     /// Frozen statistics of the population.
     pub cohort: &'a Cohort,
+    /// Outcomes that stand until their next closing, by policy: others read these, whatever is decided now.
+    pub standing: &'a BTreeMap<String, String>,
 }
+
+/// No outcomes that stand until a closing.
+pub static NONE_STANDING: BTreeMap<String, String> = BTreeMap::new();
 
 /// Frozen statistics of the population for every cohort that a pack declares.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -42,6 +42,14 @@ pub struct Pack {
     pub texts: Texts,
 }
 
+impl Pack {
+    /// The policies that closings concern, with their cadence.
+    pub fn closed_policies(&self) -> impl Iterator<Item = (&String, Cadence)> {
+        let closes = |(_, cadence): &(&String, Cadence)| *cadence != Cadence::Continuous;
+        self.policies.iter().map(|(id, policy)| (id, policy.cadence)).filter(closes)
+    }
+}
+
 /// A population that subjects are compared with.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,7 +82,7 @@ pub enum CutRule {
 }
 
 /// How often a policy's outcome may change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cadence {
     /// As soon as the data do.

@@ -69,6 +69,7 @@ enum Read {
     Outcome(usize),
     Cohort(usize),
     AsOf,
+    Month,
 }
 
 /// One subject as one policy reads it.
@@ -165,10 +166,8 @@ impl Reading {
                 let (id, _) = self.plan.cohorts.get(place)?;
                 Input { kind: InputKind::Cohort, key: id.to_string(), value, window: None }
             }
-            Read::AsOf => {
-                let value = Some(self.as_of.to_string());
-                Input { kind: InputKind::AsOf, key: "as_of".to_owned(), value, window: None }
-            }
+            Read::AsOf => Input { kind: InputKind::AsOf, key: "as_of".to_owned(), value: None, window: None },
+            Read::Month => Input { kind: InputKind::Month, key: "month".to_owned(), value: None, window: None },
         })
     }
 }
@@ -188,6 +187,10 @@ pub(super) fn register(engine: &mut Engine, plan: &Plan) {
         .register_get("as_of", |context: &mut Context| {
             context.0.record(Read::AsOf);
             context.0.as_of
+        })
+        .register_get("month", |context: &mut Context| {
+            context.0.record(Read::Month);
+            context.0.as_of.first_of_month()
         });
     for (place, (key, _)) in plan.values.iter().enumerate() {
         let name = key.clone();

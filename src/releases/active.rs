@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 
-use super::model::Basis;
+use super::model::{Basis, Closed};
 use super::store;
 use crate::db::{self, Conn};
 use crate::digest::Digest;
@@ -18,6 +18,7 @@ use crate::policy::source::Source;
 const KEPT: usize = 4;
 
 /// One consistent state.
+#[derive(Clone)]
 pub struct Active {
     /// The release, loaded.
     pub release: Arc<LoadedPack>,
@@ -25,6 +26,8 @@ pub struct Active {
     pub basis: Basis,
     /// The cohort.
     pub cohort: Arc<Cohort>,
+    /// What has been closed.
+    pub closed: Closed,
 }
 
 /// The state in force. Cheap to clone; empty until the service has started.
@@ -93,7 +96,11 @@ impl InForce {
     pub fn state(&self, conn: &mut Conn, basis: Basis) -> db::Result<Active> {
         let cohort = store::cohort(conn, basis.cohort)?
             .ok_or_else(|| db::Error::Corrupt(format!("the cohort {} is missing", basis.cohort)))?;
-        Ok(Active { release: self.release(conn, basis.release)?, basis, cohort: Arc::new(cohort) })
+        let mut closed = Closed::default();
+        for closing in store::closings_to(conn, basis.number, i64::MAX)? {
+            closed.enter(&closing);
+        }
+        Ok(Active { release: self.release(conn, basis.release)?, basis, cohort: Arc::new(cohort), closed })
     }
 
     /// A loaded release, by digest.

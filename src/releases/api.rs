@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{get, web};
+use actix_web::{HttpResponse, get, web};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -15,6 +15,7 @@ use crate::customers::model::{Field, FieldType, Maintenance, Section};
 use crate::db::Db;
 use crate::digest::Digest;
 use crate::http::current::Current;
+use crate::http::etag;
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::{ReadPack, ReadReleases};
@@ -387,22 +388,24 @@ pub struct BasisView {
     business_date: Date,
 }
 
+impl BasisView {
+    /// The basis of a state.
+    pub fn of(active: &Active) -> Self {
+        let basis = &active.basis;
+        Self { number: basis.number, release: basis.release, cohort: basis.cohort, business_date: basis.business_date }
+    }
+}
+
 /// The basis in force
 ///
-/// Release, cohort and business date on which grades rest.
-#[utoipa::path(tag = "pack", operation_id = "getBasis", responses(
-    (status = 200, body = BasisView, description = "The basis"),
+/// Release, cohort and business date on which grades rest, with the `ETag` that changing it needs.
+#[utoipa::path(tag = "basis", operation_id = "getBasis", responses(
+    (status = 200, body = BasisView, description = "The basis", headers(("ETag" = String, description = "Its number"))),
     Problems
 ))]
 #[get("/v1/basis")]
-pub async fn get_basis(_: Permit<ReadReleases>, active: Current<Active>) -> web::Json<BasisView> {
-    let basis = &active.basis;
-    web::Json(BasisView {
-        number: basis.number,
-        release: basis.release,
-        cohort: basis.cohort,
-        business_date: basis.business_date,
-    })
+pub async fn get_basis(_: Permit<ReadReleases>, active: Current<Active>) -> HttpResponse {
+    HttpResponse::Ok().insert_header(etag::tag(active.basis.number)).json(BasisView::of(&active))
 }
 
 /// The content of a release.

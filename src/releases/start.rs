@@ -1,19 +1,15 @@
-//! Bringing a base and a pack's folder together when the service starts: the base is bound to the pack, the folder becomes a
-//! release, and the basis follows release and business date.
-
-use std::sync::Arc;
+//! Bringing a base and a pack together: the base is bound to the pack, and a basis comes into force unless another came first.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::active::InForce;
-use super::model::{Basis, Deployment};
+use super::model::{Basis, Closing, Deployment};
 use super::store;
 use crate::db::{self, Conn, Failure, transaction};
 use crate::digest::Digest;
-use crate::policy::model::Cohort;
+use crate::events::model::{Content, Event, EventKind};
+use crate::events::store as event_store;
 use crate::policy::release::LoadedPack;
-use crate::policy::source::Source;
 
 /// Why a pack can't be brought into force.
 #[derive(Debug, thiserror::Error)]
@@ -78,53 +74,16 @@ pub fn is_new(conn: &mut Conn) -> Result<bool, Error> {
     Ok(store::current_basis(conn)?.is_none())
 }
 
-/// Binds the base, keeps the folder's release and puts the basis in force that it and the business date ask for.
-pub fn start(
-    conn: &mut Conn,
-    in_force: &InForce,
-    source: &Source,
-    release: &Arc<LoadedPack>,
-    business_date_setting: Option<Date>,
-) -> Result<(), Error> {
-    let digest: Digest = release.digest;
-    transaction(conn, |conn| {
-        let deployment = bind(conn, release)?;
-        store::keep_release(conn, digest, &release.pack.id, &source.to_json())?;
-        let date = business_date(business_date_setting, Some(&deployment), release);
-        let current = store::current_basis(conn)?;
-        let next = match &current {
-            Some(basis) if basis.release == digest && basis.business_date == date => return Ok(()),
-            Some(basis) => Basis { number: basis.number + 1, release: digest, business_date: date, ..basis.clone() },
-            None => {
-                let cohort = store::keep_cohort(conn, &Cohort::default())?;
-                Basis { number: 1, release: digest, cohort, business_date: date }
-            }
-        };
-        put_in_force(conn, &next)
-    })?;
-    in_force.keep(digest, release.clone());
-    Ok(in_force.refresh(conn)?)
-}
-
-/// Follows the basis of the database, and moves it on when the business date has turned.
-pub fn follow(conn: &mut Conn, in_force: &InForce, business_date_setting: Option<Date>) -> Result<(), Error> {
-    in_force.refresh(conn)?;
-    let Some(active) = in_force.get() else { return Ok(()) };
-    let deployment = store::deployment(conn)?;
-    let date = business_date(business_date_setting, deployment.as_ref(), &active.release);
-    if date == active.basis.business_date {
-        return Ok(());
-    }
-    let next = Basis { number: active.basis.number + 1, business_date: date, ..active.basis.clone() };
-    match put_in_force(conn, &next) {
-        Ok(()) | Err(Error::Overtaken) => Ok(in_force.refresh(conn)?),
-        Err(error) => Err(error),
-    }
-}
-
 /// Puts a basis in force, unless another one came first.
 pub fn put_in_force(conn: &mut Conn, basis: &Basis) -> Result<(), Error> {
     store::put_in_force(conn, basis).map_err(or_overtaken)
+}
+
+/// Enters a closing that comes into force with a new basis, in the same transaction.
+pub fn enter_closing(conn: &mut Conn, closing: &Closing) -> Result<(), Error> {
+    store::insert_closing(conn, closing)?;
+    let content = Content { basis: Some(closing.basis), policies: closing.policies.clone(), ..Content::default() };
+    Ok(event_store::append(conn, &[Event::new(EventKind::ClosingStarted, None, content)])?)
 }
 
 fn or_overtaken(error: db::Error) -> Error {
@@ -146,7 +105,8 @@ fn same_pack(bound: &Deployment, pack_id: &str) -> Result<(), Error> {
     Err(Error::AnotherPack { base: bound.pack_id.clone(), folder: pack_id.to_owned() })
 }
 
-fn bind(conn: &mut Conn, release: &LoadedPack) -> Result<Deployment, Error> {
+/// Binds a new base to the pack; refuses that of another pack. The caller has the transaction.
+pub fn bind(conn: &mut Conn, release: &LoadedPack) -> Result<Deployment, Error> {
     let pack = &release.pack;
     let time_zone = pack.time_zone.iana_name().unwrap_or_default().to_owned();
     let Some(bound) = store::deployment(conn)? else {
@@ -156,6 +116,7 @@ fn bind(conn: &mut Conn, release: &LoadedPack) -> Result<Deployment, Error> {
             currency: pack.currency.clone(),
             fixed_business_date: None,
             sample_loaded_at: None,
+            catalogue_seq: 0,
         };
         store::bind(conn, &new).map_err(or_overtaken)?;
         return Ok(new);

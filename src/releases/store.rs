@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff_diesel::ToDiesel;
 
-use super::model::{Basis, Deployment};
-use crate::db::schema::{bases, cohorts, deployment, releases};
+use super::model::{Basis, Closing, ClosingCause, Deployment};
+use crate::Id;
+use crate::db::schema::{bases, closings, cohorts, deployment, releases};
 use crate::db::{Conn, Error, Result};
 use crate::digest::Digest;
 use crate::policy::model::Cohort;
@@ -21,6 +22,7 @@ struct DeploymentRow {
     fixed_business_date: Option<Date>,
     #[diesel(deserialize_as = jiff_diesel::NullableTimestamp)]
     sample_loaded_at: Option<Timestamp>,
+    catalogue_seq: i64,
 }
 
 /// What the base is bound to, if it is.
@@ -32,6 +34,7 @@ pub fn deployment(conn: &mut Conn) -> Result<Option<Deployment>> {
         currency: row.currency,
         fixed_business_date: row.fixed_business_date,
         sample_loaded_at: row.sample_loaded_at,
+        catalogue_seq: row.catalogue_seq,
     }))
 }
 
@@ -109,6 +112,8 @@ struct BasisRow {
     cohort_digest: Vec<u8>,
     #[diesel(deserialize_as = jiff_diesel::Date)]
     business_date: Date,
+    rules_number: i64,
+    catalogue_seq: i64,
 }
 
 impl BasisRow {
@@ -120,6 +125,8 @@ impl BasisRow {
             release: digest(&self.release_digest)?,
             cohort: digest(&self.cohort_digest)?,
             business_date: self.business_date,
+            rules: self.rules_number,
+            catalogue_seq: self.catalogue_seq,
         })
     }
 }
@@ -137,6 +144,12 @@ pub fn basis(conn: &mut Conn, number: i64) -> Result<Option<Basis>> {
     row.map(BasisRow::read).transpose()
 }
 
+/// Keeps others from following a basis at the same time, until the transaction ends.
+pub fn lock_basis(conn: &mut Conn, number: i64) -> Result<()> {
+    bases::table.find(number).select(bases::number).for_update().first::<i64>(conn).optional()?;
+    Ok(())
+}
+
 /// Puts a basis in force. Its number is one more than that of the basis it was made from; [`Error::Taken`] if another one came first.
 pub fn put_in_force(conn: &mut Conn, basis: &Basis) -> Result<()> {
     diesel::insert_into(bases::table)
@@ -145,8 +158,77 @@ pub fn put_in_force(conn: &mut Conn, basis: &Basis) -> Result<()> {
             bases::release_digest.eq(basis.release.as_bytes()),
             bases::cohort_digest.eq(basis.cohort.as_bytes()),
             bases::business_date.eq(basis.business_date.to_diesel()),
+            bases::rules_number.eq(basis.rules),
+            bases::catalogue_seq.eq(basis.catalogue_seq),
             bases::created_at.eq(Timestamp::now().to_diesel()),
         ))
         .execute(conn)?;
     Ok(())
+}
+
+/// Adds a closing.
+pub fn insert_closing(conn: &mut Conn, closing: &Closing) -> Result<()> {
+    let policies = serde_json::to_string(&closing.policies).map_err(|error| Error::corrupt("closing", error))?;
+    diesel::insert_into(closings::table)
+        .values((
+            closings::basis_number.eq(closing.basis),
+            closings::cause.eq(closing.cause.key()),
+            closings::policies.eq(policies),
+            closings::run_id.eq(closing.run_id),
+            closings::created_at.eq(closing.created_at.to_diesel()),
+            closings::finished_at.eq(closing.finished_at.to_diesel()),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Notes that everybody has passed all closings.
+pub fn finish_closings(conn: &mut Conn) -> Result<()> {
+    diesel::update(closings::table.filter(closings::finished_at.is_null()))
+        .set(closings::finished_at.eq(Some(Timestamp::now()).to_diesel()))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Number of the first closing that somebody has still to pass.
+pub fn open_closing(conn: &mut Conn) -> Result<Option<i64>> {
+    let open = closings::table.filter(closings::finished_at.is_null());
+    Ok(open.select(diesel::dsl::min(closings::basis_number)).first(conn)?)
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = closings)]
+struct ClosingRow {
+    basis_number: i64,
+    cause: String,
+    policies: String,
+    run_id: Option<Id>,
+    #[diesel(deserialize_as = jiff_diesel::Timestamp)]
+    created_at: Timestamp,
+    #[diesel(deserialize_as = jiff_diesel::NullableTimestamp)]
+    finished_at: Option<Timestamp>,
+}
+
+impl ClosingRow {
+    fn read(self) -> Result<Closing> {
+        Ok(Closing {
+            basis: self.basis_number,
+            cause: ClosingCause::from_key(&self.cause).ok_or_else(|| Error::Corrupt("a closing's cause".to_owned()))?,
+            policies: serde_json::from_str(&self.policies).map_err(|error| Error::corrupt("closing", error))?,
+            run_id: self.run_id,
+            created_at: self.created_at,
+            finished_at: self.finished_at,
+        })
+    }
+}
+
+/// Closings up to a basis, newest first.
+pub fn closings_to(conn: &mut Conn, basis: i64, limit: i64) -> Result<Vec<Closing>> {
+    let rows: Vec<ClosingRow> = closings::table
+        .filter(closings::basis_number.le(basis))
+        .order(closings::basis_number.desc())
+        .limit(limit)
+        .select(ClosingRow::as_select())
+        .load(conn)?;
+    rows.into_iter().map(ClosingRow::read).collect()
 }

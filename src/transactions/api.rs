@@ -18,7 +18,7 @@ use super::store::{self, Transaction};
 use crate::customers::file::values_of;
 use crate::customers::model::{Fields, Value, date};
 use crate::customers::store as customer_store;
-use crate::db::{self, Db};
+use crate::db::{self, Db, transaction};
 use crate::faults::Fault;
 use crate::http::current::Current;
 use crate::http::extract::{Body, Parameters, PathId};
@@ -503,6 +503,6 @@ pub async fn put_product(
 ) -> Result<web::Json<ProductView>, Problem> {
     let product = body.0.check(&code).map_err(Problem::invalid)?;
     let view = product.clone().into();
-    db.run(move |conn| store::write_products(conn, &[product])).await?;
+    db.run(move |conn| transaction(conn, |conn| store::write_products(conn, std::slice::from_ref(&product)))).await?;
     Ok(web::Json(view))
 }

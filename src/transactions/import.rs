@@ -12,7 +12,7 @@ use super::record::{self, NewLine, NewTransaction, Recorded, Rules};
 use super::store;
 use crate::csv_rows::{Column, FileError, Progress, Report, Row, RowFault, Rows};
 use crate::customers::model::decimal;
-use crate::db::{self, Db, Failure};
+use crate::db::{self, Db, Failure, transaction};
 use crate::faults::Fault;
 
 /// Rows that are recorded together.
@@ -131,7 +131,7 @@ pub fn import_products(db: &Db, import: &ProductImport, progress: &mut Progress)
         let known = db.run_here(|conn| {
             let known = store::products_of(conn, &chunk.iter().map(|product| product.code.as_str()).collect())?;
             if !import.dry_run {
-                store::write_products(conn, chunk)?;
+                transaction(conn, |conn| store::write_products(conn, chunk))?;
             }
             Ok::<_, db::Error>(known)
         })?;
@@ -224,7 +224,7 @@ impl Batch {
     fn record(self, db: &Db, rules: &Rules, dry_run: bool, report: &mut Report) -> Result<(), Error> {
         let described: Vec<Product> = self.products.values().cloned().collect();
         if !dry_run {
-            db.run_here(|conn| store::write_products(conn, &described))?;
+            db.run_here(|conn| transaction(conn, |conn| store::write_products(conn, &described)))?;
         }
         let options = record::Options { dry_run, described: self.products };
         let answers = db.run_here(|conn| record::record(conn, rules, self.items, &options))?;

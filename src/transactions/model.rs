@@ -468,6 +468,17 @@ impl Definitions {
         }
     }
 
+    /// Whether a metric counts transactions of a kind on a day, as of a date.
+    pub fn counts(&self, metric: &Metric, kind: &str, on: Date, as_of: Date) -> bool {
+        self.read_kinds(&metric.kind).any(|(read, _)| read == kind)
+            && metric.periods(as_of).any(|period| (period.from..=period.to).contains(&on))
+    }
+
+    /// The kinds a metric reads.
+    pub fn kinds_of<'a>(&'a self, metric: &'a Metric) -> impl Iterator<Item = &'a Kind> {
+        self.read_kinds(&metric.kind).filter_map(|(kind, _)| self.kinds.get(kind))
+    }
+
     /// The kinds a metric reads, each with the sign of its sums.
     pub(super) fn read_kinds<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, Decimal)> {
         let subtracting = self.kinds.iter().filter(move |(_, k)| k.subtracts_from.as_deref() == Some(kind));
@@ -506,6 +517,17 @@ impl Metric {
 
     fn reads_products(&self) -> bool {
         self.category.is_some() || matches!(self.function, Function::Breadth | Function::Concentration)
+    }
+
+    /// The first day after `as_of` on which time alone can change the value: a day leaves the window or grows older, or the
+    /// window moves.
+    pub fn next_change(&self, as_of: Date) -> Date {
+        let daily = match self.window {
+            Window::Days(_) => true,
+            Window::MonthToDate(_) => matches!(self.function, Function::Recency | Function::Growth),
+            Window::FullMonths(_) => self.function == Function::Recency,
+        };
+        if daily { as_of.tomorrow().unwrap_or(Date::MAX) } else { Month::of(as_of).plus(1).period().from }
     }
 
     fn periods(&self, as_of: Date) -> impl Iterator<Item = Period> {

@@ -15,7 +15,7 @@ use super::products::{MAX_CODE, Product, check_text};
 use super::store::{self, Transaction};
 use crate::Id;
 use crate::customers::model::{decimal, excerpt};
-use crate::customers::store as customer_store;
+use crate::customers::store::{self as customer_store, subjects::Change};
 use crate::db::{self, Conn, Failure, transaction};
 use crate::faults::{Fault, did_you_mean, pointer_segment};
 
@@ -82,6 +82,10 @@ pub struct Rules {
     pub time_zone: TimeZone,
     /// Nothing may be dated later.
     pub business_date: Date,
+    /// Metrics that a policy reads: what none of them counts makes nobody due.
+    pub read: BTreeSet<String>,
+    /// Number of the basis that says so.
+    pub basis: i64,
 }
 
 /// How items are recorded.
@@ -152,7 +156,7 @@ pub fn record(
     }
     ready.sort_by_key(|(customer_id, item)| (customer_id.shard(), *customer_id, item.index));
     for chunk in chunks(ready) {
-        let recorded = match transaction(conn, |conn| record_chunk(conn, &chunk, options.dry_run)) {
+        let recorded = match transaction(conn, |conn| record_chunk(conn, rules, &chunk, options.dry_run)) {
             Err(Error::Dry(recorded)) => recorded,
             result => result?,
         };
@@ -228,7 +232,12 @@ fn resolve(
 }
 
 /// One chunk, in a transaction that the caller has opened.
-fn record_chunk(conn: &mut Conn, chunk: &[(Id, Checked)], dry_run: bool) -> Result<Vec<Recorded>, Error> {
+fn record_chunk(
+    conn: &mut Conn,
+    rules: &Rules,
+    chunk: &[(Id, Checked)],
+    dry_run: bool,
+) -> Result<Vec<Recorded>, Error> {
     let keys: Vec<(&str, &str)> =
         chunk.iter().map(|(_, checked)| (checked.item.source.as_str(), checked.item.external_id.as_str())).collect();
     let owners = |known: &[Transaction]| -> BTreeSet<Id> { known.iter().map(|known| known.customer_id).collect() };
@@ -263,7 +272,15 @@ fn record_chunk(conn: &mut Conn, chunk: &[(Id, Checked)], dry_run: bool) -> Resu
         db::Error::Taken => db::Error::Transient("an item was recorded meanwhile".to_owned()),
         error => error,
     })?;
-    recompute(conn, gone.into_iter().chain(&new))?;
+    let touched = || gone.iter().copied().chain(&new);
+    recompute(conn, touched())?;
+    let mut changes = BTreeMap::new();
+    for one in touched() {
+        let change = if rules.reads(&one.kind, one.occurred_on) { Change::Read } else { Change::Unread };
+        let known = changes.entry(one.customer_id).or_insert(change);
+        *known = change.max(*known);
+    }
+    customer_store::subjects::raise(conn, rules.basis, &changes)?;
     if dry_run { Err(Error::Dry(answers)) } else { Ok(answers) }
 }
 
@@ -345,6 +362,12 @@ impl Checked {
 }
 
 impl Rules {
+    /// Whether a policy reads a metric that counts transactions of this kind on this day, as of the business date.
+    fn reads(&self, kind: &str, on: Date) -> bool {
+        let metrics = self.read.iter().filter_map(|key| self.definitions.metrics.get(key));
+        metrics.into_iter().any(|metric| self.definitions.counts(metric, kind, on, self.business_date))
+    }
+
     /// The checks that need no database: all faults of the item at once.
     fn check(&self, index: usize, mut item: NewTransaction) -> Result<Checked, Vec<Fault>> {
         let mut faults = Vec::new();

@@ -14,7 +14,7 @@ use super::model::{Line, Month, MonthTotals, Period, ProductTotals};
 use super::products::Product;
 use crate::Id;
 use crate::db::bulk::{Insert, Literal};
-use crate::db::schema::{customers, products, totals, transactions};
+use crate::db::schema::{customers, deployment, products, totals, transactions};
 use crate::db::{Conn, Error, Result};
 
 /// A transaction as it is kept.
@@ -342,8 +342,17 @@ pub fn categories(conn: &mut Conn) -> Result<BTreeMap<String, String>> {
     Ok(rows.into_iter().collect())
 }
 
-/// Writes products, whether or not they were known.
+/// Writes products, whether or not they were known. A known one that changes its category changes metrics of everybody who
+/// bought it: the catalogue's number rises, and whoever follows the basis sees it.
 pub fn write_products(conn: &mut Conn, changed: &[Product]) -> Result<()> {
+    let codes: BTreeSet<&str> = changed.iter().map(|product| product.code.as_str()).collect();
+    let known = products_of(conn, &codes)?;
+    let moved = |product: &Product| known.get(&product.code).is_some_and(|known| known.category != product.category);
+    if changed.iter().any(moved) {
+        diesel::update(deployment::table)
+            .set(deployment::catalogue_seq.eq(deployment::catalogue_seq + 1))
+            .execute(conn)?;
+    }
     let columns = ["code", "name", "category", "unit", "factor", "updated_at"];
     let tail = " ON DUPLICATE KEY UPDATE name = VALUES(name), category = VALUES(category), unit = VALUES(unit), \
                 factor = VALUES(factor), updated_at = VALUES(updated_at)";

@@ -8,8 +8,18 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// Capabilities, lower ones first: a lower one never imports a higher.
-const CAPABILITIES: [&str; 9] =
-    ["identity", "customers", "transactions", "policy", "releases", "assessments", "staff", "service", "analytics"];
+const CAPABILITIES: [&str; 10] = [
+    "identity",
+    "customers",
+    "transactions",
+    "policy",
+    "events",
+    "releases",
+    "assessments",
+    "staff",
+    "service",
+    "analytics",
+];
 /// Small modules that know nothing of the rest and serve everybody.
 const SHARED: [&str; 4] = ["faults", "digest", "csv_rows", "Id"];
 /// Files besides `model.rs` that are models, each of a subject of its own.

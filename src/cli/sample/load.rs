@@ -7,11 +7,12 @@ use std::{fs, io};
 
 use super::write;
 use crate::Id;
-use crate::app::recording_rules;
+use crate::app::{customer_rules, recording_rules};
+use crate::assessments::day;
 use crate::cli::base::{self, Folder};
 use crate::config::Config;
 use crate::csv_rows::{Counts, Progress, Report};
-use crate::customers::{self, model::Fields};
+use crate::customers;
 use crate::db::{self, Conn, Db, transaction};
 use crate::policy::sample::{self, Import, SampleFile};
 use crate::releases::active::InForce;
@@ -76,9 +77,9 @@ pub fn load(db: &Db, in_force: &InForce, folder: &Folder, config: &Config) -> Re
     let Some(sample) = sample::read(source, pack).map_err(faults)? else { return Ok(false) };
     db.run_here(|conn| {
         transaction(conn, |conn| store::fix_business_date(conn, sample.business_date))?;
-        start::follow(conn, in_force, config.business_date)
+        day::follow(conn, in_force, config.business_date)
     })?;
-    let loader = Loader { db, in_force, fields: &pack.fields };
+    let loader = Loader { db, in_force };
     loader.all(source.folder().unwrap_or(Path::new("")), &sample.files)?;
     if let Some(generate) = &sample.generate {
         // One for each process: others that start on the same base make theirs.
@@ -107,7 +108,6 @@ fn as_file(written: write::Written) -> SampleFile {
 struct Loader<'a> {
     db: &'a Db,
     in_force: &'a InForce,
-    fields: &'a Fields,
 }
 
 impl Loader<'_> {
@@ -120,17 +120,17 @@ impl Loader<'_> {
     }
 
     fn file(&self, folder: &Path, sample: &SampleFile) -> Result<Report, Error> {
-        let Self { db, in_force, fields } = self;
+        let Self { db, in_force } = self;
         let file = folder.join(&sample.path);
         let mut progress = Progress::shown(&sample.path);
         let mapping = sample.columns.clone();
+        let active = in_force.get().ok_or_else(|| db::Error::Stopped("nothing is in force".to_owned()))?;
         match sample.import {
             Import::Customers => {
                 let import = customers::import::Import { file, mapping, ..Default::default() };
-                Ok(customers::import::import(db, fields, &import, &mut progress)?)
+                Ok(customers::import::import(db, &customer_rules(&active), &import, &mut progress)?)
             }
             Import::Transactions => {
-                let active = in_force.get().ok_or_else(|| db::Error::Stopped("nothing is in force".to_owned()))?;
                 let (kind, source) = (sample.kind.clone(), sample.source.clone());
                 let import = transactions::import::Import { file, mapping, kind, source, ..Default::default() };
                 Ok(transactions::import::import(db, &recording_rules(&active), &import, &mut progress)?)

@@ -92,15 +92,15 @@ impl Walk<'_> {
             Type::Customer if name == "code" => Type::text(),
             Type::Customer | Type::Maybe => self.read(frame, name, position),
             Type::Context => match name {
-                "as_of" => {
+                "as_of" | "month" => {
                     self.facts.as_of = true;
                     Type::Date
                 }
                 "outcomes" => Type::Outcomes,
                 "cohorts" => Type::Cohorts,
                 _ => {
-                    let hint = did_you_mean(name, ["as_of", "outcomes", "cohorts"]);
-                    let message = format!("the context has as_of, outcomes and cohorts, but no '{name}'{hint}");
+                    let hint = did_you_mean(name, ["as_of", "month", "outcomes", "cohorts"]);
+                    let message = format!("the context has as_of, month, outcomes and cohorts, but no '{name}'{hint}");
                     self.report(&frame.file, position, "unknown_property", message);
                     Type::Unknown
                 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use rust_decimal::Decimal;
 
 use super::super::engine::CompiledPolicies;
-use super::super::model::{Circumstances, Decision, Entitlement, Verdict};
+use super::super::model::{Circumstances, Decision, Entitlement, NONE_STANDING, Verdict};
 use super::{Case, Expected};
 
 /// A sentence for each part of the decision that differs from what the case expects.
 pub(super) fn differences(policies: &CompiledPolicies, policy: &str, case: &Case) -> Vec<String> {
-    let circumstances = Circumstances { as_of: case.as_of, cohort: &case.cohort };
+    let circumstances = Circumstances { as_of: case.as_of, cohort: &case.cohort, standing: &NONE_STANDING };
     let result = policies.assess_one(policy, &Arc::new(case.subject.clone()), circumstances, &case.outcomes);
     match (&case.expected.error, result.result) {
         (Some(wanted), Verdict::Failed(message)) if message.contains(wanted) => Vec::new(),

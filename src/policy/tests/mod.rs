@@ -15,7 +15,7 @@ use rust_decimal::Decimal;
 
 use super::diagnostic::Diagnostic;
 use super::engine::{CompiledPolicies, compile};
-use super::model::{Circumstances, Cohort, CohortCuts, Cuts, Decision, PolicyResult, Subject, Verdict};
+use super::model::{Circumstances, Cohort, CohortCuts, Cuts, Decision, NONE_STANDING, PolicyResult, Subject, Verdict};
 use super::pack::{
     Cadence, CohortDeclaration, CutRule, EntitlementDeclaration, EntitlementType, Pack, PolicyDeclaration, SubjectKind,
 };
@@ -126,7 +126,7 @@ fn run_on(subject: Subject, text: &str) -> PolicyResult {
     let work = move || {
         let policies = compiled(&pack(), &text).unwrap_or_else(|faults| panic!("{}", shown(&faults)));
         let cohort = cohort();
-        let circumstances = Circumstances { as_of: date(2018, 1, 1), cohort: &cohort };
+        let circumstances = Circumstances { as_of: date(2018, 1, 1), cohort: &cohort, standing: &NONE_STANDING };
         policies.assess_one(POLICY, &Arc::new(subject), circumstances, &BTreeMap::new())
     };
     std::thread::Builder::new().stack_size(16 << 20).spawn(work).unwrap().join().unwrap()

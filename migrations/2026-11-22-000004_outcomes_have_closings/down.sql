@@ -1,0 +1,1 @@
+ALTER TABLE outcomes DROP COLUMN provisional, DROP COLUMN closed_on;

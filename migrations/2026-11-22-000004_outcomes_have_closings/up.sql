@@ -1,0 +1,1 @@
+ALTER TABLE outcomes ADD COLUMN closed_on DATE NULL, ADD COLUMN provisional VARCHAR(64) NULL;

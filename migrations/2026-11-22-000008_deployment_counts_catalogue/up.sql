@@ -1,0 +1,1 @@
+ALTER TABLE deployment ADD COLUMN catalogue_seq BIGINT NOT NULL DEFAULT 0;

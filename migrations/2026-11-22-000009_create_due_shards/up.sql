@@ -1,0 +1,7 @@
+CREATE TABLE IF NOT EXISTS due_shards (
+  shard TINYINT UNSIGNED NOT NULL,
+  owner BINARY(16) NULL,
+  lease_until DATETIME(6) NULL,
+  token BIGINT NOT NULL,
+  PRIMARY KEY (shard)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

@@ -1,0 +1,10 @@
+CREATE TABLE IF NOT EXISTS events (
+  shard TINYINT UNSIGNED NOT NULL,
+  seq BIGINT NOT NULL,
+  id BINARY(16) NOT NULL,
+  kind VARCHAR(64) NOT NULL,
+  customer_id BINARY(16) NULL,
+  occurred_at DATETIME(6) NOT NULL,
+  content LONGTEXT NOT NULL CHECK (JSON_VALID(content)),
+  PRIMARY KEY (shard, seq)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

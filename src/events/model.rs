@@ -1,0 +1,115 @@
+//! Events as they are kept.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Id;
+use crate::digest::Digest;
+
+/// Something that has happened.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Its id.
+    pub id: Id,
+    /// What it is.
+    pub kind: EventKind,
+    /// Whom it concerns.
+    pub customer_id: Option<Id>,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// What changed.
+    pub content: Content,
+}
+
+impl Event {
+    /// An event of now.
+    pub fn new(kind: EventKind, customer_id: Option<Id>, content: Content) -> Self {
+        Self { id: Id::new(), kind, customer_id, occurred_at: Timestamp::now(), content }
+    }
+}
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// Standing or provisional outcomes of a customer changed.
+    OutcomesChanged,
+    /// A release came into force.
+    ReleaseActivated,
+    /// A closing came into force: standing outcomes follow, customer by customer.
+    ClosingStarted,
+    /// Everybody has passed a closing.
+    ClosingFinished,
+}
+
+impl EventKind {
+    /// Its name.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::OutcomesChanged => "outcomes_changed",
+            Self::ReleaseActivated => "release_activated",
+            Self::ClosingStarted => "closing_started",
+            Self::ClosingFinished => "closing_finished",
+        }
+    }
+
+    /// The kind of a name.
+    pub fn from_key(key: &str) -> Option<Self> {
+        [Self::OutcomesChanged, Self::ReleaseActivated, Self::ClosingStarted, Self::ClosingFinished]
+            .into_iter()
+            .find(|kind| kind.key() == key)
+    }
+}
+
+/// What changed, as far as the kind of event has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Content {
+    /// The customer's code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub customer_code: Option<String>,
+    /// The assessment that changed the outcomes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<uuid::Uuid>)]
+    pub assessment_id: Option<Id>,
+    /// The outcomes that changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub changes: Vec<OutcomeChange>,
+    /// Digest of the release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>)]
+    pub release: Option<Digest>,
+    /// Number of the basis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub basis: Option<i64>,
+    /// The policies that are closed, each with the last day of the period.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false, value_type = Object, example = json!({"volume_grade": "2017-12-31"}))]
+    pub policies: BTreeMap<String, Date>,
+}
+
+/// One policy's outcome before and after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"policy": "volume_grade", "from": "3", "to": "2", "provisional": false, "closed_on": "2017-12-31"}))]
+pub struct OutcomeChange {
+    /// The policy.
+    pub policy: String,
+    /// The outcome before; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub from: Option<String>,
+    /// The outcome now.
+    pub to: String,
+    /// Whether it is the provisional outcome, which stands only from the next closing on.
+    pub provisional: bool,
+    /// The last day of the period whose closing changed the standing outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>, format = Date)]
+    pub closed_on: Option<Date>,
+}
