@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use baremo::Id;
 use baremo::customers::model::Fields;
+use baremo::customers::record::Rules;
 use baremo::db::{Db, migrate};
 use diesel::connection::{Connection, SimpleConnection};
 use diesel::mysql::MysqlConnection;
@@ -91,4 +92,9 @@ impl Answer {
 /// Fields as a pack's manifest writes them.
 pub fn fields(toml: &str) -> Arc<Fields> {
     Arc::new(Fields::new(toml::from_str(toml).unwrap(), vec!["monthly_volume".to_owned()]))
+}
+
+/// The rules by which customers with these fields are recorded, under no basis.
+pub fn rules(fields: &Arc<Fields>) -> Rules {
+    Rules { fields: fields.clone(), read: std::collections::BTreeSet::new(), basis: 0 }
 }

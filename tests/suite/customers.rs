@@ -7,7 +7,7 @@ use baremo::customers::store;
 use serde_json::{Value as Json, json};
 
 use crate::app::{TestApp, with_fields};
-use crate::base::fields;
+use crate::base::{fields, rules};
 
 const DECLARED: &str = r#"
 city = { section = "basic", type = "text", max_length = 20 }
@@ -342,8 +342,11 @@ fn another_pack_hides_what_it_does_not_declare_and_has_its_own_index() {
         profile: Some(json!({"basic": {"city": "Soria"}, "network": {"format": "grocery"}})),
         ..Default::default()
     };
-    let changed =
-        service.base.db.run_here(|conn| baremo::customers::record::change(conn, &other, id, 1, &changes)).unwrap();
+    let changed = service
+        .base
+        .db
+        .run_here(|conn| baremo::customers::record::change(conn, &rules(&other), id, 1, &changes))
+        .unwrap();
     assert_eq!(changed.profile["network"]["area"], "10", "a value that no field declares is kept");
 }
 

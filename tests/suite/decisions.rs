@@ -29,9 +29,9 @@ fn sample_file(name: &str) -> std::path::PathBuf {
 
 fn load_sample(app: &TestApp) -> transactions::import::Import {
     let active = app.state.in_force.get().unwrap();
-    let fields = &active.release.pack.fields;
+    let rules = baremo::app::customer_rules(&active);
     let import = customers::import::Import { file: sample_file("tobacco_customers.csv"), ..Default::default() };
-    let report = customers::import::import(&app.state.db, fields, &import, &mut Progress::hidden()).unwrap();
+    let report = customers::import::import(&app.state.db, &rules, &import, &mut Progress::hidden()).unwrap();
     assert_eq!((report.counts.created, report.counts.faulty), (136, 0));
     let columns = [
         ("customer", "customer_code"),

@@ -10,7 +10,7 @@ use baremo::customers::model::Fields;
 use baremo::customers::store;
 use serde_json::json;
 
-use crate::base::{Base, fields};
+use crate::base::{Base, fields, rules};
 
 struct Desk {
     base: Base,
@@ -33,7 +33,7 @@ impl Desk {
     fn import_with(&self, content: impl AsRef<[u8]>, how: Import) -> Result<Report, Error> {
         let file = self.folder.path().join("customers.csv");
         fs::write(&file, content).unwrap();
-        import(&self.base.db, &self.fields, &Import { file, ..how }, &mut Progress::hidden())
+        import(&self.base.db, &rules(&self.fields), &Import { file, ..how }, &mut Progress::hidden())
     }
 
     fn customers(&self) -> Vec<Customer> {

@@ -1,0 +1,282 @@
+//! Customers as subjects: reading those who are to be assessed, what is known of each, and the leases under which due work is
+//! taken.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use diesel::prelude::*;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff_diesel::ToDiesel;
+use serde_json::{Map, Value as Json};
+
+use super::{lease_end, read_digest, utc_now};
+use crate::Id;
+use crate::db::bulk::Insert;
+use crate::db::id::SHARDS;
+use crate::db::schema::{customers, due_shards, outcomes, subjects};
+use crate::db::{Conn, Error, Result};
+use crate::digest::Digest;
+
+/// A customer as he is read to be assessed.
+pub struct LeanCustomer {
+    /// His id.
+    pub id: Id,
+    /// His code.
+    pub code: String,
+    /// His profile.
+    pub profile: Map<String, Json>,
+    /// Whether he is active.
+    pub is_active: bool,
+    /// The sequence of his inputs when he was read.
+    pub input_seq: i64,
+    /// The basis up to which he has passed all closings.
+    pub closed_to: i64,
+}
+
+/// The active customers of a shard after an id, by id.
+pub fn customers_page(conn: &mut Conn, shard: u8, after: Id, limit: i64) -> Result<Vec<LeanCustomer>> {
+    let rows: Vec<LeanRow> = lean()
+        .filter(customers::shard.eq(shard).and(customers::id.gt(after)).and(customers::status.eq(ACTIVE)))
+        .order(customers::id)
+        .limit(limit)
+        .load(conn)?;
+    rows.into_iter().map(read_lean).collect()
+}
+
+/// Customers of a shard who are due as of a date.
+pub fn due_customers(conn: &mut Conn, shard: u8, as_of: Date, limit: i64) -> Result<Vec<LeanCustomer>> {
+    let due: Vec<Id> = subjects::table
+        .filter(subjects::shard.eq(shard).and(subjects::next_due_on.le(as_of.to_diesel())))
+        .order(subjects::next_due_on)
+        .limit(limit)
+        .select(subjects::customer_id)
+        .load(conn)?;
+    let rows: Vec<LeanRow> =
+        lean().filter(customers::shard.eq(shard).and(customers::id.eq_any(due))).order(customers::id).load(conn)?;
+    rows.into_iter().map(read_lean).collect()
+}
+
+type LeanRow = (Id, String, String, String, i64, i64);
+
+const ACTIVE: &str = "active";
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn lean() -> _ {
+    let same: diesel::dsl::And<
+        diesel::dsl::Eq<subjects::shard, customers::shard>,
+        diesel::dsl::Eq<subjects::customer_id, customers::id>,
+    > = subjects::shard.eq(customers::shard).and(subjects::customer_id.eq(customers::id));
+    customers::table.inner_join(subjects::table.on(same)).select((
+        customers::id,
+        customers::code,
+        customers::profile,
+        customers::status,
+        subjects::input_seq,
+        subjects::closed_to,
+    ))
+}
+
+fn read_lean((id, code, profile, status, input_seq, closed_to): LeanRow) -> Result<LeanCustomer> {
+    let profile = serde_json::from_str(&profile).map_err(|error| Error::corrupt("profile", error))?;
+    Ok(LeanCustomer { id, code, profile, is_active: status == ACTIVE, input_seq, closed_to })
+}
+
+/// Shards in which somebody is due as of a date.
+pub fn due_shards(conn: &mut Conn, as_of: Date) -> Result<Vec<u8>> {
+    // A list of all shards lets the server jump from one to the next in the index.
+    let all: Vec<u8> = (0..SHARDS).collect();
+    Ok(subjects::table
+        .filter(subjects::shard.eq_any(all).and(subjects::next_due_on.le(as_of.to_diesel())))
+        .select(subjects::shard)
+        .distinct()
+        .load(conn)?)
+}
+
+/// Whether somebody who is due has a closing before him.
+pub fn has_closing_due(conn: &mut Conn, as_of: Date, closing: i64) -> Result<bool> {
+    let all: Vec<u8> = (0..SHARDS).collect();
+    let due = subjects::table
+        .filter(subjects::shard.eq_any(all).and(subjects::next_due_on.le(as_of.to_diesel())))
+        .filter(subjects::closed_to.lt(closing));
+    Ok(diesel::select(diesel::dsl::exists(due)).get_result(conn)?)
+}
+
+/// Number of active customers.
+pub fn count_active(conn: &mut Conn) -> Result<u64> {
+    let count: i64 = customers::table.filter(customers::status.eq("active")).count().get_result(conn)?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
+/// What is known of a customer as a subject.
+#[derive(Clone, Debug)]
+pub struct SubjectState {
+    /// The sequence of his inputs.
+    pub input_seq: i64,
+    /// The basis up to which he has passed all closings.
+    pub closed_to: i64,
+    /// His latest assessment with its digest.
+    pub latest: Option<(Id, Digest)>,
+    /// Number of the basis on which that one was last confirmed; 0 when there is none.
+    pub basis: i64,
+}
+
+/// Locks customers of one shard as subjects, in the order of ids, so that their inputs and outcomes stay until the transaction ends.
+pub fn lock_subjects(conn: &mut Conn, shard: u8, ids: &[Id]) -> Result<BTreeMap<Id, SubjectState>> {
+    let rows: Vec<(Id, i64, i64, Option<Id>, Option<Vec<u8>>, i64)> = subjects::table
+        .filter(subjects::shard.eq(shard).and(subjects::customer_id.eq_any(ids)))
+        .order(subjects::customer_id)
+        .select((
+            subjects::customer_id,
+            subjects::input_seq,
+            subjects::closed_to,
+            subjects::assessment_id,
+            subjects::digest,
+            subjects::basis_number,
+        ))
+        .for_update()
+        .load(conn)?;
+    rows.into_iter()
+        .map(|(id, input_seq, closed_to, assessment_id, digest, basis)| {
+            let digest = digest.map(|digest| read_digest(&digest)).transpose()?;
+            Ok((id, SubjectState { input_seq, closed_to, latest: assessment_id.zip(digest), basis }))
+        })
+        .collect()
+}
+
+/// The basis up to which a customer has passed all closings.
+pub fn closed_to(conn: &mut Conn, customer_id: Id) -> Result<i64> {
+    let found = subjects::table.find((customer_id.shard(), customer_id)).select(subjects::closed_to);
+    Ok(found.first(conn).optional()?.unwrap_or_default())
+}
+
+/// Id of the last assessment of a customer.
+pub fn latest_id(conn: &mut Conn, customer_id: Id) -> Result<Option<Id>> {
+    let found = subjects::table.find((customer_id.shard(), customer_id)).select(subjects::assessment_id);
+    Ok(found.first::<Option<Id>>(conn).optional()?.flatten())
+}
+
+/// What an assessment in force leaves in its subject.
+pub struct Confirmed {
+    /// The customer.
+    pub customer_id: Id,
+    /// The assessment that holds.
+    pub assessment_id: Id,
+    /// Its digest.
+    pub digest: Digest,
+    /// The sequence of his inputs, which stays.
+    pub input_seq: i64,
+    /// When time alone makes him due again.
+    pub next_due_on: Date,
+}
+
+/// Notes the assessment that holds for customers whom the transaction has locked, on a basis whose closings they have passed.
+pub fn confirm(conn: &mut Conn, confirmed: &[Confirmed], basis: i64, confirmed_at: Timestamp) -> Result<()> {
+    let columns = [
+        "shard",
+        "customer_id",
+        "input_seq",
+        "closed_to",
+        "next_due_on",
+        "assessment_id",
+        "basis_number",
+        "digest",
+        "confirmed_at",
+    ];
+    let tail = " ON DUPLICATE KEY UPDATE closed_to = VALUES(closed_to), next_due_on = VALUES(next_due_on), \
+                assessment_id = VALUES(assessment_id), basis_number = VALUES(basis_number), digest = VALUES(digest), \
+                confirmed_at = VALUES(confirmed_at)";
+    let mut insert = Insert::into("subjects", &columns, tail);
+    for one in confirmed {
+        insert.value(one.customer_id.shard()).value(one.customer_id).value(one.input_seq).value(basis);
+        insert.value(one.next_due_on).value(one.assessment_id).value(basis);
+        insert.value(one.digest.as_bytes()).value(confirmed_at);
+        insert.end_row();
+    }
+    insert.execute(conn)
+}
+
+/// Sets when active customers of one shard are due; those who are due never, because they are inactive, stay so.
+pub fn set_due(conn: &mut Conn, shard: u8, ids: &[Id], on: Option<Date>) -> Result<()> {
+    diesel::update(subjects::table)
+        .filter(subjects::shard.eq(shard).and(subjects::customer_id.eq_any(ids)))
+        .filter(subjects::next_due_on.is_not_null())
+        .set(subjects::next_due_on.eq(on.to_diesel()))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Outcomes of some policies that stand until their next closing, of customers of one shard.
+pub fn closed_outcomes(
+    conn: &mut Conn,
+    shard: u8,
+    ids: &[Id],
+    policies: &BTreeSet<&str>,
+) -> Result<BTreeMap<Id, BTreeMap<String, String>>> {
+    let mut standing: BTreeMap<Id, BTreeMap<String, String>> = BTreeMap::new();
+    if policies.is_empty() {
+        return Ok(standing);
+    }
+    let rows: Vec<(Id, String, String)> = outcomes::table
+        .filter(outcomes::shard.eq(shard).and(outcomes::customer_id.eq_any(ids)))
+        .filter(outcomes::policy.eq_any(policies).and(outcomes::closed_on.is_not_null()))
+        .select((outcomes::customer_id, outcomes::policy, outcomes::outcome))
+        .load(conn)?;
+    for (id, policy, outcome) in rows {
+        standing.entry(id).or_default().insert(policy, outcome);
+    }
+    Ok(standing)
+}
+
+/// Takes the due work of one of `shards` that nobody has, for [`LEASE_SECONDS`] by the database's clock. Gives the shard and the
+/// fencing token.
+pub fn claim_due_shard(conn: &mut Conn, shards: &[u8], owner: Id) -> Result<Option<(u8, i64)>> {
+    let free = || {
+        let ended = due_shards::lease_until.is_null().or(due_shards::lease_until.lt(utc_now().nullable()));
+        ended.or(due_shards::owner.eq(Some(owner)))
+    };
+    let found: Option<u8> = due_shards::table
+        .filter(due_shards::shard.eq_any(shards).and(free()))
+        .order(due_shards::shard)
+        .select(due_shards::shard)
+        .first(conn)
+        .optional()?;
+    let Some(shard) = found else { return Ok(None) };
+    let claimed = diesel::update(due_shards::table.find(shard).filter(free()))
+        .set((
+            due_shards::owner.eq(Some(owner)),
+            due_shards::token.eq(due_shards::token + 1),
+            due_shards::lease_until.eq(lease_end()),
+        ))
+        .execute(conn)?;
+    if claimed == 0 {
+        return Ok(None);
+    }
+    let token = due_shards::table.find(shard).filter(due_shards::owner.eq(Some(owner))).select(due_shards::token);
+    Ok(Some((shard, token.first(conn)?)))
+}
+
+/// Keeps a shard's due work in the transaction that writes its results. False when another worker has it now: roll back.
+pub fn keep_due_shard(conn: &mut Conn, shard: u8, token: i64) -> Result<bool> {
+    let kept = diesel::update(due_shards::table.find(shard).filter(due_shards::token.eq(token)))
+        .set(due_shards::lease_until.eq(lease_end()))
+        .execute(conn)?;
+    Ok(kept == 1)
+}
+
+/// Gives a shard's due work back.
+pub fn release_due_shard(conn: &mut Conn, shard: u8, token: i64) -> Result<()> {
+    diesel::update(due_shards::table.find(shard).filter(due_shards::token.eq(token)))
+        .set(due_shards::lease_until.eq(None::<jiff_diesel::Timestamp>))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Sees to it that every shard's due work can be taken.
+pub fn open_due_shards(conn: &mut Conn) -> Result<()> {
+    let mut insert = Insert::into("due_shards", &["shard", "token"], " ON DUPLICATE KEY UPDATE token = token");
+    for shard in 0..SHARDS {
+        insert.value(shard).value(0_i64);
+        insert.end_row();
+    }
+    insert.execute(conn)
+}
