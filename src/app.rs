@@ -56,7 +56,6 @@ fn routes(config: &mut ServiceConfig) {
     customers::api::configure(config);
     transactions::api::configure(config);
     assessments::api::configure(config);
-    assessments::basis_api::configure(config);
     events::api::configure(config);
 }
 

@@ -1,5 +1,7 @@
 //! Evaluations, decisions, assessments and runs over HTTP.
 
+mod basis;
+
 use std::collections::BTreeMap;
 
 use actix_web::http::header;
@@ -11,7 +13,7 @@ use serde_json::{Map, Value as Json};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::basis_api::next_closing;
+use self::basis::next_closing;
 use super::evaluate::{self, Document, Evaluated};
 use super::model::{Run, RunCause, RunStatus};
 use super::run::{self, Purpose};
@@ -44,7 +46,8 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(create_run)
         .service(list_runs)
         .service(get_run)
-        .service(cancel_run);
+        .service(cancel_run)
+        .configure(basis::configure);
 }
 
 /// What is to be evaluated: a customer or a document, one of the two.

@@ -4,7 +4,6 @@ pub mod activation;
 pub mod api;
 pub mod assess;
 pub mod basis;
-pub mod basis_api;
 pub mod cohort;
 pub mod day;
 pub mod due;

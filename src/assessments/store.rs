@@ -9,7 +9,6 @@ use diesel::prelude::*;
 use diesel::sql_types;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff_diesel::ToDiesel;
 
 use super::model::{Assessment, Flag, Outcome};
 use crate::Id;

@@ -1,5 +1,9 @@
 //! Brings a database to the schema of this binary. The migrations are part of the binary; no tool is needed.
 
+use diesel::RunQueryDsl;
+use diesel::migration::Migration;
+use diesel::mysql::Mysql;
+use diesel::sql_types::Text;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::{Conn, Error, Result, ping};
@@ -16,18 +20,33 @@ pub fn migrate(conn: &mut Conn) -> Result<usize> {
         // The error doesn't say what has happened; the database does, if it is still there.
         ping(conn)?;
         let left = missing_migrations(conn)?;
-        if left >= missing {
+        if left >= missing && !note_column(conn, &error.to_string())? {
             return Err(Error::Stopped(format!("migrating: {error}")));
         }
-        // Another process applied one at the same time.
+        // Another process applied one at the same time, or one was cut off before it was noted.
         missing = left;
     }
 }
 
+/// Notes the next migration where it has added its columns already: not every engine knows `IF NOT EXISTS` for them.
+fn note_column(conn: &mut Conn, error: &str) -> Result<bool> {
+    if !error.contains("Duplicate column name") {
+        return Ok(false);
+    }
+    let missing = pending(conn)?;
+    let Some(next) = missing.first() else { return Ok(true) };
+    diesel::sql_query("INSERT IGNORE INTO __diesel_schema_migrations (version) VALUES (?)")
+        .bind::<Text, _>(next.name().version().to_string())
+        .execute(conn)?;
+    Ok(true)
+}
+
 fn missing_migrations(conn: &mut Conn) -> Result<usize> {
-    conn.pending_migrations(MIGRATIONS)
-        .map(|missing| missing.len())
-        .map_err(|error| Error::Stopped(format!("looking at migrations: {error}")))
+    pending(conn).map(|missing| missing.len())
+}
+
+fn pending(conn: &mut Conn) -> Result<Vec<Box<dyn Migration<Mysql>>>> {
+    conn.pending_migrations(MIGRATIONS).map_err(|error| Error::Stopped(format!("looking at migrations: {error}")))
 }
 
 /// Reverts every migration, last first: for the test that each can be taken back.

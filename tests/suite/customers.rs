@@ -225,7 +225,7 @@ fn lists_are_filtered() {
     }
     let id = ana["id"].as_str().unwrap().replace('-', "");
     service.base.execute(&format!(
-        "INSERT INTO outcomes SELECT shard, id, 'abc', 'A', NULL, '2018-01-01', id FROM customers WHERE id = x'{id}'"
+        "INSERT INTO outcomes SELECT shard, id, 'abc', 'A', NULL, '2018-01-01', id, NULL, NULL FROM customers WHERE id = x'{id}'"
     ));
     assert_eq!(codes(&service, "outcome[abc]=A"), ["A1"]);
     assert_eq!(codes(&service, "outcome[abc]=B"), Vec::<String>::new());

@@ -1,22 +1,23 @@
 //! The basis and its closings over HTTP.
 
+use std::collections::BTreeMap;
+
 use actix_web::http::header;
 use actix_web::{HttpResponse, get, patch, post, web};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::activation::Closes;
-use super::api::RunView;
-use super::basis::{self, Change};
-use super::run::{self, Purpose};
-use super::schedule;
-use super::view::Renderer;
-use super::worker::Workers;
+use super::RunView;
 use crate::Id;
+use crate::assessments::activation::Closes;
+use crate::assessments::basis::{self, Change};
+use crate::assessments::run::{self, Purpose};
+use crate::assessments::schedule;
+use crate::assessments::view::Renderer;
+use crate::assessments::worker::Workers;
 use crate::customers::model::date;
 use crate::db::Db;
 use crate::faults::Fault;
