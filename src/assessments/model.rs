@@ -9,8 +9,7 @@ use utoipa::ToSchema;
 
 use crate::Id;
 use crate::digest::Digest;
-use crate::policy::model::{Assessed, Verdict};
-use crate::policy::pack::Cadence;
+use crate::policy::model::{Assessed, Cadence, Verdict};
 use crate::releases::model::ClosingCause;
 
 /// All policies of one release applied to one customer at one instant.

@@ -196,7 +196,7 @@ pub fn follow(
 ) -> Result<(), start::Error> {
     migrate(conn)?;
     if start::is_new(conn)? {
-        return activate(conn, in_force, folder, business_date);
+        return activate(conn, in_force, folder, Closes::Now, business_date).map(drop);
     }
     if is_change(conn, &folder.release)? {
         return Err(start::Error::NotInForce(folder.release.digest));

@@ -10,12 +10,13 @@ use super::{Conn, Error, Result, ping};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
-/// Applies what is missing and gives the number of migrations applied. Several processes may do so at once.
+/// Applies what is missing and gives the number of migrations that were. Several processes may do so at once.
 pub fn migrate(conn: &mut Conn) -> Result<usize> {
-    let mut missing = missing_migrations(conn)?;
+    let found = missing_migrations(conn)?;
+    let mut missing = found;
     loop {
         let Err(error) = conn.run_pending_migrations(MIGRATIONS).map(drop) else {
-            return Ok(missing);
+            return Ok(found);
         };
         // The error doesn't say what has happened; the database does, if it is still there.
         ping(conn)?;

@@ -131,6 +131,20 @@ pub enum InputKind {
     Month,
 }
 
+/// How often a policy's outcome may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Cadence {
+    /// As soon as the data do.
+    Continuous,
+    /// When a month closes.
+    Month,
+    /// When a quarter closes.
+    Quarter,
+    /// When a year closes.
+    Year,
+}
+
 /// A subject as policies see it: his values, and the windows of those that are metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Subject {

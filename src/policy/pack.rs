@@ -9,6 +9,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use super::model::Cadence;
 use super::texts::Texts;
 use crate::customers::model::Fields;
 use crate::transactions::model::Definitions;
@@ -79,20 +80,6 @@ pub enum CutRule {
     Pareto(Vec<Decimal>),
     /// At every hundredth of the number of customers; must be `true`.
     Ranks(bool),
-}
-
-/// How often a policy's outcome may change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Cadence {
-    /// As soon as the data do.
-    Continuous,
-    /// When a month closes.
-    Month,
-    /// When a quarter closes.
-    Quarter,
-    /// When a year closes.
-    Year,
 }
 
 /// What a policy decides about.

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpResponse, get, web};
-use jiff::civil::Date;
+use actix_web::{get, web};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,7 +14,6 @@ use crate::customers::model::{Field, FieldType, Maintenance, Section};
 use crate::db::Db;
 use crate::digest::Digest;
 use crate::http::current::Current;
-use crate::http::etag;
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::{ReadPack, ReadReleases};
@@ -28,7 +26,7 @@ use crate::transactions::model::{Function, Metric, Window};
 
 /// Mounts the handlers.
 pub fn configure(config: &mut ServiceConfig) {
-    config.service(get_pack).service(get_basis).service(get_release).service(get_cohort);
+    config.service(get_pack).service(get_release).service(get_cohort);
 }
 
 /// A text in each language of the pack, by language code.
@@ -368,44 +366,6 @@ impl Labeller<'_> {
             entitlements: policy.entitlements.iter().map(entitlement).collect(),
         }
     }
-}
-
-/// What grades rest on.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Basis)]
-pub struct BasisView {
-    /// Its number; it rises.
-    #[schema(minimum = 1)]
-    number: i64,
-    /// Digest of the release.
-    #[schema(value_type = String)]
-    release: Digest,
-    /// Digest of the cohort.
-    #[schema(value_type = String)]
-    cohort: Digest,
-    /// The business date.
-    #[schema(value_type = String, format = Date)]
-    business_date: Date,
-}
-
-impl BasisView {
-    /// The basis of a state.
-    pub fn of(active: &Active) -> Self {
-        let basis = &active.basis;
-        Self { number: basis.number, release: basis.release, cohort: basis.cohort, business_date: basis.business_date }
-    }
-}
-
-/// The basis in force
-///
-/// Release, cohort and business date on which grades rest, with the `ETag` that changing it needs.
-#[utoipa::path(tag = "basis", operation_id = "getBasis", responses(
-    (status = 200, body = BasisView, description = "The basis", headers(("ETag" = String, description = "Its number"))),
-    Problems
-))]
-#[get("/v1/basis")]
-pub async fn get_basis(_: Permit<ReadReleases>, active: Current<Active>) -> HttpResponse {
-    HttpResponse::Ok().insert_header(etag::tag(active.basis.number)).json(BasisView::of(&active))
 }
 
 /// The content of a release.

@@ -20,6 +20,7 @@ use crate::assessments::view::Renderer;
 use crate::assessments::worker::Workers;
 use crate::customers::model::date;
 use crate::db::Db;
+use crate::digest::Digest;
 use crate::faults::Fault;
 use crate::http::current::Current;
 use crate::http::etag;
@@ -30,13 +31,50 @@ use crate::identity::api::Permit;
 use crate::identity::model::{ReadReleases, WriteBasis};
 use crate::policy::pack::Cadence;
 use crate::releases::active::{Active, InForce};
-use crate::releases::api::BasisView;
 use crate::releases::model::{Closing, ClosingCause};
 use crate::releases::store;
 
 /// Mounts the handlers.
 pub fn configure(config: &mut ServiceConfig) {
-    config.service(change_basis).service(list_closings).service(create_closing);
+    config.service(get_basis).service(change_basis).service(list_closings).service(create_closing);
+}
+
+/// What grades rest on.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Basis)]
+pub struct BasisView {
+    /// Its number; it rises.
+    #[schema(minimum = 1)]
+    number: i64,
+    /// Digest of the release.
+    #[schema(value_type = String)]
+    release: Digest,
+    /// Digest of the cohort.
+    #[schema(value_type = String)]
+    cohort: Digest,
+    /// The business date.
+    #[schema(value_type = String, format = Date)]
+    business_date: Date,
+}
+
+impl BasisView {
+    /// The basis of a state.
+    pub fn of(active: &Active) -> Self {
+        let basis = &active.basis;
+        Self { number: basis.number, release: basis.release, cohort: basis.cohort, business_date: basis.business_date }
+    }
+}
+
+/// The basis in force
+///
+/// Release, cohort and business date on which grades rest, with the `ETag` that changing it needs.
+#[utoipa::path(tag = "basis", operation_id = "getBasis", responses(
+    (status = 200, body = BasisView, description = "The basis", headers(("ETag" = String, description = "Its number"))),
+    Problems
+))]
+#[get("/v1/basis")]
+pub async fn get_basis(_: Permit<ReadReleases>, active: Current<Active>) -> HttpResponse {
+    HttpResponse::Ok().insert_header(etag::tag(active.basis.number)).json(BasisView::of(&active))
 }
 
 /// What is to be changed of the basis; what is absent stays.

@@ -1,41 +1,43 @@
 //! `baremo rules release`: makes a pack's folder the release in force of a base, while the service runs or not.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
 use super::say;
+use crate::assessments::activation::{Activated, Closes};
 use crate::cli::Failure;
 use crate::cli::base::{self, Folder};
 use crate::config::Config;
+use crate::db::Conn;
 use crate::db::migrate::migrate;
-use crate::db::{self, Conn};
-use crate::policy::pack::PolicyDeclaration;
-use crate::policy::release::LoadedPack;
-use crate::policy::source::Source;
+use crate::policy::pack::Pack;
 use crate::releases::active::InForce;
-use crate::releases::{start, store};
+use crate::releases::start;
 
 /// What is published.
 #[derive(Debug, Args)]
 pub struct Publish {
     /// The pack's folder
     folder: PathBuf,
+    /// Leave the standing outcomes of the policies that change as they are until their next closing
+    #[arg(long)]
+    wait_for_closing: bool,
 }
 
 impl Publish {
     /// Checks the folder, runs its cases, says what changes, and puts it in force in the base of the configuration.
     pub fn run(self, config: &Config) -> Result<ExitCode, Failure> {
         let folder = base::load(&self.folder).map_err(|faults| base::told(&self.folder, &faults))?;
+        let closes = if self.wait_for_closing { Closes::ByCadence } else { Closes::Now };
         base::beside(config, &folder.release.pack.id, |db| {
-            Ok(db.run_here(|conn| publish(conn, &folder, config).map(|()| ExitCode::SUCCESS))?)
+            Ok(db.run_here(|conn| publish(conn, &folder, closes, config).map(|()| ExitCode::SUCCESS))?)
         })
     }
 }
 
-fn publish(conn: &mut Conn, folder: &Folder, config: &Config) -> Result<(), start::Error> {
+fn publish(conn: &mut Conn, folder: &Folder, closes: Closes, config: &Config) -> Result<(), start::Error> {
     migrate(conn)?;
     let digest = folder.release.digest;
     if !base::is_change(conn, &folder.release)? {
@@ -47,40 +49,28 @@ fn publish(conn: &mut Conn, folder: &Folder, config: &Config) -> Result<(), star
     if !evolution.is_empty() {
         say(&evolution.to_string());
     }
-    let changes = changes(conn, &in_force, folder)?;
-    base::activate(conn, &in_force, folder, config.business_date)?;
+    let before = in_force.get();
+    let activated = base::activate(conn, &in_force, folder, closes, config.business_date)?;
     say(&format!("{digest} is in force"));
-    changes.iter().for_each(|change| say(change));
+    if let (Some(before), Activated::Changed(changed)) = (before, activated) {
+        tell_changes(&before.release.pack, &folder.release.pack, &changed);
+    }
     Ok(())
 }
 
-/// What happens to each policy, in the order of the new pack; nothing in a new base.
-fn changes(conn: &mut Conn, in_force: &InForce, folder: &Folder) -> db::Result<Vec<String>> {
-    let Some(active) = in_force.get() else { return Ok(Vec::new()) };
-    let content = store::release(conn, active.basis.release)?.unwrap_or_default();
-    let Ok(source) = Source::from_json(&content) else { return Ok(Vec::new()) };
-    let before = contents(&source, &active.release);
-    let after = contents(&folder.source, &folder.release);
-    let policies = folder.release.pack.policies.keys();
-    let new = policies.map(|id| match before.get(id) {
-        None => format!("  {id}: new"),
-        Some(content) if after.get(id) == Some(content) => format!("  {id}: as before"),
-        Some(_) => format!("  {id}: changed"),
-    });
-    let gone = before.keys().filter(|id| !after.contains_key(*id)).map(|id| format!("  {id}: removed"));
-    Ok(new.chain(gone).collect())
-}
-
-/// All that a policy's outcome follows from, by policy: its script with the libraries, and the declarations of what it reads.
-fn contents(source: &Source, release: &LoadedPack) -> BTreeMap<String, String> {
-    let (pack, scripts, libs) = (&release.pack, source.scripts(), source.libs());
-    let content = |(id, declaration): (&'_ String, &'_ PolicyDeclaration)| {
-        let facts = release.policies.script(id)?;
-        let fields: Vec<_> = facts.fields.iter().map(|key| pack.fields.get(key)).collect();
-        let metrics: Vec<_> = facts.metrics.iter().map(|key| pack.definitions.metrics.get(key)).collect();
-        let cohorts: Vec<_> = facts.cohorts.iter().map(|key| pack.cohorts.get(key)).collect();
-        let content = format!("{:?} {libs:?} {declaration:?} {fields:?} {metrics:?} {cohorts:?}", scripts.get(id));
-        Some((id.clone(), content))
-    };
-    pack.policies.iter().filter_map(content).collect()
+/// What happens to each policy, in the order of the new pack.
+fn tell_changes(before: &Pack, after: &Pack, changed: &[String]) {
+    for id in after.policies.keys() {
+        let what = match (before.policies.contains_key(id), changed.contains(id)) {
+            (false, _) => "new",
+            (true, true) => "changed",
+            (true, false) => "as before",
+        };
+        say(&format!("  {id}: {what}"));
+    }
+    before
+        .policies
+        .keys()
+        .filter(|id| !after.policies.contains_key(*id))
+        .for_each(|id| say(&format!("  {id}: removed")));
 }
