@@ -84,20 +84,32 @@ pub fn runtime() -> std::io::Result<Runtime> {
     Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build()
 }
 
-/// Reads a pack's folder and examines it.
-pub fn load(folder: &Path) -> Result<Folder, Vec<Diagnostic>> {
-    Source::from_folder(folder).and_then(examine)
+/// What a case that fails means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailingCases {
+    /// The pack is not brought into force.
+    Refuse,
+    /// The log tells it: who tries a rule out changes its cases afterwards.
+    Tell,
 }
 
-/// Checks what was read from a folder and runs its cases. Every fault and every case that fails is told: such a pack is never
-/// brought into force.
-pub fn examine(source: Source) -> Result<Folder, Vec<Diagnostic>> {
+/// Reads a pack's folder and examines it.
+pub fn load(folder: &Path, failing: FailingCases) -> Result<Folder, Vec<Diagnostic>> {
+    Source::from_folder(folder).and_then(|source| examine(source, failing))
+}
+
+/// Checks what was read from a folder and runs its cases. A pack with a fault is never brought into force.
+pub fn examine(source: Source, failing: FailingCases) -> Result<Folder, Vec<Diagnostic>> {
     let stopped = |why: String| vec![Diagnostic::of_file("", "stopped", why)];
-    let work = thread::Builder::new().stack_size(STACK).spawn(|| {
+    let work = thread::Builder::new().stack_size(STACK).spawn(move || {
         let release = check(&source)?;
         let report = cases::run(&release, &source)?;
         let failures: Vec<Diagnostic> = report.failures().map(|case| failure(&source, case)).collect();
-        if failures.is_empty() { Ok(Folder { source, release: Arc::new(release) }) } else { Err(failures) }
+        if !failures.is_empty() && failing == FailingCases::Refuse {
+            return Err(failures);
+        }
+        failures.iter().for_each(|failure| tracing::warn!("a case fails: {failure}"));
+        Ok(Folder { source, release: Arc::new(release) })
     });
     let work = work.map_err(|error| stopped(format!("no thread can be started: {error}")))?;
     work.join().unwrap_or_else(|_| Err(stopped("checking the pack stopped unexpectedly".to_owned())))

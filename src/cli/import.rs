@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::Failure;
-use super::base;
+use super::base::{self, FailingCases};
 use crate::app::{customer_rules, recording_rules};
 use crate::config::Config;
 use crate::csv_rows::{Progress, Report};
@@ -74,7 +74,8 @@ impl ImportCommand {
         let (Self::Customers(options)
         | Self::Products(options)
         | Self::Transactions(TransactionOptions { options, .. })) = &self;
-        let folder = base::load(&options.pack).map_err(|faults| base::told(&options.pack, &faults))?;
+        let folder =
+            base::load(&options.pack, FailingCases::Refuse).map_err(|faults| base::told(&options.pack, &faults))?;
         let report = base::beside(config, &folder.release.pack.id, |db| {
             let in_force = InForce::default();
             db.run_here(|conn| base::follow(conn, &in_force, &folder, config.business_date))?;

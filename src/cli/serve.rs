@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
-use super::base::{self, Base, Folder};
+use super::base::{self, Base, FailingCases, Folder};
 use super::starting::Starting;
 use crate::app::{self, State};
 use crate::assessments::worker::{STACK, Workers};
@@ -65,7 +65,8 @@ impl Serve {
     pub fn run(self, config: &Config) -> Result<ExitCode, Failure> {
         let runtime = base::runtime()?;
         let mut signals = Signals::caught(&runtime)?;
-        let folder = self.pack.as_deref().map(base::load);
+        let failing = if self.watch { FailingCases::Tell } else { FailingCases::Refuse };
+        let folder = self.pack.as_deref().map(|folder| base::load(folder, failing));
         let pack_id = self.pack_id(config, folder.as_ref())?;
         let listener = TcpListener::bind(config.listen)
             .map_err(|error| format!("can't listen on {} (BAREMO_LISTEN): {error}", config.listen))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 
-use super::base;
+use super::base::{self, FailingCases};
 use crate::app::State;
 use crate::policy::source::Source;
 use crate::releases::start;
@@ -37,7 +37,7 @@ impl Watch<'_> {
         while self.pause() {
             let now = Some(Source::from_folder(self.folder));
             if now == before && now != handled {
-                match now.clone().map(|content| content.and_then(base::examine)) {
+                match now.clone().map(|content| content.and_then(|source| base::examine(source, FailingCases::Tell))) {
                     Some(Ok(folder)) if !self.publish(&folder) => continue,
                     Some(Err(faults)) => self.state.in_force.mark_stale(faults),
                     _ => {}

@@ -8,7 +8,7 @@ use clap::Args;
 use super::say;
 use crate::assessments::activation::{Activated, Closes};
 use crate::cli::Failure;
-use crate::cli::base::{self, Folder};
+use crate::cli::base::{self, FailingCases, Folder};
 use crate::config::Config;
 use crate::db::Conn;
 use crate::db::migrate::migrate;
@@ -29,7 +29,8 @@ pub struct Publish {
 impl Publish {
     /// Checks the folder, runs its cases, says what changes, and puts it in force in the base of the configuration.
     pub fn run(self, config: &Config) -> Result<ExitCode, Failure> {
-        let folder = base::load(&self.folder).map_err(|faults| base::told(&self.folder, &faults))?;
+        let folder =
+            base::load(&self.folder, FailingCases::Refuse).map_err(|faults| base::told(&self.folder, &faults))?;
         let closes = if self.wait_for_closing { Closes::ByCadence } else { Closes::Now };
         base::beside(config, &folder.release.pack.id, |db| {
             Ok(db.run_here(|conn| publish(conn, &folder, closes, config).map(|()| ExitCode::SUCCESS))?)
