@@ -25,12 +25,9 @@ pub fn work(db: &Db, in_force: &InForce, owner: Id, stop: &dyn Fn() -> bool) -> 
         let Some((shard, token)) = transaction(conn, |conn| store::claim_due_shard(conn, &shards, owner))? else {
             return Ok(false);
         };
-        let mut progress = false;
-        while !stop() && work_page(conn, &active, shard, token)? {
-            progress = true;
-        }
+        while !stop() && work_page(conn, &active, shard, token)? {}
         store::release_due_shard(conn, shard, token)?;
-        Ok(progress)
+        Ok(true)
     })
 }
 
@@ -42,7 +39,7 @@ fn waits_for_cohort(conn: &mut Conn, active: &Active) -> Result<bool, db::Error>
         && store::open_runs(conn)?.iter().any(store::OpenRun::is_preparing))
 }
 
-/// Assesses a page. False when nobody is left, or nobody could be written: who was overtaken is left for the next time.
+/// Assesses a page. Whether there may be another one: who was overtaken is left for the next time.
 fn work_page(conn: &mut Conn, active: &Arc<Active>, shard: u8, token: i64) -> Result<bool, db::Error> {
     let as_of = active.basis.business_date;
     let due = store::due_customers(conn, shard, as_of, PAGE)?;
@@ -57,8 +54,8 @@ fn work_page(conn: &mut Conn, active: &Arc<Active>, shard: u8, token: i64) -> Re
             return Ok(false);
         }
         leave(conn, shard, &inactive)?;
-        let written = write(conn, &assessor, shard, &made)?;
-        Ok(usize::try_from(written.overtaken).is_ok_and(|overtaken| overtaken < count))
+        write(conn, &assessor, shard, &made)?;
+        Ok(i64::try_from(count).is_ok_and(|count| count == PAGE))
     })
 }
 

@@ -86,18 +86,19 @@ pub fn create(conn: &mut Conn, active: &Active, purpose: Purpose) -> Result<Run,
 }
 
 /// Sees to it that a run follows the rules in force, if nobody has started one yet. The first rules of a base find nobody who was
-/// assessed by others.
-pub fn follow(conn: &mut Conn, active: &Active) -> Result<(), Error> {
+/// assessed by others. Whether it has started one.
+pub fn follow(conn: &mut Conn, active: &Active) -> Result<bool, Error> {
     if active.basis.rules == 1 || store::is_followed(conn, active.basis.rules)? {
-        return Ok(());
+        return Ok(false);
     }
     transaction(conn, |conn| {
         releases::store::lock_basis(conn, active.basis.number)?;
-        if !store::is_followed(conn, active.basis.rules)? {
-            let run = new(conn, active)?;
-            open(conn, &run)?;
+        if store::is_followed(conn, active.basis.rules)? {
+            return Ok(false);
         }
-        Ok(())
+        let run = new(conn, active)?;
+        open(conn, &run)?;
+        Ok(true)
     })
 }
 

@@ -19,19 +19,26 @@ pub fn work(conn: &mut Conn, active: Arc<Active>, mut lease: Lease, stop: &dyn F
             return store::release_shard(conn, &lease);
         }
         let page = store::customers_page(conn, lease.shard, lease.after, PAGE)?;
+        let is_last = i64::try_from(page.len()).is_ok_and(|length| length < PAGE);
         let read = assessor.read(conn, lease.shard, page)?;
         let made: Vec<Made> =
             read.into_iter().map(|read| assessor.make(read, Some(lease.run_id))).collect::<Result<_, _>>()?;
-        match transaction(conn, |conn| write_page(conn, &assessor, &lease, &made))? {
-            Some(moved) if !made.is_empty() => lease = moved,
+        match transaction(conn, |conn| write_page(conn, &assessor, &lease, &made, is_last))? {
+            Some(moved) if !is_last => lease = moved,
             _ => return Ok(()),
         }
     }
 }
 
-/// Writes a page and moves the shard's cursor; an empty page finishes the shard. Nothing when the shard or the run isn't ours to
+/// Writes a page and moves the shard's cursor; the last page finishes the shard. Nothing when the shard or the run isn't ours to
 /// work any more.
-fn write_page(conn: &mut Conn, assessor: &Assessor, lease: &Lease, made: &[Made]) -> Result<Option<Lease>, db::Error> {
+fn write_page(
+    conn: &mut Conn,
+    assessor: &Assessor,
+    lease: &Lease,
+    made: &[Made],
+    is_last: bool,
+) -> Result<Option<Lease>, db::Error> {
     if store::run_status(conn, lease.run_id)? != Some(RunStatus::Running) || !store::advance_shard(conn, lease, false)?
     {
         return Ok(None);
@@ -46,6 +53,6 @@ fn write_page(conn: &mut Conn, assessor: &Assessor, lease: &Lease, made: &[Made]
         moved.progress.failed += u64::from(policies.iter().any(|policy| Flag::of(&policy.result).is_some()));
         moved.progress.summary.count(&one.assessment.assessed);
     }
-    store::advance_shard(conn, &moved, made.is_empty())?;
+    store::advance_shard(conn, &moved, is_last)?;
     Ok(Some(moved))
 }

@@ -28,7 +28,8 @@ pub struct Workers(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     stopping: AtomicBool,
-    woken: Mutex<bool>,
+    /// How often somebody said that there is something to do.
+    calls: Mutex<u64>,
     bell: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
     business_date: OnceLock<Date>,
@@ -57,7 +58,7 @@ impl Workers {
 
     /// Tells the workers that there is something to do.
     pub fn wake(&self) {
-        *self.0.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.0.calls.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.0.bell.notify_all();
     }
 
@@ -78,30 +79,32 @@ impl Workers {
     }
 
     fn work(&self, worker: &Worker) {
+        let mut heard = 0;
         while !self.stopping() {
-            match catch_unwind(AssertUnwindSafe(|| worker.step(&|| self.stopping()))) {
+            match catch_unwind(AssertUnwindSafe(|| worker.step(&|| self.stopping(), &|| self.wake()))) {
                 Ok(Ok(true)) => {}
-                Ok(Ok(false)) => self.pause(),
+                Ok(Ok(false)) => self.pause(&mut heard),
                 Err(_) => {
                     tracing::error!("a worker's step ended by a panic; it goes on with the next");
-                    self.pause();
+                    self.pause(&mut heard);
                 }
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "a worker could not go on; it tries again");
-                    self.pause();
+                    self.pause(&mut heard);
                 }
             }
         }
     }
 
-    fn pause(&self) {
-        let woken = self.0.woken.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut woken, _) = self
+    /// Waits for the next call, or a while. `heard` counts those that the thread has come for.
+    fn pause(&self, heard: &mut u64) {
+        let calls = self.0.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let (calls, _) = self
             .0
             .bell
-            .wait_timeout_while(woken, PAUSE, |woken| !*woken && !self.stopping())
+            .wait_timeout_while(calls, PAUSE, |calls| *calls == *heard && !self.stopping())
             .unwrap_or_else(PoisonError::into_inner);
-        *woken = false;
+        *heard = *calls;
     }
 }
 
@@ -118,20 +121,22 @@ struct Worker {
 
 impl Worker {
     /// Does what there is to do. False when there was nothing.
-    fn step(&self, stop: &dyn Fn() -> bool) -> Result<bool, run::Error> {
+    fn step(&self, stop: &dyn Fn() -> bool, wake: &dyn Fn()) -> Result<bool, run::Error> {
         let Self { db, in_force, owner, .. } = self;
         if self.is_first {
-            self.follow()?;
+            if self.follow()? {
+                wake();
+            }
             return Ok(due::work(db, in_force, *owner, stop)?);
         }
         Ok(run::work(db, in_force, *owner, stop)? || due::work(db, in_force, *owner, stop)?)
     }
 
-    /// Moves the date on, and sees to it that a run follows the rules in force.
-    fn follow(&self) -> Result<(), run::Error> {
+    /// Moves the date on, and sees to it that a run follows the rules in force. Whether it has started one.
+    fn follow(&self) -> Result<bool, run::Error> {
         self.db.run_here(|conn| {
             day::follow(conn, &self.in_force, self.business_date)?;
-            self.in_force.get().map_or(Ok(()), |active| run::follow(conn, &active))
+            self.in_force.get().map_or(Ok(false), |active| run::follow(conn, &active))
         })
     }
 }

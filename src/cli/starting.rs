@@ -131,7 +131,7 @@ impl Starting {
                     run::create(conn, &active, Purpose::Close)?;
                     return Ok(true);
                 }
-                run::follow(conn, &active).map(|()| false)
+                run::follow(conn, &active).map(|_| false)
             })
         })?)
     }

@@ -14,6 +14,7 @@ mod decisions;
 mod import_customers;
 mod imports;
 mod industries;
+mod interleavings;
 mod local_server;
 mod migrations;
 mod operation;

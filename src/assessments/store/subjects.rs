@@ -120,9 +120,14 @@ pub struct SubjectState {
     pub basis: i64,
 }
 
+type SubjectRow = (Id, i64, i64, Option<Id>, Option<Vec<u8>>, i64);
+
 /// Locks customers of one shard as subjects, in the order of ids, so that their inputs and outcomes stay until the transaction ends.
 pub fn lock_subjects(conn: &mut Conn, shard: u8, ids: &[Id]) -> Result<BTreeMap<Id, SubjectState>> {
-    let rows: Vec<(Id, i64, i64, Option<Id>, Option<Vec<u8>>, i64)> = subjects::table
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let rows: Vec<SubjectRow> = subjects::table
         .filter(subjects::shard.eq(shard).and(subjects::customer_id.eq_any(ids)))
         .order(subjects::customer_id)
         .select((
@@ -197,6 +202,9 @@ pub fn confirm(conn: &mut Conn, confirmed: &[Confirmed], basis: i64, confirmed_a
 
 /// Sets when active customers of one shard are due; those who are due never, because they are inactive, stay so.
 pub fn set_due(conn: &mut Conn, shard: u8, ids: &[Id], on: Option<Date>) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     diesel::update(subjects::table)
         .filter(subjects::shard.eq(shard).and(subjects::customer_id.eq_any(ids)))
         .filter(subjects::next_due_on.is_not_null())
