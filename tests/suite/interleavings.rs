@@ -70,8 +70,8 @@ outcomes.grade = { 1 = "1", 2 = "2", 3 = "3" }
 outcomes.class = { A = "A", B = "B", C = "C" }
 "#;
 
-/// The pack, with a cut of its own in a policy that closes monthly.
-fn mill(cut: u32) -> Source {
+/// Files of the pack, with a cut of its own in a policy that closes monthly.
+pub fn mill_files(cut: u32) -> [(&'static str, String); 5] {
     let size = "//! Size.\nconst SIZES = bands([[20, \"big\"], [10, \"middle\"]], \"small\");\n\
                 fn decide(customer, context) { SIZES.of(customer.volume) }";
     let grade = format!(
@@ -81,13 +81,17 @@ fn mill(cut: u32) -> Source {
     let class = "//! Class.\nconst CLASSES = lookup(#{ \"1\": \"A\", \"2\": \"B\", \"3\": \"C\" });\n\
                  fn decide(customer, context) {\n    let band = context.cohorts.volumes.band_of(customer.volume);\n    \
                  if band == 2 { decision(\"A\") } else { decision(CLASSES.of(context.outcomes.grade)) }\n}";
-    files(&[
-        ("pack.toml", MANIFEST),
-        ("texts/en.toml", TEXTS),
-        ("policies/size.rhai", size),
-        ("policies/grade.rhai", &grade),
-        ("policies/class.rhai", class),
-    ])
+    [
+        ("pack.toml", MANIFEST.to_owned()),
+        ("texts/en.toml", TEXTS.to_owned()),
+        ("policies/size.rhai", size.to_owned()),
+        ("policies/grade.rhai", grade),
+        ("policies/class.rhai", class.to_owned()),
+    ]
+}
+
+fn mill(cut: u32) -> Source {
+    files(&mill_files(cut).each_ref().map(|(path, text)| (*path, text.as_str())))
 }
 
 /// Customers of the mill.

@@ -15,6 +15,7 @@ mod import_customers;
 mod imports;
 mod industries;
 mod interleavings;
+mod kills;
 mod local_server;
 mod migrations;
 mod operation;

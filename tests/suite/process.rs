@@ -194,7 +194,16 @@ impl Client {
         self.send_for(Some(version), "PATCH", path, body)
     }
 
+    /// Sends a request to a process that may be gone: nothing where it is.
+    pub fn try_send(&self, method: &str, path: &str, body: &Json) -> Option<Answer> {
+        Some(Answer::read(self.agent.run(self.request(None, method, path, body)).ok()?))
+    }
+
     fn send_for(&self, version: Option<i64>, method: &str, path: &str, body: &Json) -> Answer {
+        Answer::read(self.agent.run(self.request(version, method, path, body)).unwrap())
+    }
+
+    fn request(&self, version: Option<i64>, method: &str, path: &str, body: &Json) -> ureq::http::Request<String> {
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.address));
         if let Some(version) = version {
             request = request.header("If-Match", format!("\"{version}\""));
@@ -203,7 +212,7 @@ impl Client {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
         let text = if body.is_null() { String::new() } else { body.to_string() };
-        Answer::read(self.agent.run(request.header("Content-Type", "application/json").body(text).unwrap()).unwrap())
+        request.header("Content-Type", "application/json").body(text).unwrap()
     }
 }
 
