@@ -9,8 +9,11 @@
 
 mod app;
 mod base;
+mod cadence;
+mod clock;
 mod customers;
 mod decisions;
+mod due;
 mod import_customers;
 mod imports;
 mod industries;
