@@ -1,6 +1,8 @@
 //! Evaluations, decisions, assessments and runs over HTTP.
 
 mod basis;
+mod difference;
+mod near;
 
 use std::collections::BTreeMap;
 
@@ -47,6 +49,8 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(list_runs)
         .service(get_run)
         .service(cancel_run)
+        .configure(difference::configure)
+        .configure(near::configure)
         .configure(basis::configure);
 }
 

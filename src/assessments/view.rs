@@ -71,13 +71,24 @@ enum SubjectViewKind {
 /// Whether a policy decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum DecisionStatus {
+pub enum DecisionStatus {
     /// It did.
     Decided,
     /// Its script stopped with an error.
     Failed,
     /// A policy that it depends on has no outcome.
     Blocked,
+}
+
+impl DecisionStatus {
+    /// The status of a verdict.
+    pub fn of(verdict: &Verdict) -> Self {
+        match verdict {
+            Verdict::Decided(_) => Self::Decided,
+            Verdict::Failed(_) => Self::Failed,
+            Verdict::Blocked(_) => Self::Blocked,
+        }
+    }
 }
 
 /// One policy's part of an assessment.
@@ -324,7 +335,7 @@ impl<'a> Renderer<'a> {
             policy: policy.to_owned(),
             title: self.label(LabelKind::Policy, policy),
             cadence: self.pack.policies.get(policy).map(|declared| declared.cadence),
-            status: DecisionStatus::Decided,
+            status: DecisionStatus::of(&result.result),
             outcome: None,
             label: None,
             error: None,
@@ -335,30 +346,31 @@ impl<'a> Renderer<'a> {
             inputs: result.inputs.iter().map(|input| self.input(input, as_of)).collect(),
         };
         match &result.result {
-            Verdict::Failed(error) => {
-                DecisionView { status: DecisionStatus::Failed, error: Some(error.clone()), ..base }
-            }
-            Verdict::Blocked(by) => DecisionView { status: DecisionStatus::Blocked, error: Some(by.clone()), ..base },
+            Verdict::Failed(said) | Verdict::Blocked(said) => DecisionView { error: Some(said.clone()), ..base },
             Verdict::Decided(decision) => self.decided(policy, decision, base),
         }
     }
 
     fn decided(&self, policy: &str, decision: &Decision, base: DecisionView) -> DecisionView {
-        let outcome = decision.outcome.as_str();
-        let reason = |reason: &Reason| ReasonView {
-            code: reason.code.clone(),
-            text: self.pack.texts.reason(policy, reason, outcome, self.language),
-            values: reason.values.clone(),
-        };
         DecisionView {
-            outcome: Some(outcome.to_owned()),
-            label: Some(self.outcome_label(policy, outcome)),
+            outcome: Some(decision.outcome.clone()),
+            label: Some(self.outcome_label(policy, &decision.outcome)),
             score: decision.score,
             indicators: decision.indicators.iter().map(|indicator| self.indicator(policy, indicator)).collect(),
             entitlements: decision.entitlements.clone(),
-            reasons: decision.reasons.iter().map(reason).collect(),
+            reasons: self.reasons(policy, decision),
             ..base
         }
+    }
+
+    /// The reasons of a decision.
+    pub fn reasons(&self, policy: &str, decision: &Decision) -> Vec<ReasonView> {
+        let reason = |reason: &Reason| ReasonView {
+            code: reason.code.clone(),
+            text: self.pack.texts.reason(policy, reason, &decision.outcome, self.language),
+            values: reason.values.clone(),
+        };
+        decision.reasons.iter().map(reason).collect()
     }
 
     fn indicator(&self, policy: &str, indicator: &Indicator) -> IndicatorView {
@@ -373,19 +385,24 @@ impl<'a> Renderer<'a> {
     }
 
     fn input(&self, input: &Input, as_of: Date) -> InputView {
+        InputView {
+            key: input.key.clone(),
+            kind: input.kind,
+            label: self.input_label(input),
+            value: input.value_at(as_of),
+            window: input.window,
+        }
+    }
+
+    /// The label of an input.
+    pub fn input_label(&self, input: &Input) -> String {
         let key = input.key.as_str();
-        let label = match input.kind {
+        match input.kind {
             InputKind::Field => self.label(LabelKind::Field, key),
             InputKind::Metric => self.label(LabelKind::Metric, key),
             InputKind::Outcome => self.label(LabelKind::Policy, key),
             InputKind::Cohort | InputKind::AsOf | InputKind::Month => key.to_owned(),
-        };
-        let value = match input.kind {
-            InputKind::AsOf => Some(as_of.to_string()),
-            InputKind::Month => Some(as_of.first_of_month().to_string()),
-            _ => input.value.clone(),
-        };
-        InputView { key: key.to_owned(), kind: input.kind, label, value, window: input.window }
+        }
     }
 
     /// The label of an outcome.
@@ -399,7 +416,8 @@ impl<'a> Renderer<'a> {
     }
 }
 
-fn reference(assessment: &Assessment) -> AssessmentReference {
+/// How an assessment is referred to.
+pub fn reference(assessment: &Assessment) -> AssessmentReference {
     AssessmentReference {
         id: assessment.id,
         release: assessment.release,

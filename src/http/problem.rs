@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::assessments::{basis, evaluate, run};
+use crate::assessments::{basis, difference, evaluate, run};
 use crate::customers::error as customers;
 use crate::db;
 use crate::faults::Fault;
@@ -255,6 +255,18 @@ impl From<evaluate::Error> for Problem {
         match error {
             evaluate::Error::Invalid(faults) => Self::invalid(faults),
             evaluate::Error::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<difference::Error> for Problem {
+    fn from(error: difference::Error) -> Self {
+        let said = error.to_string();
+        match error {
+            difference::Error::NotFound => Self::new(Code::NotFound),
+            difference::Error::First => Self::detailed(Code::NotFound, said),
+            difference::Error::Invalid(fault) => Self::invalid(vec![fault]),
+            difference::Error::Database(error) => error.into(),
         }
     }
 }

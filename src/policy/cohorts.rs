@@ -90,6 +90,13 @@ impl CohortDeclaration {
             self.group.iter().map(|field| values.get(field).map(ToString::to_string)).collect();
         parts.map(|parts| parts.join("/"))
     }
+
+    /// The cuts that count for a customer with these values: his group's, with the group, or else those of all.
+    pub fn cuts_of<'c>(&self, computed: &'c CohortCuts, values: &Values) -> (Option<String>, &'c Cuts) {
+        let group = self.group_of(values).filter(|group| computed.groups.contains_key(group));
+        let own = group.as_ref().and_then(|group| computed.groups.get(group));
+        (group, own.unwrap_or(&computed.all))
+    }
 }
 
 impl CutRule {

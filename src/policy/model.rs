@@ -113,6 +113,17 @@ pub struct Input {
     pub window: Option<Period>,
 }
 
+impl Input {
+    /// The value in an assessment as of a date.
+    pub fn value_at(&self, as_of: Date) -> Option<String> {
+        match self.kind {
+            InputKind::AsOf => Some(as_of.to_string()),
+            InputKind::Month => Some(as_of.first_of_month().to_string()),
+            _ => self.value.clone(),
+        }
+    }
+}
+
 /// Where an input comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]

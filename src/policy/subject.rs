@@ -36,8 +36,7 @@ impl Plan {
     pub(super) fn cuts(&self, cohort: &Cohort, subject: &Subject, wanted: impl Fn(&str) -> bool) -> SubjectCuts {
         let cuts = self.cohorts.iter().map(|(id, declaration)| {
             let computed = cohort.cohorts.get(&**id).filter(|_| wanted(id))?;
-            let own = declaration.group_of(&subject.values).and_then(|group| computed.groups.get(&group));
-            Some(Arc::new(own.unwrap_or(&computed.all).clone()))
+            Some(Arc::new(declaration.cuts_of(computed, &subject.values).1.clone()))
         });
         SubjectCuts(cuts.collect())
     }

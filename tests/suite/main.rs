@@ -11,6 +11,7 @@ mod app;
 mod base;
 mod cadence;
 mod clock;
+mod comparison;
 mod customers;
 mod decisions;
 mod due;
