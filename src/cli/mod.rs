@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 mod base;
+pub mod close;
 mod distribution;
 pub mod import;
 pub mod logs;
@@ -39,6 +40,8 @@ enum Command {
     /// Import customers, products or transactions from CSV files
     #[command(subcommand)]
     Import(import::ImportCommand),
+    /// Make provisional outcomes the standing ones now, without waiting for the end of a month, quarter or year
+    Close(close::Close),
     /// Make customers and transactions by the distributions of a pack's sample.toml, as CSV files: no database is needed
     Sample(sample::Sample),
     /// Check, test, try and release packs
@@ -58,6 +61,7 @@ impl Cli {
             Command::Serve(command) => configured(|config| command.run(config)),
             Command::Migrate(command) => configured(|config| command.run(config)),
             Command::Import(command) => configured(|config| command.run(config)),
+            Command::Close(command) => configured(|config| command.run(config)),
         };
         result.unwrap_or_else(|error| {
             // Nothing more can be said when standard error is closed.

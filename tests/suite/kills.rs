@@ -146,3 +146,37 @@ fn processes_that_are_killed_leave_nothing_undone_and_nothing_done_twice() {
         assert_eq!(service.stop().0, Some(0));
     }
 }
+
+#[test]
+fn a_base_is_closed_by_command() {
+    let place = Place::new();
+    let pack = place.pack("mill", &mill_files(20).each_ref().map(|(path, text)| (*path, text.as_str())));
+    let file = place.write("customers.csv", "code,name\nC1,One\nC2,Two\n");
+    let own = [("BAREMO_ADMIN_PASSWORD", PASSWORD), ("BAREMO_BUSINESS_DATE", "2018-01-01")];
+    let of_pack = ["--pack", pack.to_str().unwrap()];
+    let import = [&["import", "customers", file.to_str().unwrap()][..], &of_pack].concat();
+    assert!(place.run(&import, &own).status.success());
+
+    let closed = place.run(&[&["close"][..], &of_pack].concat(), &own);
+    assert!(closed.status.success(), "{closed:?}");
+    assert!(String::from_utf8_lossy(&closed.stdout).contains("2 customers assessed as of 2018-01-01"), "{closed:?}");
+
+    let mut service = place.serve(&pack, &own).ready();
+    service.sign_in(PASSWORD);
+    let id = service.get("/v1/customers?code=C1").with(200).json["items"][0]["id"].as_str().unwrap().to_owned();
+    let decisions = service.get(&format!("/v1/customers/{id}/decisions")).with(200).json;
+    let closed_on = |policy: &str| {
+        let decision = decisions["items"].as_array().unwrap().iter().find(|decision| decision["policy"] == policy);
+        decision.unwrap()["closed_on"].clone()
+    };
+    assert_eq!(closed_on("grade"), "2017-12-31");
+    assert_eq!(closed_on("class"), "2017-12-31");
+    assert_eq!(closed_on("size"), Json::Null);
+    let closings = service.get("/v1/closings").with(200).json;
+    assert_eq!(closings["items"][0]["cause"], "command");
+    assert_eq!(closings["next"][0]["closes_on"], "2018-02-01");
+    assert_eq!(service.stop().0, Some(0));
+
+    let refused = place.run(&["close", "--pack", place.path("nowhere").to_str().unwrap()], &own);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("pack.toml"), "{refused:?}");
+}
