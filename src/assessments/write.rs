@@ -123,13 +123,13 @@ fn standing(assessor: &Assessor, policy: &str, closed_to: i64, before: Option<&O
     }
 }
 
-/// What changed for those who follow events: the standing outcome, or else the provisional one.
+/// What changed for those who follow events: the standing outcome, or else the provisional one, which is lost where the policy fails.
 fn change(policy: &str, before: Option<&Outcome>, after: &Outcome) -> Option<OutcomeChange> {
     let standing = before.map(|before| &before.outcome);
     let provisional = before.and_then(|before| before.provisional.as_ref().or(Some(&before.outcome)));
     let now = after.provisional.as_ref().unwrap_or(&after.outcome);
     let stands = standing != Some(&after.outcome);
-    (stands || (after.flag.is_none() && provisional != Some(now))).then(|| OutcomeChange {
+    (stands || provisional != Some(now)).then(|| OutcomeChange {
         policy: policy.to_owned(),
         from: if stands { standing } else { provisional }.cloned(),
         to: if stands { &after.outcome } else { now }.clone(),

@@ -104,7 +104,19 @@ pub async fn list_events(
     for (shard, seq, _) in &found {
         seen.insert(*shard, *seq);
     }
-    let mut items: Vec<EventView> = found.into_iter().map(|(.., event)| event.into()).collect();
-    items.sort_by_key(|event| event.id);
-    Ok(web::Json(EventList { items, next_cursor: paging::cursor(&seen) }))
+    Ok(web::Json(EventList { items: in_order(found), next_cursor: paging::cursor(&seen) }))
+}
+
+/// Events of several shards by their ids, which rise with time; those of one shard in the order in which they were counted, whatever
+/// the clocks said of the processes that wrote them.
+fn in_order(found: Vec<(u8, i64, Event)>) -> Vec<EventView> {
+    let mut latest: BTreeMap<u8, Id> = BTreeMap::new();
+    let mut keyed: Vec<(Id, Event)> = Vec::with_capacity(found.len());
+    for (shard, _, event) in found {
+        let id = latest.get(&shard).map_or(event.id, |latest| event.id.max(*latest));
+        latest.insert(shard, id);
+        keyed.push((id, event));
+    }
+    keyed.sort_by_key(|(id, _)| *id);
+    keyed.into_iter().map(|(_, event)| event.into()).collect()
 }

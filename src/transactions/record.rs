@@ -414,7 +414,7 @@ impl Rules {
         } else {
             let local: DateTime = text.parse().map_err(|_| unreadable())?;
             let zoned: Zoned = local.to_zoned(self.time_zone.clone()).map_err(|_| unreadable())?;
-            (local.date(), Some(zoned.timestamp()))
+            (zoned.date(), Some(zoned.timestamp()))
         };
         if !(1900..=9998).contains(&date.year()) {
             return Err(unreadable());

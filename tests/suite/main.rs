@@ -10,11 +10,13 @@
 mod app;
 mod base;
 mod cadence;
+mod calendar;
 mod clock;
 mod comparison;
 mod customers;
 mod decisions;
 mod due;
+mod events;
 mod import_customers;
 mod imports;
 mod industries;
