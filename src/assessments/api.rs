@@ -390,9 +390,14 @@ pub async fn create_run(
     let purpose = if body.0.renew_cohort { Purpose::RenewCohort } else { Purpose::Assess };
     let run = db.run(move |conn| run::create(conn, &state, purpose)).await?;
     workers.wake();
+    Ok(started(run, &active, &languages))
+}
+
+/// The answer to whoever has started a run.
+fn started(run: Run, active: &Active, languages: &Languages) -> HttpResponse {
     let renderer = Renderer::new(&active.release.pack, &languages.0);
     let location = (header::LOCATION, format!("/v1/runs/{}", run.id));
-    Ok(HttpResponse::Accepted().insert_header(location).json(RunView::new(run, &renderer, &active)))
+    HttpResponse::Accepted().insert_header(location).json(RunView::new(run, &renderer, active))
 }
 
 /// A page of runs.

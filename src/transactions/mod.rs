@@ -5,6 +5,7 @@ pub mod computation;
 pub mod import;
 pub mod metrics;
 pub mod model;
+pub mod period;
 pub mod products;
 pub mod record;
 pub mod store;

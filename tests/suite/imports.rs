@@ -23,8 +23,13 @@ const CAPABILITIES: [&str; 10] = [
 /// Small modules that know nothing of the rest and serve everybody.
 const SHARED: [&str; 4] = ["faults", "digest", "csv_rows", "Id"];
 /// Files besides `model.rs` that are models, each of a subject of its own.
-const MODELS: [(&str, &str); 4] =
-    [("customers", "file"), ("customers", "selection"), ("transactions", "computation"), ("transactions", "products")];
+const MODELS: [(&str, &str); 5] = [
+    ("customers", "file"),
+    ("customers", "selection"),
+    ("transactions", "computation"),
+    ("transactions", "period"),
+    ("transactions", "products"),
+];
 const COMPOSITION: [&str; 4] = ["app", "cli", "config", "main"];
 
 const DIESEL: [&str; 3] = ["diesel", "diesel_migrations", "jiff_diesel"];

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::http::header;
 use actix_web::{HttpResponse, get, patch, post, web};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -10,13 +9,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::RunView;
+use super::{RunView, started};
 use crate::Id;
 use crate::assessments::activation::Closes;
 use crate::assessments::basis::{self, Change};
 use crate::assessments::run::{self, Purpose};
 use crate::assessments::schedule;
-use crate::assessments::view::Renderer;
 use crate::assessments::worker::Workers;
 use crate::customers::model::date;
 use crate::db::Db;
@@ -265,7 +263,5 @@ pub async fn create_closing(
     let state = active.0.clone();
     let run = db.run(move |conn| run::create(conn, &state, Purpose::Close)).await?;
     workers.wake();
-    let renderer = Renderer::new(&active.release.pack, &languages.0);
-    let location = (header::LOCATION, format!("/v1/runs/{}", run.id));
-    Ok(HttpResponse::Accepted().insert_header(location).json(RunView::new(run, &renderer, &active)))
+    Ok(started(run, &active, &languages))
 }
