@@ -10,6 +10,7 @@ use figment::providers::{Format, Serialized, Toml};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use crate::assessments::retention::{DEFAULT_MONTHS, MAX_MONTHS};
 use crate::faults::did_you_mean;
 
 /// Names the configuration file; `baremo.toml` in the working folder when it isn't set.
@@ -64,6 +65,8 @@ pub struct Config {
     pub admin_password: Option<Secret>,
     /// Business date, when it is not today in the pack's time zone.
     pub business_date: Option<Date>,
+    /// Full months of history that are kept before the one of the business date.
+    pub history_months: i16,
     /// Whether the pack's sample is loaded into an empty database of one's own.
     pub load_sample: bool,
     /// How logs are written.
@@ -84,18 +87,20 @@ struct Settings {
     admin_password: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     business_date: Option<String>,
+    history_months: String,
     load_sample: String,
     log_format: String,
     log: String,
 }
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "database_url",
     "database_connections",
     "listen",
     "data_folder",
     "admin_password",
     "business_date",
+    "history_months",
     "load_sample",
     "log_format",
     "log",
@@ -110,6 +115,7 @@ impl Default for Settings {
             data_folder: "var".to_owned(),
             admin_password: None,
             business_date: None,
+            history_months: DEFAULT_MONTHS.to_string(),
             load_sample: "false".to_owned(),
             log_format: "auto".to_owned(),
             log: "info".to_owned(),
@@ -162,6 +168,10 @@ impl Config {
             text.parse().ok().filter(|n| (2..=500).contains(n))
         });
         let listen = parse(&text, &mut faults, "listen", "an address such as 127.0.0.1:8080", |text| text.parse().ok());
+        let wanted = format!("a number of months from 1 to {MAX_MONTHS}");
+        let history_months = parse(&text, &mut faults, "history_months", &wanted, |text| {
+            text.parse().ok().filter(|months| (1..=MAX_MONTHS).contains(months))
+        });
         let load_sample = parse(&text, &mut faults, "load_sample", "true or false", |text| text.parse().ok());
         let log_format = parse(&text, &mut faults, "log_format", "auto, pretty or json", |text| match text {
             "auto" => Some(LogFormat::Auto),
@@ -183,8 +193,10 @@ impl Config {
             }
             _ => {}
         }
-        match (number, listen, load_sample, log_format) {
-            (Some(database_connections), Some(listen), Some(load_sample), Some(log_format)) if faults.is_empty() => {
+        match (number, listen, history_months, load_sample, log_format) {
+            (Some(database_connections), Some(listen), Some(history_months), Some(load_sample), Some(log_format))
+                if faults.is_empty() =>
+            {
                 Ok(Self {
                     database_url: secret("database_url"),
                     database_connections,
@@ -192,6 +204,7 @@ impl Config {
                     data_folder: text("data_folder").unwrap_or_default().into(),
                     admin_password,
                     business_date,
+                    history_months,
                     load_sample,
                     log_format,
                     log: text("log").unwrap_or_default(),
@@ -254,10 +267,17 @@ mod tests {
 
     #[test]
     fn every_fault_is_reported_at_once() {
-        let error = read("listen = 'here'\nlog_format = 'xml'\nlisten_to = 1\ndatabase_connections = 1").unwrap_err();
+        let error =
+            read("listen = 'here'\nlog_format = 'xml'\nhistory_months = 61\nlisten_to = 1\ndatabase_connections = 1")
+                .unwrap_err();
         let text = error.to_string();
-        for part in ["LISTEN (listen) is 'here'", "LOG_FORMAT", "'listen_to' is not a setting", "DATABASE_CONNECTIONS"]
-        {
+        for part in [
+            "LISTEN (listen) is 'here'",
+            "LOG_FORMAT",
+            "'listen_to' is not a setting",
+            "DATABASE_CONNECTIONS",
+            "from 1 to 60",
+        ] {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
     }

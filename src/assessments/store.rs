@@ -1,5 +1,6 @@
 //! Assessments, outcomes, subjects and runs in the database.
 
+mod retention;
 mod runs;
 mod subjects;
 
@@ -16,7 +17,9 @@ use crate::db::bulk::Insert;
 use crate::db::schema::{assessments, outcomes};
 use crate::db::{Conn, Error, Result};
 use crate::digest::Digest;
+use crate::transactions::model::Month;
 
+pub use retention::*;
 pub use runs::*;
 pub use subjects::*;
 
@@ -61,8 +64,9 @@ impl OutcomeRow {
     }
 }
 
-/// Adds assessments.
-pub fn insert_assessments(conn: &mut Conn, new: &[(&Assessment, &str)]) -> Result<()> {
+/// Adds assessments under a basis of this date. They are dropped with its month: also those as of an earlier date, which may come
+/// into force yet.
+pub fn insert_assessments(conn: &mut Conn, new: &[(&Assessment, &str)], business_date: Date) -> Result<()> {
     let columns = [
         "shard",
         "customer_id",
@@ -74,6 +78,7 @@ pub fn insert_assessments(conn: &mut Conn, new: &[(&Assessment, &str)]) -> Resul
         "as_of",
         "assessed_at",
         "content",
+        "month",
     ];
     let mut insert = Insert::into("assessments", &columns, "");
     for (assessment, content) in new {
@@ -87,7 +92,8 @@ pub fn insert_assessments(conn: &mut Conn, new: &[(&Assessment, &str)]) -> Resul
             .value(assessment.cohort.as_bytes())
             .value(assessment.as_of)
             .value(assessment.assessed_at)
-            .value(*content);
+            .value(*content)
+            .value(Month::of(business_date.max(assessment.as_of)).number());
         insert.end_row();
     }
     insert.execute(conn)

@@ -1,6 +1,7 @@
 //! The threads of this process that assess: one follows the basis and works on who is due, the others work on open runs and help it
 //! when there is none. Their stacks are large enough for any script.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 
-use super::{day, due, run, store};
+use super::{day, due, retention, run, store};
 use crate::Id;
 use crate::db::{self, Db};
 use crate::releases::active::InForce;
@@ -36,15 +37,30 @@ struct Shared {
 }
 
 impl Workers {
-    /// Starts the threads. `business_date` is the fixed setting, if there is one.
-    pub fn start(&self, db: &Db, in_force: &InForce, business_date: Option<Date>) -> Result<(), db::Error> {
+    /// Starts the threads. `business_date` is the fixed setting, if there is one; `history` the full months of history that are kept.
+    pub fn start(
+        &self,
+        db: &Db,
+        in_force: &InForce,
+        business_date: Option<Date>,
+        history: i16,
+    ) -> Result<(), db::Error> {
         business_date.map(|date| self.0.business_date.get_or_init(|| date));
         db.run_here(|conn| db::transaction(conn, store::open_due_shards))?;
         for number in 0..=RUN_THREADS {
             let (workers, db, in_force) = (self.clone(), db.clone(), in_force.clone());
-            let thread = thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK).spawn(move || {
-                workers.work(&Worker { db, in_force, business_date, owner: Id::new(), is_first: number == 0 })
-            });
+            let worker = Worker {
+                db,
+                in_force,
+                business_date,
+                history,
+                owner: Id::new(),
+                is_first: number == 0,
+                is_last: number == RUN_THREADS,
+                retained_on: Cell::default(),
+            };
+            let thread = thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK);
+            let thread = thread.spawn(move || workers.work(&worker));
             let thread = thread.map_err(|error| db::Error::Stopped(format!("no thread can be started: {error}")))?;
             self.0.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
@@ -117,6 +133,11 @@ struct Worker {
     /// As whom it takes leases.
     owner: Id,
     is_first: bool,
+    is_last: bool,
+    /// Full months of history that are kept.
+    history: i16,
+    /// The business date on which it last dropped old history.
+    retained_on: Cell<Option<Date>>,
 }
 
 impl Worker {
@@ -129,7 +150,24 @@ impl Worker {
             }
             return Ok(due::work(db, in_force, *owner, stop)?);
         }
-        Ok(run::work(db, in_force, *owner, stop)? || due::work(db, in_force, *owner, stop)?)
+        if run::work(db, in_force, *owner, stop)? || due::work(db, in_force, *owner, stop)? {
+            return Ok(true);
+        }
+        if self.is_last {
+            self.retain(stop)?;
+        }
+        Ok(false)
+    }
+
+    /// Drops old history, once on each business date.
+    fn retain(&self, stop: &dyn Fn() -> bool) -> Result<(), db::Error> {
+        let date = self.in_force.get().map(|active| active.basis.business_date);
+        if let Some(date) = date.filter(|_| date != self.retained_on.get())
+            && retention::work(&self.db, date, self.history, stop)?
+        {
+            self.retained_on.set(Some(date));
+        }
+        Ok(())
     }
 
     /// Moves the date on, and sees to it that a run follows the rules in force. Whether it has started one.

@@ -35,7 +35,9 @@ pub fn write(conn: &mut Conn, assessor: &Assessor, shard: u8, made: &[Made]) -> 
     let basis = &assessor.active().basis;
     // Under a later basis with other rules only history is written. Read behind the locks: who put that basis in force first
     // is seen, and who does so later assesses these customers after this transaction.
-    let rules_hold = releases::store::current_basis(conn)?.is_some_and(|current| current.rules == basis.rules);
+    let current = releases::store::current_basis(conn)?;
+    let rules_hold = current.as_ref().is_some_and(|current| current.rules == basis.rules);
+    let business_date = current.map_or(basis.business_date, |current| current.business_date);
     let mut written = Written::default();
     let (mut kept, mut overtaken) = (Vec::new(), Vec::new());
     let mut in_force: Vec<InForce<'_>> = Vec::new();
@@ -53,7 +55,7 @@ pub fn write(conn: &mut Conn, assessor: &Assessor, shard: u8, made: &[Made]) -> 
             in_force.push((one, equal.unwrap_or(one.assessment.id)));
         }
     }
-    store::insert_assessments(conn, &kept)?;
+    store::insert_assessments(conn, &kept, business_date)?;
     confirm(conn, basis.number, &in_force)?;
     change_outcomes(conn, assessor, shard, &in_force)?;
     store::set_due(conn, shard, &overtaken, Some(DUE_NOW))?;

@@ -54,7 +54,7 @@ impl Starting {
         self.administrator()?;
         self.sample()?;
         let first = self.first_run()?;
-        self.patiently(|| workers.start(db, in_force, date))?;
+        self.patiently(|| workers.start(db, in_force, date, self.config.history_months))?;
         thread::scope(|scope| {
             if let Some(folder) = &self.base.watched {
                 let read = self.base.folder.as_ref().and_then(|folder| Some(folder.as_ref().ok()?.source.clone()));

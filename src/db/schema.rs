@@ -11,6 +11,7 @@ diesel::table! {
         sample_loaded_at -> Nullable<Datetime>,
         created_at -> Datetime,
         catalogue_seq -> BigInt,
+        history_from -> SmallInt,
     }
 }
 
@@ -122,7 +123,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    assessments (shard, customer_id, id) {
+    assessments (shard, customer_id, id, month) {
         shard -> Unsigned<TinyInt>,
         customer_id -> Binary,
         id -> Binary,
@@ -133,6 +134,7 @@ diesel::table! {
         as_of -> Date,
         assessed_at -> Datetime,
         content -> Text,
+        month -> SmallInt,
     }
 }
 

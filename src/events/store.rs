@@ -16,6 +16,10 @@ use crate::db::{Conn, Error, Result};
 
 /// Where events stand that are nobody's own; those of one customer stand in his shard, in their order.
 const GENERAL: u8 = SHARDS;
+/// Where there are events.
+pub const ALL_SHARDS: std::ops::RangeInclusive<u8> = 0..=GENERAL;
+/// Events that are deleted in one transaction.
+const PIECE: i64 = 1000;
 
 /// Adds events; the caller has the transaction.
 pub fn append(conn: &mut Conn, added: &[Event]) -> Result<()> {
@@ -92,4 +96,18 @@ pub fn after(conn: &mut Conn, seen: &BTreeMap<u8, i64>, limit: i64) -> Result<Ve
         .select(EventRow::as_select())
         .load(conn)?;
     rows.into_iter().map(EventRow::read).collect()
+}
+
+/// Deletes the first events of a shard that happened before an instant, a bounded number. Whether there may be more.
+pub fn delete_before(conn: &mut Conn, shard: u8, before: Timestamp) -> Result<bool> {
+    let first: Vec<(i64, jiff_diesel::Timestamp)> = events::table
+        .filter(events::shard.eq(shard))
+        .order(events::seq)
+        .limit(PIECE)
+        .select((events::seq, events::occurred_at))
+        .load(conn)?;
+    let old = first.iter().take_while(|(_, at)| at.to_jiff() < before);
+    let Some((last, _)) = old.last() else { return Ok(false) };
+    diesel::delete(events::table.filter(events::shard.eq(shard).and(events::seq.le(*last)))).execute(conn)?;
+    Ok(true)
 }

@@ -38,6 +38,11 @@ impl Month {
         Self(i32::from(date.year()) * 12 + i32::from(date.month()) - 1)
     }
 
+    /// The months from the beginning of our era to this one, as the database keeps it; at most 32767, in the year 2730.
+    pub fn number(self) -> i16 {
+        i16::try_from(self.0).unwrap_or(i16::MAX)
+    }
+
     /// The month so many months later, or earlier when negative.
     #[must_use]
     pub fn plus(self, months: i32) -> Self {

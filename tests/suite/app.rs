@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use baremo::app::{self, State};
 use baremo::assessments::activation::{Closes, activate};
+use baremo::assessments::retention::DEFAULT_MONTHS;
 use baremo::assessments::worker::{STACK, Workers};
 use baremo::config::Secret;
 use baremo::db::Db;
@@ -93,7 +94,7 @@ impl TestApp {
         let keys = tempfile::tempdir().unwrap();
         let tokens = Tokens::open(&keys.path().join("key.pem")).unwrap();
         let state = State { db, in_force, tokens, workers: Workers::default(), readiness: Readiness::default() };
-        state.workers.start(&state.db, &state.in_force, None).unwrap();
+        state.workers.start(&state.db, &state.in_force, None, DEFAULT_MONTHS).unwrap();
         state.readiness.set(true);
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());

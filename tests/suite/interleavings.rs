@@ -13,6 +13,7 @@ use baremo::assessments::activation::Closes;
 use baremo::assessments::basis::{self, Change};
 use baremo::assessments::evaluate::{Evaluated, evaluate};
 use baremo::assessments::model::Outcome;
+use baremo::assessments::retention::DEFAULT_MONTHS;
 use baremo::assessments::run::{self, Purpose};
 use baremo::assessments::store;
 use baremo::assessments::worker::{STACK, Workers};
@@ -151,7 +152,7 @@ impl Mill {
             .unwrap();
         let node = |db: Db| {
             let node = Node { db, in_force: InForce::default(), workers: Workers::default() };
-            node.workers.start(&node.db, &node.in_force, None).unwrap();
+            node.workers.start(&node.db, &node.in_force, None, DEFAULT_MONTHS).unwrap();
             node
         };
         let nodes = vec![

@@ -17,6 +17,7 @@ mod customers;
 mod decisions;
 mod due;
 mod events;
+mod history;
 mod import_customers;
 mod imports;
 mod industries;

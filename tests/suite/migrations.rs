@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use baremo::assessments::store::PARTITIONS;
 use baremo::db::migrate::{migrate, revert_all};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -121,6 +122,21 @@ fn the_code_reads_the_schema_that_the_migrations_make() {
     assert_eq!(declared.keys().collect::<Vec<_>>(), migrated.keys().collect::<Vec<_>>());
     for (name, table) in &declared {
         assert_eq!(table, &migrated[name], "{name}");
+    }
+}
+
+#[test]
+fn assessments_have_the_partitions_that_the_code_counts_on() {
+    let base = Base::new();
+    let partitions = ask(
+        &base,
+        "SELECT partition_name a, partition_method b, partition_expression c, '' d FROM information_schema.partitions \
+         WHERE table_schema = DATABASE() AND table_name = 'assessments' ORDER BY partition_ordinal_position",
+    );
+    assert_eq!(i16::try_from(partitions.len()), Ok(PARTITIONS));
+    for (number, partition) in partitions.iter().enumerate() {
+        assert_eq!((&partition.a, partition.b.as_str()), (&format!("p{number}"), "HASH"));
+        assert_eq!(partition.c.trim_matches('`'), "month");
     }
 }
 

@@ -1,0 +1,1 @@
+ALTER TABLE assessments DROP PRIMARY KEY, ADD PRIMARY KEY (shard, customer_id, id) REMOVE PARTITIONING;

@@ -1,0 +1,1 @@
+ALTER TABLE deployment ADD COLUMN history_from SMALLINT NOT NULL DEFAULT 0;
