@@ -1,11 +1,12 @@
 //! Evaluating a customer or a document without keeping anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::civil::Date;
 use serde_json::{Map, Value as Json};
 
+use super::activation::kept_source;
 use super::assess::Assessor;
 use super::model::Assessment;
 use super::store;
@@ -16,6 +17,7 @@ use crate::customers::store as customer_store;
 use crate::db::{self, Conn, Failure};
 use crate::digest::Digest;
 use crate::faults::{Fault, did_you_mean, pointer_segment};
+use crate::policy::changes::changed_policies;
 use crate::policy::model::Subject;
 use crate::releases::active::{Active, InForce};
 use crate::releases::{model::Basis, store as release_store};
@@ -78,9 +80,9 @@ pub fn evaluate(
     as_of: Option<Date>,
     release: Option<Digest>,
 ) -> Result<Evaluation, Error> {
-    let active = match release {
+    let (active, changed) = match release {
         Some(digest) if digest != active.basis.release => other_release(conn, in_force, &active, digest)?,
-        _ => active,
+        _ => (active, BTreeSet::new()),
     };
     let as_of = as_of.unwrap_or(active.basis.business_date);
     let assessor = Assessor::new(conn, active.clone(), as_of)?;
@@ -94,6 +96,7 @@ pub fn evaluate(
             let subject = assessor.subject(conn, id, &customer.code, &customer.profile)?;
             let passed = store::closed_to(conn, id)?;
             standing = assessor.standing(conn, id.shard(), &[(id, passed)])?.remove(&id).unwrap_or_default();
+            standing.retain(|policy, _| !changed.contains(policy));
             (id, Some(customer.code), subject, false)
         }
         Evaluated::Document(document) => {
@@ -115,12 +118,21 @@ pub fn evaluate(
     Ok(Evaluation { assessment, active, code, of_document })
 }
 
-fn other_release(conn: &mut Conn, in_force: &InForce, active: &Active, digest: Digest) -> Result<Arc<Active>, Error> {
+/// The state with another release, and the policies that it changes: they would be closed with its activation.
+fn other_release(
+    conn: &mut Conn,
+    in_force: &InForce,
+    active: &Active,
+    digest: Digest,
+) -> Result<(Arc<Active>, BTreeSet<String>), Error> {
     if release_store::release(conn, digest)?.is_none() {
         let detail = format!("there is no release {digest}");
         return Err(Error::Invalid(vec![Fault::new("/release", "unknown_release", detail)]));
     }
-    Ok(Arc::new(in_force.state(conn, Basis { release: digest, ..active.basis.clone() })?))
+    let other = in_force.state(conn, Basis { release: digest, ..active.basis.clone() })?;
+    let (before, after) = (kept_source(conn, active.basis.release)?, kept_source(conn, digest)?);
+    let changed = changed_policies((&before, &active.release), (&after, &other.release));
+    Ok((Arc::new(other), changed))
 }
 
 impl Document {
