@@ -13,7 +13,7 @@ use crate::app::{TestApp, files, pack};
 use crate::transactions::{bakery, bakery_source};
 
 /// The sample, loaded and run: tests only read it.
-static SAMPLE: LazyLock<TestApp> = LazyLock::new(sample_app);
+pub static SAMPLE: LazyLock<TestApp> = LazyLock::new(sample_app);
 
 /// A base with the sample, loaded and run.
 pub fn sample_app() -> TestApp {
@@ -27,12 +27,17 @@ fn sample_file(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
 }
 
-fn load_sample(app: &TestApp) -> transactions::import::Import {
-    let active = app.state.in_force.get().unwrap();
-    let rules = baremo::app::customer_rules(&active);
+/// Imports the customers of the sample.
+pub fn load_customers(app: &TestApp) {
+    let rules = baremo::app::customer_rules(&app.state.in_force.get().unwrap());
     let import = customers::import::Import { file: sample_file("tobacco_customers.csv"), ..Default::default() };
     let report = customers::import::import(&app.state.db, &rules, &import, &mut Progress::hidden()).unwrap();
     assert_eq!((report.counts.created, report.counts.faulty), (136, 0));
+}
+
+fn load_sample(app: &TestApp) -> transactions::import::Import {
+    load_customers(app);
+    let active = app.state.in_force.get().unwrap();
     let columns = [
         ("customer", "customer_code"),
         ("on", "ordered_at"),
@@ -55,7 +60,7 @@ fn load_sample(app: &TestApp) -> transactions::import::Import {
 }
 
 /// The orders of the sample, read without any of Baremo's code.
-fn orders() -> Vec<BTreeMap<String, String>> {
+pub fn orders() -> Vec<BTreeMap<String, String>> {
     let text = std::fs::read_to_string(sample_file("tobacco_orders.csv")).unwrap();
     let mut lines = text.lines();
     let header: Vec<&str> = lines.next().unwrap().split(',').collect();
@@ -64,7 +69,12 @@ fn orders() -> Vec<BTreeMap<String, String>> {
 }
 
 fn ids() -> BTreeMap<String, String> {
-    let page = SAMPLE.get("/v1/customers?limit=500").with(200).json;
+    ids_of(&SAMPLE)
+}
+
+/// Ids of the sample's customers by code.
+pub fn ids_of(app: &TestApp) -> BTreeMap<String, String> {
+    let page = app.get("/v1/customers?limit=500").with(200).json;
     let text = |json: &Json| json.as_str().unwrap().to_owned();
     page["items"].as_array().unwrap().iter().map(|item| (text(&item["code"]), text(&item["id"]))).collect()
 }

@@ -36,3 +36,4 @@ mod tobacco;
 mod tour;
 mod transactions;
 mod watch;
+mod year;

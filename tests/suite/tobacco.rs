@@ -17,8 +17,8 @@ fn sample(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
 }
 
-/// The graded customers: each row by the name of its column.
-fn grades() -> Vec<BTreeMap<String, String>> {
+/// The customers, graded as of a day: each row by the name of its column.
+pub fn grades(as_of: &str) -> Vec<BTreeMap<String, String>> {
     let folder = tempfile::tempdir().unwrap();
     let grades = folder.path().join("grades.csv");
     let columns = [
@@ -37,7 +37,7 @@ fn grades() -> Vec<BTreeMap<String, String>> {
         .arg(sample("tobacco_orders.csv"))
         .args(["--kind", "order"])
         .args(columns.iter().flat_map(|column| ["--map-transactions", column]))
-        .args(["--as-of", "2018-01-01", "--output"])
+        .args(["--as-of", as_of, "--output"])
         .arg(&grades)
         .output()
         .unwrap();
@@ -48,7 +48,7 @@ fn grades() -> Vec<BTreeMap<String, String>> {
 
 #[test]
 fn the_sample_has_the_grades_worked_out_by_hand() {
-    let grades = grades();
+    let grades = grades("2018-01-01");
     assert_eq!(grades.len(), 136);
     let of = |policy: &str, class: fn(&str) -> &str| {
         let mut found = BTreeMap::<String, usize>::new();
@@ -73,7 +73,7 @@ fn the_sample_has_the_grades_worked_out_by_hand() {
 
 #[test]
 fn scale_is_relative_to_the_format_where_it_has_enough_shops() {
-    let grades = grades();
+    let grades = grades("2018-01-01");
     let scales = |format: &str| {
         ["large", "medium", "small"].map(|scale| {
             let is = |row: &&BTreeMap<String, String>| {
