@@ -162,9 +162,15 @@ impl Worker {
     /// Drops old history, once on each business date.
     fn retain(&self, stop: &dyn Fn() -> bool) -> Result<(), db::Error> {
         let date = self.in_force.get().map(|active| active.basis.business_date);
-        if let Some(date) = date.filter(|_| date != self.retained_on.get())
-            && retention::work(&self.db, date, self.history, stop)?
-        {
+        let Some(date) = date.filter(|_| date != self.retained_on.get()) else { return Ok(()) };
+        let done = match retention::work(&self.db, date, self.history, stop) {
+            Err(error) if !error.is_unavailable() => {
+                tracing::warn!(%error, "old history could not be dropped; that is tried again on the next business date");
+                true
+            }
+            result => result?,
+        };
+        if done {
             self.retained_on.set(Some(date));
         }
         Ok(())
