@@ -248,9 +248,12 @@ pub fn activate(
     if is_change(conn, &folder.release)? {
         in_force.refresh(conn)?;
         let before = in_force.get();
-        let fields: Option<&Fields> = before.as_ref().map(|active| &*active.release.pack.fields);
-        // Before the release is in force, so that what is cut off is done again.
-        customers::store::reindex(conn, fields, &folder.release.pack.fields)?;
+        let before: Option<&Fields> = before.as_ref().map(|active| &*active.release.pack.fields);
+        let after = &folder.release.pack.fields;
+        if before.is_none_or(|before| format!("{before:?}") != format!("{after:?}")) {
+            // Before the release is in force, so that what is cut off is done again.
+            customers::store::reindex(conn, before, after)?;
+        }
     }
     activation::activate(conn, in_force, (&folder.source, &folder.release), closes, business_date)
 }

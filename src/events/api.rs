@@ -71,9 +71,10 @@ pub struct EventList {
 
 /// Follow events
 ///
-/// Everything that happened after a cursor, oldest first; none is left out, whatever happened at the same time. Ask again with
-/// `next_cursor` as `after`; without `after` it begins with the oldest event that is kept. An empty page means that nothing new
-/// has happened yet.
+/// Everything that happened after a cursor, oldest first; none is left out, whatever happened at the same time, and those of one
+/// customer are in the order in which they happened. Ask again with `next_cursor` as `after`; without `after` it begins with the
+/// oldest event that is kept. An empty page means that nothing new has happened yet. A change of a standing outcome also ends the
+/// provisional one: after it, both are the same until an event says otherwise.
 #[utoipa::path(tag = "events", operation_id = "listEvents", params(
     ("after" = Option<String>, Query, nullable = false, description = "`next_cursor` of the page before"),
     ("limit" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 500, example = 50, description = "Events of the page; 50 when absent"),
@@ -104,19 +105,6 @@ pub async fn list_events(
     for (shard, seq, _) in &found {
         seen.insert(*shard, *seq);
     }
-    Ok(web::Json(EventList { items: in_order(found), next_cursor: paging::cursor(&seen) }))
-}
-
-/// Events of several shards by their ids, which rise with time; those of one shard in the order in which they were counted, whatever
-/// the clocks said of the processes that wrote them.
-fn in_order(found: Vec<(u8, i64, Event)>) -> Vec<EventView> {
-    let mut latest: BTreeMap<u8, Id> = BTreeMap::new();
-    let mut keyed: Vec<(Id, Event)> = Vec::with_capacity(found.len());
-    for (shard, _, event) in found {
-        let id = latest.get(&shard).map_or(event.id, |latest| event.id.max(*latest));
-        latest.insert(shard, id);
-        keyed.push((id, event));
-    }
-    keyed.sort_by_key(|(id, _)| *id);
-    keyed.into_iter().map(|(_, event)| event.into()).collect()
+    let items = found.into_iter().map(|(.., event)| event.into()).collect();
+    Ok(web::Json(EventList { items, next_cursor: paging::cursor(&seen) }))
 }

@@ -1,7 +1,7 @@
 //! The outbox in the database. Each shard counts its events in the transaction that adds them, so that they are numbered in
 //! the order of commits and a reader who goes on after a number misses none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use diesel::prelude::*;
 use diesel::sql_types;
@@ -73,29 +73,61 @@ impl EventRow {
     }
 }
 
-/// Events after a number in each shard, with their places; a shard that isn't named begins at its first.
+/// Where an event stands: its shard and its number in it.
+type PlaceRow = (u8, i64, Id);
+
+#[derive(QueryableByName)]
+#[diesel(table_name = events)]
+struct Place {
+    shard: u8,
+    seq: i64,
+    id: Id,
+}
+
+/// Events after a number in each shard, with their places, oldest first; a shard that isn't named begins at its first.
 pub fn after(conn: &mut Conn, seen: &BTreeMap<u8, i64>, limit: i64) -> Result<Vec<(u8, i64, Event)>> {
-    let beyond: Vec<(u8, i64)> = event_shards::table
-        .select((event_shards::shard, event_shards::seq))
-        .load::<(u8, i64)>(conn)?
-        .into_iter()
-        .filter_map(|(shard, last)| {
-            let seen = seen.get(&shard).copied().unwrap_or_default();
-            (last > seen).then_some((shard, seen))
-        })
-        .collect();
-    if beyond.is_empty() {
+    let places = places_after(conn, seen, limit)?;
+    if places.is_empty() {
         return Ok(Vec::new());
     }
-    let conditions: Vec<String> =
-        beyond.iter().map(|(shard, seen)| format!("(shard = {shard} AND seq > {seen})")).collect();
+    let keys: Vec<String> = places.iter().map(|(shard, seq, _)| format!("({shard}, {seq})")).collect();
     let rows: Vec<EventRow> = events::table
-        .filter(diesel::dsl::sql::<sql_types::Bool>(&conditions.join(" OR ")))
-        .order((events::shard, events::seq))
-        .limit(limit)
+        .filter(diesel::dsl::sql::<sql_types::Bool>(&format!("(shard, seq) IN ({})", keys.join(","))))
         .select(EventRow::as_select())
         .load(conn)?;
-    rows.into_iter().map(EventRow::read).collect()
+    let mut read = rows.into_iter().map(|row| ((row.shard, row.seq), row)).collect::<BTreeMap<_, _>>();
+    places.iter().filter_map(|(shard, seq, _)| read.remove(&(*shard, *seq))).map(EventRow::read).collect()
+}
+
+/// The first places after what was seen. Each shard is in the order of its numbers; among shards the older event comes first.
+fn places_after(conn: &mut Conn, seen: &BTreeMap<u8, i64>, limit: i64) -> Result<Vec<PlaceRow>> {
+    let shards: Vec<(u8, i64)> = event_shards::table.select((event_shards::shard, event_shards::seq)).load(conn)?;
+    let newer = shards.into_iter().filter_map(|(shard, last)| {
+        let seen = seen.get(&shard).copied().unwrap_or_default();
+        (last > seen).then(|| {
+            format!(
+                "(SELECT shard, seq, id FROM events WHERE shard = {shard} AND seq > {seen} ORDER BY seq LIMIT {limit})"
+            )
+        })
+    });
+    let parts: Vec<String> = newer.collect();
+    if parts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut queues: BTreeMap<u8, VecDeque<Place>> = BTreeMap::new();
+    for place in diesel::sql_query(parts.join(" UNION ALL ")).load::<Place>(conn)? {
+        queues.entry(place.shard).or_default().push_back(place);
+    }
+    queues.values_mut().for_each(|queue| queue.make_contiguous().sort_by_key(|place| place.seq));
+    let mut places = Vec::new();
+    while let Some(queue) =
+        queues.values_mut().filter(|queue| !queue.is_empty()).min_by_key(|queue| queue.front().map(|place| place.id))
+        && let Some(place) = queue.pop_front()
+        && i64::try_from(places.len()).is_ok_and(|count| count < limit)
+    {
+        places.push((place.shard, place.seq, place.id));
+    }
+    Ok(places)
 }
 
 /// Deletes the first events of a shard that happened before an instant, a bounded number. Whether there may be more.

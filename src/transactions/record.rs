@@ -351,7 +351,7 @@ impl Checked {
             order: item.order.clone().unwrap_or_else(|| item.external_id.clone()),
             occurred_on: self.occurred_on,
             occurred_at: self.occurred_at,
-            revision: item.revision,
+            revision: item.revision.or(known.and_then(|known| known.revision)),
             cancelled: item.cancelled,
             digest: self.digest.clone(),
             lines: self.lines.clone(),

@@ -232,6 +232,22 @@ fn events_of_a_customer_keep_their_order_whatever_clocks_say() {
 }
 
 #[test]
+fn the_oldest_event_comes_first_whichever_customers_it_concerns() {
+    let app = TestApp::new(&club(0, "{ days = 90 }"), "2018-01-31");
+    let mut told = vec!["release_activated".to_owned()];
+    for number in 0..12 {
+        let code = format!("X{number}");
+        app.customer(&code, json!({}));
+        app.settled();
+        told.push(code);
+    }
+    let mut cursor = String::new();
+    let events = all_after(&app, &mut cursor, 5);
+    let whom = |event: &Json| event["customer_code"].as_str().map_or_else(|| text(&event["type"]), str::to_owned);
+    assert_eq!(events.iter().map(whom).collect::<Vec<_>>(), told);
+}
+
+#[test]
 fn a_cursor_that_no_page_gave_and_a_limit_out_of_range_are_refused() {
     let app = TestApp::new(&club(0, "{ days = 90 }"), "2018-01-10");
     for (query, pointer, code) in [

@@ -219,6 +219,10 @@ fn a_lower_revision_changes_nothing() {
     assert_eq!(app.metric(&id, "bought", "2018-01-01"), "5");
     assert_eq!(app.record(&[revision(3, "6")]), ["corrected"]);
     assert_eq!(app.metric(&id, "bought", "2018-01-01"), "6");
+    // Sent without a revision it is corrected, and the known one holds.
+    assert_eq!(app.record(&[order("A1", "X1", "2017-11-05", "7")]), ["corrected"]);
+    assert_eq!(app.record(&[revision(2, "8")]), ["outdated"]);
+    assert_eq!(app.metric(&id, "bought", "2018-01-01"), "7");
 }
 
 #[test]
