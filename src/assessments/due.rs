@@ -4,10 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::civil::Date;
+
 use super::assess::{Assessor, Made};
 use super::store;
 use super::write::{leave, write};
 use crate::Id;
+use crate::customers::store::subjects::DUE_NOW;
 use crate::db::{self, Conn, Db, transaction};
 use crate::releases::active::{Active, InForce};
 
@@ -18,35 +21,39 @@ const PAGE: i64 = 100;
 pub fn work(db: &Db, in_force: &InForce, owner: Id, stop: &dyn Fn() -> bool) -> Result<bool, db::Error> {
     let Some(active) = in_force.get() else { return Ok(false) };
     db.run_here(|conn| {
-        let shards = store::due_shards(conn, active.basis.business_date)?;
-        if shards.is_empty() || waits_for_cohort(conn, &active)? {
+        let Some(until) = due_until(conn, &active)? else { return Ok(false) };
+        let shards = store::due_shards(conn, until)?;
+        if shards.is_empty() {
             return Ok(false);
         }
         let Some((shard, token)) = transaction(conn, |conn| store::claim_due_shard(conn, &shards, owner))? else {
             return Ok(false);
         };
-        while !stop() && work_page(conn, &active, shard, token)? {}
+        while !stop() && work_page(conn, &active, until, (shard, token))? {}
         store::release_due_shard(conn, shard, token)?;
         Ok(true)
     })
 }
 
-/// Whether the population's statistics are being computed that policies need and have never had: whoever is due is assessed
-/// by the run that follows.
-fn waits_for_cohort(conn: &mut Conn, active: &Active) -> Result<bool, db::Error> {
+/// Up to which day customers are worked on who are due. Whom time alone has made due is left to a run that is coming to everybody;
+/// and nobody is worked on while statistics are being computed that policies need and have never had.
+fn due_until(conn: &mut Conn, active: &Active) -> Result<Option<Date>, db::Error> {
+    let runs = store::open_runs(conn)?;
     let is_known = |id: &String| active.cohort.cohorts.contains_key(id);
-    Ok(!active.release.pack.cohorts.keys().all(is_known)
-        && store::open_runs(conn)?.iter().any(store::OpenRun::is_preparing))
+    if !active.release.pack.cohorts.keys().all(is_known) && runs.iter().any(store::OpenRun::is_preparing) {
+        return Ok(None);
+    }
+    let comes = runs.iter().any(|run| (run.is_preparing() && run.closing.is_some()) || run.basis >= active.basis.rules);
+    Ok(Some(if comes { DUE_NOW } else { active.basis.business_date }))
 }
 
 /// Assesses a page. Whether there may be another one: who was overtaken is left for the next time.
-fn work_page(conn: &mut Conn, active: &Arc<Active>, shard: u8, token: i64) -> Result<bool, db::Error> {
-    let as_of = active.basis.business_date;
-    let due = store::due_customers(conn, shard, as_of, PAGE)?;
+fn work_page(conn: &mut Conn, active: &Arc<Active>, until: Date, (shard, token): (u8, i64)) -> Result<bool, db::Error> {
+    let due = store::due_customers(conn, shard, until, PAGE)?;
     let count = due.len();
     let (active_ones, inactive): (Vec<_>, Vec<_>) = due.into_iter().partition(|customer| customer.is_active);
     let inactive: BTreeMap<Id, i64> = inactive.iter().map(|customer| (customer.id, customer.input_seq)).collect();
-    let assessor = Assessor::new(conn, active.clone(), as_of)?;
+    let assessor = Assessor::new(conn, active.clone(), active.basis.business_date)?;
     let read = assessor.read(conn, shard, active_ones)?;
     let made: Vec<Made> = read.into_iter().map(|read| assessor.make(read, None)).collect::<Result<_, _>>()?;
     transaction(conn, |conn| {

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 
 use crate::Id;
 use crate::db::bulk::Insert;
-use crate::db::schema::{bases, customers, subjects};
+use crate::db::schema::bases;
 use crate::db::{Conn, Result};
 
 /// Of a customer who is due at once: the first day that the database knows.
@@ -64,16 +64,4 @@ pub fn raise(conn: &mut Conn, basis: i64, changes: &BTreeMap<Id, Change>) -> Res
         insert.execute(conn)?;
     }
     Ok(())
-}
-
-/// Number of active customers who are due as of a date.
-pub fn count_due(conn: &mut Conn, as_of: Date) -> Result<i64> {
-    use jiff_diesel::ToDiesel;
-    Ok(subjects::table
-        .inner_join(
-            customers::table.on(customers::shard.eq(subjects::shard).and(customers::id.eq(subjects::customer_id))),
-        )
-        .filter(subjects::next_due_on.le(as_of.to_diesel()).and(customers::status.eq("active")))
-        .count()
-        .get_result(conn)?)
 }
