@@ -44,6 +44,8 @@ pub fn base() -> OpenApi {
             tag("transactions", "Orders, payments and what follows from them"),
             tag("assessments", "What the policies decide, and why"),
             tag("runs", "Assessing all customers"),
+            tag("basis", "What grades rest on, and when they close"),
+            tag("events", "What has changed"),
             tag("operation", "Whether the service lives and can answer"),
         ]))
         .build()
