@@ -114,6 +114,23 @@ impl Node {
     }
 }
 
+/// Customers of which each second one shares a shard: a run over many shards is no other than one over two, but slower.
+fn customers_of_two_shards(app: &TestApp) -> Vec<(String, Id)> {
+    let mut customers: Vec<(String, Id)> = Vec::new();
+    while customers.len() < CUSTOMERS {
+        let code = format!("C{}", customers.len());
+        let id: Id = app.customer(&code, json!({"network": {"area": customers.len()}})).parse().unwrap();
+        let wanted = customers.len().checked_sub(2).map(|before| customers[before].1.shard());
+        if wanted.is_none_or(|shard| shard == id.shard()) {
+            customers.push((code, id));
+        } else {
+            app.base.execute(&format!("DELETE FROM customers WHERE code = '{code}'"));
+        }
+    }
+    app.base.execute("DELETE FROM subjects WHERE customer_id NOT IN (SELECT id FROM customers)");
+    customers
+}
+
 /// What one of the threads does.
 #[derive(Clone, Debug)]
 enum Step {
@@ -136,12 +153,7 @@ impl Mill {
     fn new() -> Self {
         let sources = [mill(20), mill(18)];
         let app = TestApp::new(&sources[0], "2018-01-01");
-        let customers = (0..CUSTOMERS).map(|number| {
-            let code = format!("C{number}");
-            let id = app.customer(&code, json!({"network": {"area": number}})).parse().unwrap();
-            (code, id)
-        });
-        let customers = customers.collect();
+        let customers = customers_of_two_shards(&app);
         let state = &app.state;
         let first = state.in_force.get().unwrap().basis.release;
         // The second release is known to the base from the beginning.
