@@ -29,9 +29,8 @@ test: packages ## Check formatting and lints, run all tests and the packs' cases
 	@scripts/step "Lints" cargo clippy --locked --all-targets -- -D warnings
 	@scripts/with-database $(MAKE) test-with-database
 
-# What needs a database: called by `make test` inside the one it starts. Many tests wait for processes: more of them than cores run at once.
+# What needs a database: called by `make test` inside the one it starts.
 .PHONY: test-with-database
-test-with-database: export RUST_TEST_THREADS ?= $(shell echo $$(($$(nproc) + 2)))
 test-with-database:
 	@scripts/step "Examples in the documentation" cargo test --locked --doc
 	@scripts/step "Tests" cargo test --locked --lib --bins --tests

@@ -188,7 +188,7 @@ fn imports_go_into_the_base_that_is_being_served_and_a_second_service_is_refused
 
     // Nobody has been assessed yet: the next start sees to it.
     let again = place.serve(&bakery, &[]).ready();
-    assert!(again.out().contains("2 customers assessed"), "{}", again.out());
+    until("the table is shown", || again.out().contains("2 customers assessed").then_some(()));
     assert_eq!(again.stop().0, Some(0));
 }
 
