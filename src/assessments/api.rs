@@ -93,7 +93,7 @@ pub struct DocumentBody {
 /// Evaluate a customer or a document
 ///
 /// Applies all policies and keeps nothing.
-#[utoipa::path(tag = "assessments", operation_id = "createEvaluation", request_body = EvaluationRequest, responses(
+#[utoipa::path(tag = "assessments", operation_id = "createEvaluation", security(("bearer" = ["evaluations:create"])), request_body = EvaluationRequest, responses(
     (status = 200, body = AssessmentView, description = "What the policies decide"),
     Problems
 ))]
@@ -152,7 +152,7 @@ pub struct CurrentDecisionList {
 ///
 /// One for each policy: the standing one with the assessment that gave it, and the provisional one where the latest data would
 /// give another outcome.
-#[utoipa::path(tag = "assessments", operation_id = "listCustomerDecisions",
+#[utoipa::path(tag = "assessments", operation_id = "listCustomerDecisions", security(("bearer" = ["customers:read"])),
     params(("id" = uuid::Uuid, Path, description = "The customer's id")), responses(
     (status = 200, body = CurrentDecisionList, description = "The decisions"),
     Problems
@@ -206,7 +206,7 @@ pub struct AssessmentList {
 /// Assessments of a customer
 ///
 /// Newest first. One that equals the last one isn't kept again.
-#[utoipa::path(tag = "assessments", operation_id = "listCustomerAssessments", params(
+#[utoipa::path(tag = "assessments", operation_id = "listCustomerAssessments", security(("bearer" = ["customers:read"])), params(
     ("id" = uuid::Uuid, Path, description = "The customer's id"), PageParameters), responses(
     (status = 200, body = AssessmentList, description = "A page"),
     Problems
@@ -238,7 +238,7 @@ pub async fn list_customer_assessments(
 /// Read an assessment
 ///
 /// With the labels and reasons of the release that made it.
-#[utoipa::path(tag = "assessments", operation_id = "getAssessment",
+#[utoipa::path(tag = "assessments", operation_id = "getAssessment", security(("bearer" = ["customers:read"])),
     params(("id" = uuid::Uuid, Path, description = "The assessment's id")), responses(
     (status = 200, body = AssessmentView, description = "The assessment"),
     Problems
@@ -373,7 +373,7 @@ pub fn summary(run: &Run, renderer: &Renderer<'_>, active: &Active) -> Vec<Polic
 ///
 /// Assesses all active customers in the background; follow it at the address in `Location`. One run is open at a time: 409 while
 /// another one is.
-#[utoipa::path(tag = "runs", operation_id = "createRun", request_body = RunRequest, responses(
+#[utoipa::path(tag = "runs", operation_id = "createRun", security(("bearer" = ["runs:write"])), request_body = RunRequest, responses(
     (status = 202, body = RunView, description = "Started", headers(("Location" = String, description = "Address of the run"))),
     Problems
 ))]
@@ -414,7 +414,7 @@ pub struct RunList {
 /// List runs
 ///
 /// Newest first.
-#[utoipa::path(tag = "runs", operation_id = "listRuns", params(PageParameters), responses(
+#[utoipa::path(tag = "runs", operation_id = "listRuns", security(("bearer" = ["runs:read"])), params(PageParameters), responses(
     (status = 200, body = RunList, description = "A page"),
     Problems
 ))]
@@ -439,7 +439,7 @@ pub async fn list_runs(
 /// Read a run
 ///
 /// With its progress so far.
-#[utoipa::path(tag = "runs", operation_id = "getRun",
+#[utoipa::path(tag = "runs", operation_id = "getRun", security(("bearer" = ["runs:read"])),
     params(("id" = uuid::Uuid, Path, description = "The run's id")), responses(
     (status = 200, body = RunView, description = "The run"),
     Problems
@@ -460,7 +460,7 @@ pub async fn get_run(
 /// Cancel a run
 ///
 /// What it has assessed stays. 409 when it has ended, or follows a new basis or a closing.
-#[utoipa::path(tag = "runs", operation_id = "cancelRun",
+#[utoipa::path(tag = "runs", operation_id = "cancelRun", security(("bearer" = ["runs:write"])),
     params(("id" = uuid::Uuid, Path, description = "The run's id")), responses(
     (status = 200, body = RunView, description = "The run, cancelled"),
     Problems

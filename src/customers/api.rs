@@ -136,7 +136,7 @@ fn sent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::E
 ///
 /// Besides the parameters below: `field[<key>][gt|gte|lt|lte]=<value>` compares numbers and dates. Only fields that the pack
 /// declares as filterable filter and sort. The header `Link` has the next page too.
-#[utoipa::path(tag = "customers", operation_id = "listCustomers", params(
+#[utoipa::path(tag = "customers", operation_id = "listCustomers", security(("bearer" = ["customers:read"])), params(
     ("code" = Option<String>, Query, description = "Only the customer of this code", max_length = 64, example = "X17"),
     ("status" = Option<Status>, Query, description = "Only customers of this status", example = "active"),
     ("q" = Option<String>, Query, description = "Only customers whose code or name contains this text, whatever the case",
@@ -182,7 +182,7 @@ fn next_link(request: &HttpRequest, cursor: &str) -> String {
 /// Create a customer
 ///
 /// The profile is checked whole, and every fault is told.
-#[utoipa::path(tag = "customers", operation_id = "createCustomer", request_body = NewCustomer, responses(
+#[utoipa::path(tag = "customers", operation_id = "createCustomer", security(("bearer" = ["customers:write"])), request_body = NewCustomer, responses(
     (status = 201, body = CustomerBody, description = "Created", headers(
         ("Location" = String, description = "Where he is"), ("ETag" = String, description = "His version")
     )),
@@ -208,7 +208,7 @@ pub async fn create_customer(
 /// Read a customer
 ///
 /// With the `ETag` that changing him needs.
-#[utoipa::path(tag = "customers", operation_id = "getCustomer", params(
+#[utoipa::path(tag = "customers", operation_id = "getCustomer", security(("bearer" = ["customers:read"])), params(
     ("id" = uuid::Uuid, Path, description = "His id"),
     ("If-None-Match" = Option<String>, Header, description = "The `ETag` of a copy that the caller has"),
 ), responses(
@@ -239,7 +239,7 @@ pub async fn get_customer(
 ///
 /// Takes a JSON merge patch as `application/merge-patch+json` or `application/json`. The result is checked whole. A change of
 /// nothing keeps the version.
-#[utoipa::path(tag = "customers", operation_id = "changeCustomer", params(
+#[utoipa::path(tag = "customers", operation_id = "changeCustomer", security(("bearer" = ["customers:write"])), params(
     ("id" = uuid::Uuid, Path, description = "His id"),
     ("If-Match" = String, Header, description = "The `ETag` that the caller read", example = "\"3\""),
 ), request_body(content(
@@ -267,7 +267,7 @@ pub async fn change_customer(
 /// Deactivate a customer
 ///
 /// He keeps his file and his history and takes part in no assessment. 409 when he is inactive already.
-#[utoipa::path(tag = "customers", operation_id = "deactivateCustomer", params(
+#[utoipa::path(tag = "customers", operation_id = "deactivateCustomer", security(("bearer" = ["customers:write"])), params(
     ("id" = uuid::Uuid, Path, description = "His id"),
     ("If-Match" = String, Header, description = "The `ETag` that the caller read", example = "\"3\""),
 ), responses(
@@ -290,7 +290,7 @@ pub async fn deactivate_customer(
 /// Reactivate a customer
 ///
 /// He takes part in assessments again. 409 when he is active already.
-#[utoipa::path(tag = "customers", operation_id = "reactivateCustomer", params(
+#[utoipa::path(tag = "customers", operation_id = "reactivateCustomer", security(("bearer" = ["customers:write"])), params(
     ("id" = uuid::Uuid, Path, description = "His id"),
     ("If-Match" = String, Header, description = "The `ETag` that the caller read", example = "\"3\""),
 ), responses(

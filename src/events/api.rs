@@ -75,7 +75,7 @@ pub struct EventList {
 /// customer are in the order in which they happened. Ask again with `next_cursor` as `after`; without `after` it begins with the
 /// oldest event that is kept. An empty page means that nothing new has happened yet. A change of a standing outcome also ends the
 /// provisional one: after it, both are the same until an event says otherwise.
-#[utoipa::path(tag = "events", operation_id = "listEvents", params(
+#[utoipa::path(tag = "events", operation_id = "listEvents", security(("bearer" = ["events:read"])), params(
     ("after" = Option<String>, Query, nullable = false, description = "`next_cursor` of the page before"),
     ("limit" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 500, example = 50, description = "Events of the page; 50 when absent"),
 ), responses(

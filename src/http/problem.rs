@@ -29,6 +29,8 @@ pub enum Code {
     Unauthenticated,
     /// Unknown user or wrong password.
     WrongCredentials,
+    /// The user may not do this.
+    Forbidden,
     /// There is no such resource.
     NotFound,
     /// The resource has no such method.
@@ -55,10 +57,11 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::BadRequest,
         Self::Unauthenticated,
         Self::WrongCredentials,
+        Self::Forbidden,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::AlreadyExists,
@@ -80,6 +83,7 @@ impl Code {
             Self::WrongCredentials => {
                 ("wrong_credentials", StatusCode::UNAUTHORIZED, "The user name or the password is wrong")
             }
+            Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "The user may not do this"),
             Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "There is no such resource"),
             Self::MethodNotAllowed => {
                 ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "The resource has no such method")

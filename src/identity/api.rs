@@ -1,11 +1,11 @@
 //! Signing in over HTTP, and the extractor by which a handler names the permission it needs.
 
-use std::future::{Ready, ready};
 use std::marker::PhantomData;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, post, web};
+use futures_util::future::LocalBoxFuture;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -26,7 +26,7 @@ pub struct Permit<P> {
 
 impl<P: Permission> FromRequest for Permit<P> {
     type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     /// Every user of this version is an administrator, who may do everything.
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
@@ -39,13 +39,14 @@ impl<P: Permission> FromRequest for Permit<P> {
             .map(|(_, token)| token);
         let principal =
             request.app_data::<web::Data<Tokens>>().zip(token).and_then(|(tokens, token)| tokens.verify(token.trim()));
-        ready(match principal {
+        let answer = match principal {
             Some(principal) => Ok(Self { principal, permission: PhantomData }),
             None => Err(Problem::detailed(
                 Code::Unauthenticated,
                 "send the access token of POST /v1/auth/token as Authorization: Bearer …",
             )),
-        })
+        };
+        Box::pin(async move { answer })
     }
 }
 

@@ -17,7 +17,7 @@ pub struct User {
 }
 
 /// Something that a user may be allowed to do. Implemented by empty types, so that a handler names it in its signature.
-pub trait Permission {
+pub trait Permission: 'static {
     /// The permission's name in documents.
     const NAME: &'static str;
 }
@@ -39,6 +39,10 @@ permissions! {
     ReadProducts = "products:read",
     /// Create and change products.
     WriteProducts = "products:write",
+    /// See imports and their reports.
+    ReadImports = "imports:read",
+    /// Start and cancel imports.
+    WriteImports = "imports:write",
     /// Record transactions.
     WriteTransactions = "transactions:write",
     /// Evaluate without storing.
@@ -53,4 +57,12 @@ permissions! {
     WriteBasis = "basis:write",
     /// Follow events.
     ReadEvents = "events:read",
+    /// Read the service's own metrics.
+    ReadMetrics = "metrics:read",
+    /// Read users, roles and others' sessions.
+    ReadUsers = "users:read",
+    /// Create and change users and roles, and end others' sessions.
+    WriteUsers = "users:write",
+    /// See and change what is one's own: profile, password, sessions. Every signed-in user may.
+    OwnAccount = "account:own",
 }

@@ -249,7 +249,7 @@ pub struct EntitlementView {
 /// The pack in force
 ///
 /// Fields, metrics, policies and all labels: a form and a result view can be built from it alone.
-#[utoipa::path(tag = "pack", operation_id = "getPack", responses(
+#[utoipa::path(tag = "pack", operation_id = "getPack", security(("bearer" = ["pack:read"])), responses(
     (status = 200, body = PackView, description = "The pack"),
     Problems
 ))]
@@ -382,7 +382,7 @@ pub struct ReleaseView {
 /// Read a release
 ///
 /// The files of the pack, as they were when it was made.
-#[utoipa::path(tag = "pack", operation_id = "getRelease",
+#[utoipa::path(tag = "pack", operation_id = "getRelease", security(("bearer" = ["releases:read"])),
     params(("digest" = String, Path, description = "The release's digest, sha256:…")), responses(
     (status = 200, body = ReleaseView, description = "The release"),
     Problems
@@ -416,7 +416,7 @@ pub struct CohortView {
 /// Read a cohort
 ///
 /// The statistics that decisions were relative to.
-#[utoipa::path(tag = "pack", operation_id = "getCohort",
+#[utoipa::path(tag = "pack", operation_id = "getCohort", security(("bearer" = ["releases:read"])),
     params(("digest" = String, Path, description = "The cohort's digest, sha256:…")), responses(
     (status = 200, body = CohortView, description = "The cohort"),
     Problems

@@ -158,7 +158,7 @@ pub enum RecordStatus {
 /// Record transactions
 ///
 /// Each item is answered for itself; good ones are recorded whatever the others are. Sending a batch again is safe.
-#[utoipa::path(tag = "transactions", operation_id = "createTransactions", request_body = TransactionBatch, responses(
+#[utoipa::path(tag = "transactions", operation_id = "createTransactions", security(("bearer" = ["transactions:write"])), request_body = TransactionBatch, responses(
     (status = 207, body = TransactionBatchResult, description = "An answer for each item"),
     Problems
 ))]
@@ -294,7 +294,7 @@ pub struct TransactionList {
 /// Transactions of a customer
 ///
 /// Latest first, cancelled ones included.
-#[utoipa::path(tag = "transactions", operation_id = "listCustomerTransactions", params(
+#[utoipa::path(tag = "transactions", operation_id = "listCustomerTransactions", security(("bearer" = ["customers:read"])), params(
     ("id" = uuid::Uuid, Path, description = "The customer's id"), PageParameters), responses(
     (status = 200, body = TransactionList, description = "A page"),
     Problems
@@ -362,7 +362,7 @@ pub struct MetricView {
 /// Metrics of a customer
 ///
 /// Each with its window and the figures it came from, with the data as known now.
-#[utoipa::path(tag = "transactions", operation_id = "listCustomerMetrics", params(
+#[utoipa::path(tag = "transactions", operation_id = "listCustomerMetrics", security(("bearer" = ["customers:read"])), params(
     ("id" = uuid::Uuid, Path, description = "The customer's id"),
     ("as_of" = Option<String>, Query, nullable = false, format = Date, description = "Date they are computed as of; the business date when absent")
 ), responses(

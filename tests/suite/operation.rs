@@ -82,6 +82,9 @@ fn every_operation_is_described() {
             }
             assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{at}: the id stands twice");
             assert_eq!(operation["tags"].as_array().unwrap().len(), 1, "{at}");
+            let security = operation["security"].as_array().unwrap_or_else(|| panic!("{at} states no security"));
+            let permission = security[0]["bearer"].as_array().map(|permissions| permissions.len());
+            assert!(security == &[json!({})] || (security.len(), permission) == (1, Some(1)), "{at}: {security:?}");
             let responses = operation["responses"].as_object().unwrap();
             assert!(responses.keys().any(|status| status.starts_with('2')), "{at} never succeeds");
             for (status, response) in responses {

@@ -66,7 +66,7 @@ impl BasisView {
 /// The basis in force
 ///
 /// Release, cohort and business date on which grades rest, with the `ETag` that changing it needs.
-#[utoipa::path(tag = "basis", operation_id = "getBasis", responses(
+#[utoipa::path(tag = "basis", operation_id = "getBasis", security(("bearer" = ["releases:read"])), responses(
     (status = 200, body = BasisView, description = "The basis", headers(("ETag" = String, description = "Its number"))),
     Problems
 ))]
@@ -124,7 +124,7 @@ impl BasisPatch {
 /// Puts another kept release in force, or moves a fixed business date forward. Everybody concerned is assessed anew in the
 /// background. A date behind closings is reached step by step: 202 while a closing on the way has still to be passed; the basis
 /// moves on by itself.
-#[utoipa::path(tag = "basis", operation_id = "changeBasis", params(
+#[utoipa::path(tag = "basis", operation_id = "changeBasis", security(("bearer" = ["basis:write"])), params(
     ("If-Match" = String, Header, description = "The `ETag` that the caller read", example = "\"3\""),
 ), request_body(content(
     (BasisPatch = "application/merge-patch+json"), (BasisPatch = "application/json")
@@ -213,7 +213,7 @@ pub struct ClosingList {
 /// List closings
 ///
 /// Past ones, newest first, and the next one of each cadence.
-#[utoipa::path(tag = "basis", operation_id = "listClosings", params(PageParameters), responses(
+#[utoipa::path(tag = "basis", operation_id = "listClosings", security(("bearer" = ["releases:read"])), params(PageParameters), responses(
     (status = 200, body = ClosingList, description = "A page"),
     Problems
 ))]
@@ -248,7 +248,7 @@ pub fn next_closing(active: &Active, cadence: Cadence) -> (Date, Date) {
 ///
 /// Computes the statistics of the population anew, assesses everybody, and makes the provisional outcomes of all policies that have
 /// a cadence the standing ones; follow the run at the address in `Location`. 409 while a run is open.
-#[utoipa::path(tag = "basis", operation_id = "createClosing", responses(
+#[utoipa::path(tag = "basis", operation_id = "createClosing", security(("bearer" = ["basis:write"])), responses(
     (status = 202, body = RunView, description = "Started", headers(("Location" = String, description = "Address of the run"))),
     Problems
 ))]

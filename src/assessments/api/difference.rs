@@ -149,7 +149,7 @@ pub struct ReadValue {
 ///
 /// What changed from the earlier to the later one, whichever is named first: in which policies outcome, score, entitlements,
 /// reasons or inputs differ. Labels and reasons are those of the releases that made them.
-#[utoipa::path(tag = "assessments", operation_id = "getAssessmentDifference", params(
+#[utoipa::path(tag = "assessments", operation_id = "getAssessmentDifference", security(("bearer" = ["customers:read"])), params(
     ("id" = uuid::Uuid, Path, description = "An assessment's id"),
     ("to" = Option<uuid::Uuid>, Query, nullable = false, description = "Id of another assessment of the same customer; the one just before when absent"),
 ), responses(

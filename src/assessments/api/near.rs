@@ -76,7 +76,7 @@ impl From<Near> for NearCut {
 /// Active customers of a cohort's population whose value, by today's data, lies within a share of one of the cuts that count for
 /// them: their group's, or else those of all. A request looks at 2000 customers at most, in the order of their shards and ids, so
 /// a page may have few items or none: go on as long as there is a `next_cursor`.
-#[utoipa::path(tag = "assessments", operation_id = "listNearCuts", params(
+#[utoipa::path(tag = "assessments", operation_id = "listNearCuts", security(("bearer" = ["customers:read"])), params(
     ("digest" = String, Path, description = "The cohort's digest, sha256:…"),
     ("cohort" = String, Query, description = "Id of the cohort in the pack", example = "volume_in_format"),
     ("within" = Option<String>, Query, nullable = false, description = "Largest distance as a share of the cut, above 0, at most 1; 0.05 when absent", example = "0.05"),

@@ -57,7 +57,7 @@ pub struct ProductList {
 /// List products
 ///
 /// By code.
-#[utoipa::path(tag = "products", operation_id = "listProducts", params(PageParameters), responses(
+#[utoipa::path(tag = "products", operation_id = "listProducts", security(("bearer" = ["products:read"])), params(PageParameters), responses(
     (status = 200, body = ProductList, description = "A page"),
     Problems
 ))]
@@ -76,7 +76,7 @@ pub async fn list_products(
 /// Read a product
 ///
 /// By its code.
-#[utoipa::path(tag = "products", operation_id = "getProduct",
+#[utoipa::path(tag = "products", operation_id = "getProduct", security(("bearer" = ["products:read"])),
     params(("code" = String, Path, description = "The product's code")), responses(
     (status = 200, body = ProductView, description = "The product"),
     Problems
@@ -95,7 +95,7 @@ pub async fn get_product(
 /// Create or replace a product
 ///
 /// A new factor holds for transactions that come in from now on.
-#[utoipa::path(tag = "products", operation_id = "putProduct", request_body = ProductBody,
+#[utoipa::path(tag = "products", operation_id = "putProduct", security(("bearer" = ["products:write"])), request_body = ProductBody,
     params(("code" = String, Path, description = "The product's code, at most 64 characters")), responses(
     (status = 200, body = ProductView, description = "The product as it is now"),
     Problems
