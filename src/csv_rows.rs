@@ -1,16 +1,21 @@
-//! CSV files as users have them: with or without byte order mark, separated by comma, semicolon or tab, with columns under
-//! names of their own. Shared by all imports.
+//! CSV files as users have them: in an encoding of their own, with or without byte order mark, separated by comma, semicolon or
+//! tab, with columns under names of their own. Shared by all imports.
 
+mod encoding;
+mod progress;
 mod report;
 mod scan;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use report::{Counts, Progress, Report, Severity, safe_cell};
+use encoding::Decoded;
+pub use encoding::Encoding;
+pub use progress::{Progress, Stopped, Watch};
+pub use report::{Counts, Report, Severity, safe_cell};
 
 use crate::customers::model::excerpt;
 use crate::faults::did_you_mean;
@@ -53,60 +58,51 @@ impl Column {
     }
 }
 
+/// A file that can't be imported at all.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {fault}", path.display())]
+pub struct FileError {
+    /// The file.
+    pub path: PathBuf,
+    /// Why not.
+    pub fault: FileFault,
+}
+
 /// Why a file can't be imported at all.
 #[derive(Debug, thiserror::Error)]
-pub enum FileError {
+pub enum FileFault {
     /// It can't be opened or read.
-    #[error("{}: {error}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
+    #[error(transparent)]
+    Unreadable(#[from] io::Error),
     /// It has no header.
-    #[error("{}: the file is empty; the first line must name the columns", .0.display())]
-    Empty(PathBuf),
+    #[error("the file is empty; the first line must name the columns")]
+    Empty,
     /// It is something else than text.
-    #[error("{}: this is {what}; save it as CSV (UTF-8)", path.display())]
-    NoText {
-        /// The file.
-        path: PathBuf,
-        /// What it seems to be.
-        what: &'static str,
-    },
-    /// It isn't UTF-8.
+    #[error("this is {0}; save it as CSV (UTF-8)")]
+    NoText(&'static str),
+    /// Its encoding is another one.
     #[error(
-        "{}: line {line}, byte {column} of the line (0x{byte:02X}) is not UTF-8; convert the file to UTF-8, for example \
-         with iconv -f GB18030 -t UTF-8 or by saving it as CSV UTF-8",
-        path.display()
+        "line {line}, character {character} of the line (byte 0x{byte:02X}) is not {encoding}; say by --encoding, or by the part \
+         'encoding' of an upload, in which encoding the file is: likely {likely}"
     )]
     Encoding {
-        /// The file.
-        path: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// The byte's place in the line, from 1.
-        column: u64,
-        /// The byte.
+        /// The character's place in the line, from 1.
+        character: u64,
+        /// The first byte that means nothing.
         byte: u8,
+        /// The encoding in which it was read.
+        encoding: &'static str,
+        /// Encodings in which it may be.
+        likely: String,
     },
-    /// The header or the mapping doesn't give the columns that the import needs.
-    #[error("{}: {}", path.display(), faults.join("\n  "))]
-    Columns {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, one sentence each.
-        faults: Vec<String>,
-    },
+    /// The header or the mapping doesn't give the columns that the import needs: one sentence for each fault.
+    #[error("{}", .0.join("\n  "))]
+    Columns(Vec<String>),
     /// A row is longer than any row should be.
-    #[error(
-        "{}: the row after line {line} is longer than {MAX_ROW} bytes; perhaps a quote is left open there",
-        path.display()
-    )]
+    #[error("the row after line {line} is longer than {MAX_ROW} bytes; perhaps a quote is left open there")]
     LongRow {
-        /// The file.
-        path: PathBuf,
         /// Where the row before it ends.
         line: u64,
     },
@@ -171,7 +167,7 @@ impl Row {
 
 /// The columns that the header of a file names.
 pub fn header(path: &Path) -> Result<Vec<String>, FileError> {
-    Rows::open(path, &[], &BTreeMap::new()).map(|rows| rows.header.columns.clone())
+    Rows::open(path, Encoding::default(), &[], &BTreeMap::new()).map(|rows| rows.header.columns.clone())
 }
 
 /// The rows of a file, read as they are asked for. A faulty row is an `Err` inside; an `Err` outside ends the file.
@@ -185,24 +181,27 @@ pub struct Rows {
 impl Rows {
     /// Opens a file whose header must name `columns`, under their own names or those that `mapping` (target to column of
     /// the file) gives them. The encoding of the whole file is checked first, so that no import stops half-way for it.
-    pub fn open(path: &Path, columns: &[Column], mapping: &BTreeMap<String, String>) -> Result<Self, FileError> {
-        let unreadable = |error| FileError::Unreadable { path: path.to_owned(), error };
-        let mut file = File::open(path).map_err(unreadable)?;
-        let scan = scan::scan(path, &mut file)?;
-        file.seek(SeekFrom::Start(scan.start)).map_err(unreadable)?;
+    pub fn open(
+        path: &Path,
+        encoding: Encoding,
+        columns: &[Column],
+        mapping: &BTreeMap<String, String>,
+    ) -> Result<Self, FileError> {
+        let refused = |fault| FileError { path: path.to_owned(), fault };
+        let scan = scan::scan(path, encoding)?;
+        let file = File::open(path).map_err(|error| refused(error.into()))?;
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(scan.delimiter)
             // Not CRLF, which would also end rows at a lone CR: the CR before a line's end is trimmed with its cell.
             .terminator(csv::Terminator::Any(b'\n'))
             .flexible(true)
-            .from_reader(Bounded { file, left: MAX_ROW });
-        let names = reader.headers().map_err(|error| broken(path, 0, error))?;
+            .from_reader(Bounded { file: Decoded::new(file, encoding), left: MAX_ROW });
+        let names = reader.headers().map_err(|error| refused(broken(0, error)))?;
         let names: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
         if names.iter().all(String::is_empty) {
-            return Err(FileError::Empty(path.to_owned()));
+            return Err(refused(FileFault::Empty));
         }
-        let places =
-            places(&names, columns, mapping).map_err(|faults| FileError::Columns { path: path.to_owned(), faults })?;
+        let places = places(&names, columns, mapping).map_err(|faults| refused(FileFault::Columns(faults)))?;
         Ok(Self { path: path.to_owned(), reader, header: Arc::new(Header { columns: names, places }), scan })
     }
 
@@ -234,9 +233,10 @@ impl Rows {
         self.scan.size
     }
 
-    /// Bytes read so far.
+    /// Bytes read so far: the part of the file that is as large as that of the text.
     pub fn bytes_read(&self) -> u64 {
-        self.scan.start + self.reader.position().byte()
+        let share = u128::from(self.reader.position().byte()) * u128::from(self.scan.size);
+        u64::try_from(share / u128::from(self.scan.text.max(1))).unwrap_or(self.scan.size)
     }
 
     fn read(&mut self) -> Result<Option<Result<Row, RowFault>>, FileError> {
@@ -247,7 +247,10 @@ impl Rows {
             match self.reader.read_record(&mut record) {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
-                Err(error) => return Err(broken(&self.path, line_before.saturating_sub(1), error)),
+                Err(error) => {
+                    let fault = broken(line_before.saturating_sub(1), error);
+                    return Err(FileError { path: self.path.clone(), fault });
+                }
             }
             if record.iter().all(|cell| cell.trim().is_empty()) {
                 continue;
@@ -258,7 +261,7 @@ impl Rows {
 
     fn row(&self, record: csv::StringRecord) -> Result<Row, RowFault> {
         // The reader's own position of a record is that of the blank lines before it.
-        let at_end = self.bytes_read() >= self.scan.size;
+        let at_end = self.reader.position().byte() >= self.scan.text;
         let open_end = at_end && !self.scan.ends_with_newline;
         let last = self.reader.position().line().saturating_sub(u64::from(!open_end));
         let breaks = record.as_slice().bytes().filter(|byte| *byte == b'\n').count();
@@ -285,13 +288,11 @@ impl Iterator for Rows {
     }
 }
 
-fn broken(path: &Path, line: u64, error: csv::Error) -> FileError {
+fn broken(line: u64, error: csv::Error) -> FileFault {
     match error.into_kind() {
-        csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
-            FileError::LongRow { path: path.to_owned(), line }
-        }
-        csv::ErrorKind::Io(error) => FileError::Unreadable { path: path.to_owned(), error },
-        other => FileError::Unreadable { path: path.to_owned(), error: io::Error::other(format!("{other:?}")) },
+        csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::QuotaExceeded => FileFault::LongRow { line },
+        csv::ErrorKind::Io(error) => error.into(),
+        other => io::Error::other(format!("{other:?}")).into(),
     }
 }
 
@@ -353,7 +354,7 @@ fn excerpt_list(names: &[&str]) -> String {
 
 /// A file of which a row may read only so much.
 struct Bounded {
-    file: File,
+    file: Decoded,
     left: u64,
 }
 
@@ -373,12 +374,16 @@ mod tests {
     use super::*;
 
     fn open(content: &[u8], mapping: &[(&str, &str)]) -> Result<Rows, FileError> {
+        open_in("utf-8", content, mapping)
+    }
+
+    fn open_in(encoding: &str, content: &[u8], mapping: &[(&str, &str)]) -> Result<Rows, FileError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file.csv");
         std::fs::write(&path, content).unwrap();
         let columns = [Column::required("code"), Column::required("name"), Column::optional("basic.city").or("city")];
         let mapping = mapping.iter().map(|(to, from)| ((*to).to_owned(), (*from).to_owned())).collect();
-        Rows::open(&path, &columns, &mapping)
+        Rows::open(&path, encoding.parse().unwrap(), &columns, &mapping)
     }
 
     fn refusal(content: &[u8], mapping: &[(&str, &str)]) -> String {
@@ -413,26 +418,80 @@ mod tests {
         assert_eq!(cells(b"code,name,city\nA,b,  \n"), [(2, Some("A".to_owned()), None)]);
     }
 
+    /// The names of the customers of a file in an encoding.
+    fn names(encoding: &str, content: &[u8]) -> Vec<String> {
+        let rows = open_in(encoding, content, &[]).unwrap();
+        rows.map(|row| row.unwrap().unwrap().get("name").unwrap().to_owned()).collect()
+    }
+
     #[test]
-    fn a_wrong_encoding_is_named_with_its_line_and_byte() {
-        let mut content = b"code,name\nA,a\nB,".to_vec();
-        content.extend([0xd6, 0xd0]);
-        let text = refusal(&content, &[]);
-        assert!(text.contains("line 3, byte 3 of the line (0xD6) is not UTF-8; convert the file to UTF-8"), "{text}");
-        assert!(refusal(b"\xff\xfec\0o\0", &[]).contains("UTF-16"));
+    fn text_is_read_in_the_encoding_of_the_user() {
+        let chinese =
+            b"code,name\nS292,\xbb\xaa\xba\xa3\xd0\xa1\xc2\xf4\xb2\xbf\nS293,\x95\x34\xb2\x35\xd2\xb0\xbc\xd2\n";
+        assert_eq!(names("gb18030", chinese), ["华海小卖部", "𠮷野家"]);
+        assert_eq!(names("GB2312", b"code;name\nA;\xc0\xee\xc4\xc8"), ["李娜"]);
+        let spanish = b"code;name\r\nA;Pe\xf1a Mu\xf1oz, \xc1vila \x80\r\n";
+        assert_eq!(names("windows-1252", spanish), ["Peña Muñoz, Ávila €"]);
+        let utf_16 = "code,name\nA,José\nB,李娜\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        assert_eq!(names("utf-16le", &utf_16), ["José", "李娜"]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_wins() {
+        let utf_16 = "\u{feff}code,name\nA,José".encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<_>>();
+        assert_eq!(names("gb18030", &utf_16), ["José"]);
+        assert_eq!(names("windows-1252", "\u{feff}code,name\nA,José".as_bytes()), ["José"]);
+    }
+
+    #[test]
+    fn a_file_in_another_encoding_is_read_by_blocks_and_ends_at_its_size() {
+        let row = "S1,华海小卖部\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        let mut content = "code,name\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        (0..30_000).for_each(|_| content.extend(&row));
+        let mut rows = open_in("utf-16le", &content, &[]).unwrap();
+        assert_eq!(rows.bytes_total(), u64::try_from(content.len()).unwrap());
+        let mut before = 0;
+        let mut count = 0;
+        while let Some(row) = rows.next() {
+            assert_eq!(row.unwrap().unwrap().get("name"), Some("华海小卖部"));
+            assert!(rows.bytes_read() > before);
+            before = rows.bytes_read();
+            count += 1;
+        }
+        assert_eq!((count, rows.bytes_read()), (30_000, rows.bytes_total()));
+    }
+
+    #[test]
+    fn a_wrong_encoding_is_told_with_its_line_and_those_that_are_likely() {
+        let chinese = b"code,name\nA,a\nB,\xbb\xaa\xba\xa3\xd0\xa1\xc2\xf4\xb2\xbf\n";
+        let text = refusal(chinese, &[]);
+        assert!(text.contains("line 3, character 3 of the line (byte 0xBB) is not UTF-8; say by --encoding"), "{text}");
+        assert!(text.contains("'encoding' of an upload") && text.contains("likely gb18030 (Chinese)"), "{text}");
+        let text = refusal(b"code,name\nA,Pe\xf1a Mu\xf1\xf3z, \xc1 vila\n", &[]);
+        assert!(text.contains("(byte 0xF1)") && text.ends_with("likely windows-1252 (Western European)"), "{text}");
+        let in_gb18030 = open_in("gb18030", b"code,name\nA,\xff\xff\n", &[]).err().unwrap().to_string();
+        assert!(in_gb18030.contains("line 2, character 3 of the line (byte 0xFF) is not gb18030"), "{in_gb18030}");
+        assert!(refusal(b"code,name\nA,\xc3", &[]).contains("line 2, character 3"));
+        let unknown = "gb18031".parse::<Encoding>().unwrap_err();
+        assert!(unknown.contains("'gb18031' is no encoding") && unknown.contains("gb18030"), "{unknown}");
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused() {
+        assert!(refusal(b"c\0o\0d\0e\0\n\0", &[]).contains("UTF-16"));
         assert!(refusal(b"PK\x03\x04abc", &[]).contains("workbook"));
         assert!(refusal(b"", &[]).contains("empty"));
-        assert!(refusal(b"code,name\nA,\xc3", &[]).contains("line 2, byte 3"));
+        assert!(refusal(b"\xef\xbb\xbf", &[]).contains("empty"));
     }
 
     #[test]
     fn a_wrong_byte_is_found_where_blocks_meet() {
         let mut content = b"code,name\n".to_vec();
-        content.resize(scan::BLOCK - 1, b'x');
+        content.resize(encoding::BLOCK - 1, b'x');
         content.extend("é\n".as_bytes());
         assert!(open(&content, &[]).is_ok());
         content.extend(b"A,\xe9,");
-        assert!(refusal(&content, &[]).contains("line 3, byte 3 of the line (0xE9)"));
+        assert!(refusal(&content, &[]).contains("line 3, character 3 of the line (byte 0xE9)"));
     }
 
     #[test]
@@ -489,6 +548,6 @@ mod tests {
         content.resize(3 << 20, b'\n');
         let mut rows = open(&content, &[]).unwrap();
         let error = rows.next().unwrap().unwrap_err();
-        assert!(matches!(error, FileError::LongRow { line: 1, .. }), "{error}");
+        assert!(matches!(error, FileError { fault: FileFault::LongRow { line: 1 }, .. }), "{error}");
     }
 }

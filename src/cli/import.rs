@@ -11,7 +11,7 @@ use super::Failure;
 use super::base::{self, FailingCases};
 use crate::app::{customer_rules, recording_rules};
 use crate::config::Config;
-use crate::csv_rows::{Progress, Report};
+use crate::csv_rows::{Encoding, Progress, Report};
 use crate::customers;
 use crate::db::Db;
 use crate::releases::active::{Active, InForce};
@@ -31,7 +31,7 @@ pub enum ImportCommand {
 /// Options of every import.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The CSV file: UTF-8, separated by comma, semicolon or tab, with a header
+    /// The CSV file: separated by comma, semicolon or tab, with a header
     file: PathBuf,
     /// Folder of the pack to whose base it belongs
     #[arg(long, value_name = "FOLDER")]
@@ -39,6 +39,9 @@ pub struct Options {
     /// A column under another name than its own: `--map customer=shop_no`; may stand several times
     #[arg(long = "map", value_name = "TARGET=COLUMN", value_parser = mapping)]
     mapping: Vec<(String, String)>,
+    /// In which encoding the file is, such as gb18030 or windows-1252; a byte order mark wins
+    #[arg(long, value_name = "LABEL", default_value = "utf-8", value_parser = str::parse::<Encoding>)]
+    encoding: Encoding,
     /// Say what would happen, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -89,19 +92,21 @@ impl ImportCommand {
     fn import(self, db: &Db, active: &Active) -> Result<Report, Failure> {
         let mut progress = Progress::shown("importing");
         Ok(match self {
-            Self::Customers(Options { file, mapping, dry_run, report, .. }) => {
-                let import = customers::import::Import { file, mapping: collect(mapping), dry_run, report };
+            Self::Customers(Options { file, mapping, encoding, dry_run, report, .. }) => {
+                let import = customers::import::Import { file, mapping: collect(mapping), encoding, dry_run, report };
                 customers::import::import(db, &customer_rules(active), &import, &mut progress)?
             }
-            Self::Products(Options { file, mapping, dry_run, report, .. }) => {
-                let import = transactions::import::ProductImport { file, mapping: collect(mapping), dry_run, report };
+            Self::Products(Options { file, mapping, encoding, dry_run, report, .. }) => {
+                let import =
+                    transactions::import::ProductImport { file, mapping: collect(mapping), encoding, dry_run, report };
                 transactions::import::import_products(db, &import, &mut progress)?
             }
             Self::Transactions(TransactionOptions { options, kind, source }) => {
-                let Options { file, mapping, dry_run, report, .. } = options;
+                let Options { file, mapping, encoding, dry_run, report, .. } = options;
                 let import = transactions::import::Import {
                     file,
                     mapping: collect(mapping),
+                    encoding,
                     kind,
                     source: Some(source),
                     dry_run,

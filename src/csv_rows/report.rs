@@ -1,24 +1,25 @@
-//! What an import did: counts, every faulty row, and how far it is.
+//! What an import did: counts, and every faulty row.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
-use std::io::IsTerminal;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::scan::length;
 use super::{FileError, RowFault};
 
 /// How many faults and warnings the summary shows.
 const SHOWN: usize = 20;
-/// Time between two lines of progress where there is no terminal.
-const BETWEEN_LINES: Duration = Duration::from_secs(10);
+/// Largest file of faulty rows, in bytes.
+const MAX_FILE: u64 = 32 << 20;
 
 /// How many rows had which fate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ImportCounts, example = json!({"read": 136, "created": 130, "changed": 4, "unchanged": 1, "faulty": 1, "warnings": 0}))]
 pub struct Counts {
     /// Rows read, faulty ones included.
     pub read: u64,
@@ -35,7 +36,8 @@ pub struct Counts {
 }
 
 /// How bad a line of the report is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// The row was refused.
     Fault,
@@ -58,7 +60,18 @@ pub struct Report {
     /// The counts so far.
     pub counts: Counts,
     first: Vec<(Severity, RowFault)>,
-    file: Option<(PathBuf, csv::Writer<File>)>,
+    file: Option<ReportFile>,
+}
+
+/// The file of faulty rows.
+#[derive(Debug)]
+struct ReportFile {
+    path: PathBuf,
+    writer: csv::Writer<File>,
+    /// Bytes that may still be written.
+    left: u64,
+    /// Lines that found no room.
+    left_out: u64,
 }
 
 impl Report {
@@ -67,7 +80,7 @@ impl Report {
         let mut report = Self { counts: Counts::default(), first: Vec::new(), file: None };
         if let Some(path) = file {
             let writer = csv::Writer::from_path(path).map_err(|error| unwritable(path, error))?;
-            report.file = Some((path.to_owned(), writer));
+            report.file = Some(ReportFile { path: path.to_owned(), writer, left: MAX_FILE, left_out: 0 });
             report.write(&["line", "severity", "column", "code", "detail"])?;
         }
         Ok(report)
@@ -96,12 +109,14 @@ impl Report {
         self.add(Severity::Warning, remark)
     }
 
-    /// Ends the report's file.
+    /// Ends the report's file. One that has grown too large says how many lines it lacks.
     pub fn finish(&mut self) -> Result<(), FileError> {
-        match &mut self.file {
-            Some((path, writer)) => writer.flush().map_err(|error| unwritable(path, error.into())),
-            None => Ok(()),
+        let Some(ReportFile { path, writer, left_out, .. }) = &mut self.file else { return Ok(()) };
+        if *left_out > 0 {
+            let rest = format!("the report ends here, at {MAX_FILE} bytes; {left_out} more lines would follow");
+            writer.write_record(["", "", "", "report_full", &rest]).map_err(|error| unwritable(path, error))?;
         }
+        writer.flush().map_err(|error| unwritable(path, error.into()))
     }
 
     /// The first 20 faults and warnings.
@@ -119,17 +134,21 @@ impl Report {
     }
 
     fn write(&mut self, cells: &[&str]) -> Result<(), FileError> {
-        match &mut self.file {
-            Some((path, writer)) => writer
-                .write_record(cells.iter().map(|cell| safe_cell(cell)).map(Cow::into_owned))
-                .map_err(|error| unwritable(path, error)),
-            None => Ok(()),
+        let Some(ReportFile { path, writer, left, left_out }) = &mut self.file else { return Ok(()) };
+        let size = cells.iter().map(|cell| length(cell.len()) + 3).sum();
+        if *left < size || *left_out > 0 {
+            *left_out += 1;
+            return Ok(());
         }
+        *left -= size;
+        writer
+            .write_record(cells.iter().map(|cell| safe_cell(cell)).map(Cow::into_owned))
+            .map_err(|error| unwritable(path, error))
     }
 }
 
 fn unwritable(path: &Path, error: csv::Error) -> FileError {
-    FileError::Unreadable { path: path.to_owned(), error: error.into() }
+    FileError { path: path.to_owned(), fault: io::Error::from(error).into() }
 }
 
 impl fmt::Display for Report {
@@ -140,7 +159,7 @@ impl fmt::Display for Report {
         }
         let more = (self.counts.faulty + self.counts.warnings).saturating_sub(u64::try_from(SHOWN).unwrap_or_default());
         match &self.file {
-            Some((path, _)) if more > 0 => writeln!(f, "{more} more stand in {}", path.display())?,
+            Some(file) if more > 0 => writeln!(f, "{more} more stand in {}", file.path.display())?,
             None if more > 0 => writeln!(f, "{more} more; --report FILE writes all of them to a CSV file")?,
             _ => {}
         }
@@ -159,56 +178,6 @@ pub fn safe_cell(text: &str) -> Cow<'_, str> {
         Cow::Owned(format!("'{text}"))
     } else {
         Cow::Borrowed(text)
-    }
-}
-
-/// Shows how far an import is: a bar on a terminal, a line now and then otherwise.
-pub struct Progress {
-    bar: Option<ProgressBar>,
-    label: String,
-    total: u64,
-    told: Option<Instant>,
-}
-
-impl Progress {
-    /// Shows the progress on standard error.
-    pub fn shown(label: &str) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}% {eta}");
-            ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        });
-        Self { bar, label: label.to_owned(), total: 0, told: Some(Instant::now()) }
-    }
-
-    /// Shows nothing.
-    pub fn hidden() -> Self {
-        Self { bar: None, label: String::new(), total: 0, told: None }
-    }
-
-    /// Says how much there is, in bytes.
-    pub fn begin(&mut self, total: u64) {
-        self.total = total;
-        if let Some(bar) = &self.bar {
-            bar.set_length(total);
-        }
-    }
-
-    /// Says how much is done: bytes and rows.
-    pub fn at(&mut self, bytes: u64, rows: u64) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(format!("{}: {rows} rows", self.label));
-            bar.set_position(bytes);
-        } else if self.told.is_some_and(|told| told.elapsed() >= BETWEEN_LINES) {
-            eprintln!("{}: {rows} rows, {} %", self.label, bytes.saturating_mul(100) / self.total.max(1));
-            self.told = Some(Instant::now());
-        }
-    }
-
-    /// Takes the bar away.
-    pub fn end(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
     }
 }
 
@@ -244,5 +213,21 @@ mod tests {
         let summary = report.to_string();
         assert_eq!(summary.matches("fault on line").count(), 20);
         assert!(summary.contains("6 more stand in") && summary.contains("25 faulty, 1 warnings"), "{summary}");
+    }
+
+    #[test]
+    fn a_report_that_is_too_large_says_what_it_lacks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.csv");
+        let mut report = Report::new(Some(&path)).unwrap();
+        report.file.as_mut().unwrap().left = 100;
+        for line in 2..12 {
+            report.faulty(vec![fault(line, "a sentence of some length about a row")]).unwrap();
+        }
+        report.finish().unwrap();
+        let written = std::fs::read_to_string(&path).unwrap();
+        let last = written.lines().last().unwrap();
+        assert_eq!((written.lines().count(), report.counts.faulty), (1 + 1 + 1, 10), "{written}");
+        assert!(last.starts_with(",,,report_full,") && last.ends_with("9 more lines would follow\""), "{last}");
     }
 }

@@ -1,21 +1,23 @@
-//! The first pass over a file: its encoding, its size and its delimiter.
+//! The first pass over a file: whether its encoding is right, its size and its delimiter.
 
 use std::fs::File;
-use std::io::Read;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::FileError;
+use super::encoding::{Decoded, Encoding};
+use super::{FileError, FileFault};
 
-/// Bytes read at once.
-pub const BLOCK: usize = 64 << 10;
+/// Bytes that are looked at to tell in which other encoding a file may be.
+const SAMPLE: usize = 4096;
 
 /// What the first pass found.
 #[derive(Debug)]
 pub struct Scan {
-    /// Where the text begins, after a byte order mark.
-    pub start: u64,
-    /// Size in bytes.
+    /// Size of the file in bytes.
     pub size: u64,
+    /// Size of its text in bytes of UTF-8.
+    pub text: u64,
     /// What separates cells.
     pub delimiter: u8,
     /// Whether the last line is ended.
@@ -23,51 +25,60 @@ pub struct Scan {
 }
 
 /// Reads a file through.
-pub fn scan(path: &Path, file: &mut File) -> Result<Scan, FileError> {
-    let mut block = Vec::with_capacity(BLOCK + 4);
-    let mut scan = Scan { start: 0, size: 0, delimiter: b',', ends_with_newline: false };
-    let (mut line, mut column) = (1, 1);
+pub fn scan(path: &Path, encoding: Encoding) -> Result<Scan, FileError> {
+    let fault = |fault| FileError { path: path.to_owned(), fault };
+    let unreadable = |error| fault(FileFault::Unreadable(error));
+    let file = File::open(path).map_err(unreadable)?;
+    let own = file.try_clone().map_err(unreadable)?;
+    let mut decoded = Decoded::new(file, encoding);
+    let mut scan = Scan { size: 0, text: 0, delimiter: b',', ends_with_newline: false };
+    let (mut line, mut character) = (1, 1);
     loop {
-        let carried = block.len();
-        let mut limited = file.by_ref().take(length(BLOCK));
-        let read =
-            limited.read_to_end(&mut block).map_err(|error| FileError::Unreadable { path: path.to_owned(), error })?;
-        if scan.size == 0 {
-            begin(path, &block, &mut scan)?;
+        let block = decoded.block().map_err(unreadable)?;
+        if scan.text == 0 {
+            begin(block, &mut scan).map_err(fault)?;
         }
-        scan.size += length(read);
-        if let Some(last) = block.get(carried..).and_then(<[u8]>::last) {
-            scan.ends_with_newline = *last == b'\n';
-        }
-        let (good, wrong) = match std::str::from_utf8(&block) {
-            Ok(_) => (block.len(), false),
-            Err(error) => (error.valid_up_to(), error.error_len().is_some() || read == 0),
-        };
-        for byte in block.drain(..good) {
-            (line, column) = if byte == b'\n' { (line + 1, 1) } else { (line, column + 1) };
-        }
-        if wrong && let Some(&byte) = block.first() {
-            return Err(FileError::Encoding { path: path.to_owned(), line, column, byte });
-        }
-        if read == 0 {
-            return Ok(scan);
+        let Some(last) = block.as_bytes().last() else { break };
+        scan.ends_with_newline = *last == b'\n';
+        scan.text += length(block.len());
+        for letter in block.chars() {
+            (line, character) = if letter == '\n' { (line + 1, 1) } else { (line, character + 1) };
         }
     }
+    scan.size = decoded.at();
+    if let Some(at) = decoded.wrong() {
+        let near = around(&own, at).map_err(unreadable)?;
+        let encoding = decoded.encoding();
+        let (byte, likely) = (near.1, encoding.likely(&near.0));
+        return Err(fault(FileFault::Encoding { line, character, byte, encoding: encoding.name(), likely }));
+    }
+    if scan.text == 0 { Err(fault(FileFault::Empty)) } else { Ok(scan) }
 }
 
-fn begin(path: &Path, block: &[u8], scan: &mut Scan) -> Result<(), FileError> {
-    let no_text = |what| Err(FileError::NoText { path: path.to_owned(), what });
-    match block {
-        [] => return Err(FileError::Empty(path.to_owned())),
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return no_text("text in UTF-16"),
-        [b'P', b'K', 3, 4, ..] => return no_text("a workbook or an archive"),
-        [0xef, 0xbb, 0xbf, ..] => scan.start = 3,
-        _ => {}
+/// The bytes of the file from its beginning or a little before a place, whole lines as far as there are any, and the byte there.
+fn around(file: &File, at: u64) -> io::Result<(Vec<u8>, u8)> {
+    let start = at.saturating_sub(length(SAMPLE / 2));
+    let mut bytes = vec![0; SAMPLE];
+    let read = file.read_at(&mut bytes, start)?;
+    bytes.truncate(read);
+    let place = usize::try_from(at - start).unwrap_or_default();
+    let byte = bytes.get(place).copied().unwrap_or_default();
+    let newline = |byte: &u8| *byte == b'\n';
+    let first = bytes.iter().take(place).position(newline).filter(|_| start > 0).map_or(0, |found| found + 1);
+    let last = bytes.iter().rposition(newline).filter(|last| *last > place).unwrap_or(bytes.len());
+    Ok((bytes.get(first..last).unwrap_or_default().to_vec(), byte))
+}
+
+/// What the beginning of the text tells.
+fn begin(block: &str, scan: &mut Scan) -> Result<(), FileFault> {
+    if block.starts_with("PK\u{3}\u{4}") {
+        return Err(FileFault::NoText("a workbook or an archive"));
     }
-    let mut lines =
-        block.get(usize::try_from(scan.start).unwrap_or_default()..).unwrap_or_default().split(|b| *b == b'\n');
-    let header = lines.find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
-    scan.delimiter = delimiter(header);
+    if block.contains('\0') {
+        return Err(FileFault::NoText("no text in this encoding; text in UTF-16 is named by --encoding utf-16le"));
+    }
+    let header = block.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    scan.delimiter = delimiter(header.as_bytes());
     Ok(())
 }
 
@@ -84,6 +95,6 @@ fn delimiter(header: &[u8]) -> u8 {
     counts.into_iter().rev().max_by_key(|(_, count)| *count).map_or(b',', |(delimiter, _)| delimiter)
 }
 
-fn length(bytes: usize) -> u64 {
+pub(super) fn length(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }

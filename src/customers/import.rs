@@ -11,7 +11,7 @@ use super::model::{Fields, Value, excerpt};
 use super::record::{self, Rules};
 use super::store::{self, subjects::Change};
 use crate::Id;
-use crate::csv_rows::{Column, FileError, Progress, Report, Row, RowFault, Rows};
+use crate::csv_rows::{Column, Encoding, FileError, Report, Row, RowFault, Rows, Stopped, Watch};
 use crate::db::{self, Db, Failure};
 use crate::faults::Fault;
 
@@ -27,6 +27,8 @@ pub struct Import {
     pub file: PathBuf,
     /// Column of the file by target, where its name is another one.
     pub mapping: BTreeMap<String, String>,
+    /// The file's encoding.
+    pub encoding: Encoding,
     /// Whether nothing is written.
     pub dry_run: bool,
     /// CSV file for every faulty row.
@@ -39,6 +41,9 @@ pub enum Error {
     /// The file.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Somebody stopped it.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
     /// The database.
     #[error(transparent)]
     Database(#[from] db::Error),
@@ -51,15 +56,15 @@ impl Failure for Error {
 }
 
 /// Imports a file.
-pub fn import(db: &Db, rules: &Rules, import: &Import, progress: &mut Progress) -> Result<Report, Error> {
+pub fn import(db: &Db, rules: &Rules, import: &Import, watch: &mut dyn Watch) -> Result<Report, Error> {
     let fields = rules.fields.as_ref();
     let columns = Columns::new(fields);
-    let mut rows = Rows::open(&import.file, &columns.declared, &import.mapping)?;
+    let mut rows = Rows::open(&import.file, import.encoding, &columns.declared, &import.mapping)?;
     let mut report = Report::new(import.report.as_deref())?;
     for remark in rows.unused(&columns.declared) {
         report.warning(remark)?;
     }
-    progress.begin(rows.bytes_total());
+    watch.begun(rows.bytes_total());
     let present = columns.present(&rows);
     let mut lines: HashMap<String, u64> = HashMap::new();
     let mut chunk = BTreeMap::new();
@@ -69,13 +74,14 @@ pub fn import(db: &Db, rules: &Rules, import: &Import, progress: &mut Progress) 
             Ok(entry) => drop(chunk.insert(entry.code.clone(), entry)),
             Err(faults) => report.faulty(faults)?,
         }
-        if chunk.len() == CHUNK {
+        let is_full = chunk.len() == CHUNK;
+        if is_full {
             write(db, rules, import.dry_run, std::mem::take(&mut chunk), &mut report)?;
-            progress.at(rows.bytes_read(), report.counts.read);
         }
+        report.tell(watch, &rows, is_full)?;
     }
     write(db, rules, import.dry_run, chunk, &mut report)?;
-    progress.end();
+    watch.ended();
     report.finish()?;
     Ok(report)
 }

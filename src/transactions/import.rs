@@ -10,7 +10,7 @@ use super::model::{AMOUNT, Definitions, QUANTITY};
 use super::products::{Product, ProductBody};
 use super::record::{self, NewLine, NewTransaction, Recorded, Rules};
 use super::store;
-use crate::csv_rows::{Column, FileError, Progress, Report, Row, RowFault, Rows};
+use crate::csv_rows::{Column, Encoding, FileError, Report, Row, RowFault, Rows, Stopped, Watch};
 use crate::customers::model::decimal;
 use crate::db::{self, Db, Failure, transaction};
 use crate::faults::Fault;
@@ -27,6 +27,8 @@ pub struct Import {
     pub file: PathBuf,
     /// Column of the file by target, where its name is another one.
     pub mapping: BTreeMap<String, String>,
+    /// The file's encoding.
+    pub encoding: Encoding,
     /// The kind of all rows, where the file has no column `kind`.
     pub kind: Option<String>,
     /// The system that the rows come from; [`DEFAULT_SOURCE`] when absent.
@@ -44,6 +46,8 @@ pub struct ProductImport {
     pub file: PathBuf,
     /// Column of the file by target, where its name is another one.
     pub mapping: BTreeMap<String, String>,
+    /// The file's encoding.
+    pub encoding: Encoding,
     /// Whether nothing is written.
     pub dry_run: bool,
     /// CSV file for every faulty row.
@@ -56,6 +60,9 @@ pub enum Error {
     /// The file.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Somebody stopped it.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
     /// Recording.
     #[error(transparent)]
     Record(#[from] record::Error),
@@ -67,7 +74,7 @@ pub enum Error {
 impl Failure for Error {
     fn database(&self) -> Option<&db::Error> {
         match self {
-            Self::File(_) => None,
+            Self::File(_) | Self::Stopped(_) => None,
             Self::Record(error) => error.database(),
             Self::Database(error) => Some(error),
         }
@@ -75,11 +82,11 @@ impl Failure for Error {
 }
 
 /// Imports a file.
-pub fn import(db: &Db, rules: &Rules, import: &Import, progress: &mut Progress) -> Result<Report, Error> {
+pub fn import(db: &Db, rules: &Rules, import: &Import, watch: &mut dyn Watch) -> Result<Report, Error> {
     let measures = measures(&rules.definitions);
-    let mut rows = Rows::open(&import.file, &columns(import, &measures), &import.mapping)?;
+    let mut rows = Rows::open(&import.file, import.encoding, &columns(import, &measures), &import.mapping)?;
     let mut report = Report::new(import.report.as_deref())?;
-    progress.begin(rows.bytes_total());
+    watch.begun(rows.bytes_total());
     let mut batch = Batch::default();
     let mut seen = HashMap::new();
     while let Some(row) = rows.next() {
@@ -92,25 +99,26 @@ pub fn import(db: &Db, rules: &Rules, import: &Import, progress: &mut Progress) 
             }
             Err(fault) => report.faulty(vec![fault])?,
         }
-        if batch.items.len() == BATCH {
+        let is_full = batch.items.len() == BATCH;
+        if is_full {
             std::mem::take(&mut batch).record(db, rules, import.dry_run, &mut report)?;
-            progress.at(rows.bytes_read(), report.counts.read);
         }
+        report.tell(watch, &rows, is_full)?;
     }
     batch.record(db, rules, import.dry_run, &mut report)?;
-    progress.end();
+    watch.ended();
     report.finish()?;
     Ok(report)
 }
 
 /// Imports products. Known ones are replaced.
-pub fn import_products(db: &Db, import: &ProductImport, progress: &mut Progress) -> Result<Report, Error> {
+pub fn import_products(db: &Db, import: &ProductImport, watch: &mut dyn Watch) -> Result<Report, Error> {
     let columns = ["code", "name", "category", "unit", "factor"].map(Column::required);
-    let rows = Rows::open(&import.file, &columns, &import.mapping)?;
+    let mut rows = Rows::open(&import.file, import.encoding, &columns, &import.mapping)?;
     let mut report = Report::new(import.report.as_deref())?;
-    progress.begin(rows.bytes_total());
+    watch.begun(rows.bytes_total());
     let mut products = Vec::new();
-    for row in rows {
+    while let Some(row) = rows.next() {
         report.counts.read += 1;
         let product = row?.map_err(|fault| vec![fault]).and_then(|row| {
             let text = |target: &str| row.get(target).unwrap_or_default().to_owned();
@@ -126,6 +134,7 @@ pub fn import_products(db: &Db, import: &ProductImport, progress: &mut Progress)
             Ok(product) => products.push(product),
             Err(faults) => report.faulty(faults)?,
         }
+        report.tell(watch, &rows, false)?;
     }
     for chunk in products.chunks(BATCH) {
         let known = db.run_here(|conn| {
@@ -142,8 +151,9 @@ pub fn import_products(db: &Db, import: &ProductImport, progress: &mut Progress)
                 Some(_) => report.counts.changed += 1,
             }
         }
+        report.tell(watch, &rows, true)?;
     }
-    progress.end();
+    watch.ended();
     report.finish()?;
     Ok(report)
 }

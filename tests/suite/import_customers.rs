@@ -116,7 +116,7 @@ fn a_file_in_another_encoding_is_refused_before_anything_is_written() {
     let mut content = b"code,name,opened_on\nA,Ana,2015-01-01\nB,".to_vec();
     content.extend([0xd6, 0xd0, b'\n']);
     let error = desk.import(content).unwrap_err().to_string();
-    assert!(error.contains("line 3, byte 3 of the line (0xD6) is not UTF-8; convert the file to UTF-8"), "{error}");
+    assert!(error.contains("line 3, character 3 of the line (byte 0xD6) is not UTF-8; say by --encoding"), "{error}");
     assert_eq!(desk.customers(), []);
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::{Import, SampleFile};
-use crate::csv_rows::{self, FileError};
+use crate::csv_rows::{self, FileError, FileFault};
 use crate::customers::model::{Section, excerpt};
 use crate::faults::did_you_mean;
 use crate::policy::document::{Faults, Item, Read, Table, entries, found};
@@ -71,7 +71,7 @@ impl<'t, 'a> FilesReader<'t, 'a> {
         }
         match csv_rows::header(&self.folder?.join(path.get_ref())) {
             Ok(header) => Some(header),
-            Err(FileError::Unreadable { error, .. }) => {
+            Err(FileError { fault: FileFault::Unreadable(error), .. }) => {
                 self.faults.at(&path.span(), "unreadable", format!("'{shown}' can't be read: {error}"));
                 None
             }

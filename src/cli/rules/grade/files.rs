@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::civil::{Date, DateTime};
 use jiff::{Timestamp, tz::TimeZone};
 
-use crate::csv_rows::{Column, FileError, Row, RowFault, Rows};
+use crate::csv_rows::{Column, Encoding, FileError, Row, RowFault, Rows};
 use crate::customers::model::{Values, date, decimal, excerpt};
 use crate::faults::did_you_mean;
 use crate::policy::ledger::Transactions;
@@ -83,7 +83,7 @@ pub(super) fn customers(path: &Path, pack: &Pack, mapping: &BTreeMap<String, Str
         columns.push(column.or(key));
     }
     let mut customers = Customers::default();
-    let rows = Rows::open(path, &columns, mapping)?;
+    let rows = Rows::open(path, Encoding::default(), &columns, mapping)?;
     customers.remark(path, rows.unused(&columns));
     for row in rows {
         let faults = match row? {
@@ -164,7 +164,7 @@ impl Reading<'_> {
         columns.extend(measures.into_iter().map(Column::optional));
         let mut categories = BTreeMap::new();
         let mut faulty = Vec::new();
-        let rows = Rows::open(path, &columns, &self.mapping)?;
+        let rows = Rows::open(path, Encoding::default(), &columns, &self.mapping)?;
         customers
             .remark(path, rows.unused(&columns).into_iter().chain(missing_measures(&rows, &self.pack.definitions)));
         for row in rows {
