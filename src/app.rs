@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpServer, web};
 use tracing_actix_web::TracingLogger;
 use utoipa::openapi::OpenApi;
@@ -19,6 +20,7 @@ use crate::customers::record::Rules as CustomerRules;
 use crate::db::Db;
 use crate::http::current::Source;
 use crate::http::extract::MAX_BODY;
+use crate::http::metrics::{self, Metrics};
 use crate::http::openapi::{self, Paths};
 use crate::http::operation::{self, Readiness};
 use crate::http::request_log::RequestSpan;
@@ -47,6 +49,8 @@ pub struct State {
     pub workers: Workers,
     /// Whether requests are taken.
     pub readiness: Readiness,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// Mounts every capability.
@@ -79,6 +83,7 @@ pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
             .app_data(web::Data::new(state.tokens.clone()))
             .app_data(web::Data::new(state.workers.clone()))
             .app_data(web::Data::new(state.readiness.clone()))
+            .app_data(web::Data::new(state.metrics.clone()))
             .app_data(active.clone())
             .app_data(fields.clone())
             .app_data(customer_rules.clone())
@@ -88,6 +93,7 @@ pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
             .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", description.clone()))
             .default_service(web::to(refuse))
             .wrap(TracingLogger::<RequestSpan>::new())
+            .wrap(from_fn(metrics::observe))
     });
     Ok(server
         .workers(HTTP_WORKERS)

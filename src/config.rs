@@ -16,6 +16,8 @@ use crate::faults::did_you_mean;
 /// Names the configuration file; `baremo.toml` in the working folder when it isn't set.
 pub const CONFIG_FILE: &str = "BAREMO_CONFIG";
 const PREFIX: &str = "BAREMO_";
+/// Characters that the scraper's token has at least.
+const SHORTEST_TOKEN: usize = 16;
 
 /// A text that no log and no error shows.
 #[derive(Clone, PartialEq, Eq)]
@@ -69,6 +71,8 @@ pub struct Config {
     pub history_months: i16,
     /// Whether the pack's sample is loaded into an empty database of one's own.
     pub load_sample: bool,
+    /// Bearer token with which a scraper reads the metrics without being a user.
+    pub metrics_token: Option<Secret>,
     /// How logs are written.
     pub log_format: LogFormat,
     /// What is logged, in the syntax of `tracing`'s filters.
@@ -89,11 +93,13 @@ struct Settings {
     business_date: Option<String>,
     history_months: String,
     load_sample: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metrics_token: Option<String>,
     log_format: String,
     log: String,
 }
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "database_url",
     "database_connections",
     "listen",
@@ -102,6 +108,7 @@ const KEYS: [&str; 10] = [
     "business_date",
     "history_months",
     "load_sample",
+    "metrics_token",
     "log_format",
     "log",
 ];
@@ -117,6 +124,7 @@ impl Default for Settings {
             business_date: None,
             history_months: DEFAULT_MONTHS.to_string(),
             load_sample: "false".to_owned(),
+            metrics_token: None,
             log_format: "auto".to_owned(),
             log: "info".to_owned(),
         }
@@ -187,6 +195,11 @@ impl Config {
         if admin_password.as_ref().is_some_and(|password| password.reveal().chars().count() < 8) {
             faults.push(format!("{PREFIX}ADMIN_PASSWORD (admin_password) must have at least 8 characters"));
         }
+        let metrics_token = secret("metrics_token");
+        if metrics_token.as_ref().is_some_and(|token| token.reveal().chars().count() < SHORTEST_TOKEN) {
+            faults
+                .push(format!("{PREFIX}METRICS_TOKEN (metrics_token) must have at least {SHORTEST_TOKEN} characters"));
+        }
         match secret("database_url") {
             Some(url) if !url.reveal().starts_with("mysql://") => {
                 faults.push(format!("{PREFIX}DATABASE_URL (database_url) must begin with mysql://"));
@@ -206,6 +219,7 @@ impl Config {
                     business_date,
                     history_months,
                     load_sample,
+                    metrics_token,
                     log_format,
                     log: text("log").unwrap_or_default(),
                 })

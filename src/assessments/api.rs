@@ -2,6 +2,7 @@
 
 mod basis;
 mod difference;
+mod metrics;
 mod near;
 
 use std::collections::BTreeMap;
@@ -51,7 +52,8 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(cancel_run)
         .configure(difference::configure)
         .configure(near::configure)
-        .configure(basis::configure);
+        .configure(basis::configure)
+        .service(metrics::get_metrics);
 }
 
 /// What is to be evaluated: a customer or a document, one of the two.

@@ -56,14 +56,17 @@ fn work_page(conn: &mut Conn, active: &Arc<Active>, until: Date, (shard, token):
     let assessor = Assessor::new(conn, active.clone(), active.basis.business_date)?;
     let read = assessor.read(conn, shard, active_ones)?;
     let made: Vec<Made> = read.into_iter().map(|read| assessor.make(read, None)).collect::<Result<_, _>>()?;
-    transaction(conn, |conn| {
+    let written = transaction(conn, |conn| {
         if count == 0 || !store::keep_due_shard(conn, shard, token)? || !rules_hold(conn, active)? {
-            return Ok(false);
+            return Ok(None);
         }
         leave(conn, shard, &inactive)?;
-        write(conn, &assessor, shard, &made)?;
-        Ok(i64::try_from(count).is_ok_and(|count| count == PAGE))
-    })
+        write(conn, &assessor, shard, &made).map(Some)
+    })?;
+    if let Some(written) = written {
+        written.count(made.len(), "due");
+    }
+    Ok(written.is_some() && i64::try_from(count).is_ok_and(|count| count == PAGE))
 }
 
 /// Due work writes no history: under other rules it waits for the new state.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::assess::{Assessor, Made, PAGE};
 use super::model::{Flag, RunStatus};
 use super::store::{self, Lease};
-use super::write::write;
+use super::write::{Written, write};
 use crate::db::{self, Conn, transaction};
 use crate::releases::active::Active;
 
@@ -24,8 +24,14 @@ pub fn work(conn: &mut Conn, active: Arc<Active>, mut lease: Lease, stop: &dyn F
         let made: Vec<Made> =
             read.into_iter().map(|read| assessor.make(read, Some(lease.run_id))).collect::<Result<_, _>>()?;
         match transaction(conn, |conn| write_page(conn, &assessor, &lease, &made, is_last))? {
-            Some(moved) if !is_last => lease = moved,
-            _ => return Ok(()),
+            Some((moved, written)) => {
+                written.count(made.len(), "run");
+                lease = moved;
+            }
+            None => return Ok(()),
+        }
+        if is_last {
+            return Ok(());
         }
     }
 }
@@ -38,7 +44,7 @@ fn write_page(
     lease: &Lease,
     made: &[Made],
     is_last: bool,
-) -> Result<Option<Lease>, db::Error> {
+) -> Result<Option<(Lease, Written)>, db::Error> {
     if store::run_status(conn, lease.run_id)? != Some(RunStatus::Running) || !store::advance_shard(conn, lease, false)?
     {
         return Ok(None);
@@ -54,5 +60,5 @@ fn write_page(
         moved.progress.summary.count(&one.assessment.assessed);
     }
     store::advance_shard(conn, &moved, is_last)?;
-    Ok(Some(moved))
+    Ok(Some((moved, written)))
 }

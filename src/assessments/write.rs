@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use metrics::counter;
 
 use super::assess::{Assessor, Made};
 use super::model::{Outcome, Standing};
@@ -16,6 +17,9 @@ use crate::events::store as event_store;
 use crate::policy::pack::Cadence;
 use crate::releases;
 
+/// The metric that counts customers assessed.
+pub const ASSESSED: &str = "baremo_assessed_customers_total";
+
 /// What became of the assessments of a page.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Written {
@@ -23,6 +27,17 @@ pub struct Written {
     pub unchanged: u64,
     /// Those whose customers changed while they were assessed: nothing of them is written, and they are due.
     pub overtaken: u64,
+}
+
+impl Written {
+    /// Counts a page of `assessed` customers that has been committed; `cause` is `run` or `due`.
+    pub fn count(self, assessed: usize, cause: &'static str) {
+        let assessed = u64::try_from(assessed).unwrap_or_default();
+        let stored = assessed.saturating_sub(self.unchanged + self.overtaken);
+        for (result, customers) in [("stored", stored), ("unchanged", self.unchanged), ("overtaken", self.overtaken)] {
+            counter!(ASSESSED, "cause" => cause, "result" => result).increment(customers);
+        }
+    }
 }
 
 /// An assessment that is put in force, with the id of the kept one that it equals or its own.

@@ -1,28 +1,80 @@
-//! Logging to standard error: lines for people on a terminal, JSON otherwise.
+//! Logging to standard error: lines for people on a terminal, JSON otherwise. With the feature `otel` spans also go to an
+//! OpenTelemetry collector.
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
+use super::Failure;
 use crate::config::{Config, LogFormat};
 
+/// What ends with the command: spans that are still to be sent.
+#[derive(Default)]
+pub struct Logs {
+    #[cfg(feature = "otel")]
+    traces: Option<opentelemetry_sdk::trace::SdkTracerProvider>,
+}
+
 /// Begins logging as the configuration says.
-pub fn begin(config: &Config) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+pub fn begin(config: &Config) -> Result<Logs, Failure> {
     let filter = EnvFilter::try_new(&config.log).map_err(|error| format!("BAREMO_LOG (log): {error}"))?;
     let json = match config.log_format {
         LogFormat::Json => true,
         LogFormat::Pretty => false,
         LogFormat::Auto => !io::stderr().is_terminal(),
     };
-    let registry = tracing_subscriber::registry().with(filter);
-    let layer = fmt::layer().with_writer(io::stderr).with_target(false);
-    let begun: Result<(), TryInitError> = if json {
-        registry.with(layer.json().flatten_event(true)).try_init()
+    let lines = fmt::layer().with_writer(io::stderr).with_target(false);
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = if json {
+        lines.json().flatten_event(true).boxed()
     } else {
-        registry.with(layer.with_ansi(io::stderr().is_terminal())).try_init()
+        lines.with_ansi(io::stderr().is_terminal()).boxed()
     };
-    Ok(begun?)
+    let (logs, traces) = traces()?;
+    tracing_subscriber::registry()
+        .with(vec![lines].into_iter().chain(traces).collect::<Vec<_>>())
+        .with(filter)
+        .with(filter_fn(is_ours))
+        .try_init()?;
+    Ok(logs)
+}
+
+/// The finer levels of libraries show headers and statements, and with them secrets and personal data: they are never logged.
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO || metadata.target().starts_with(env!("CARGO_PKG_NAME"))
+}
+
+type Traces = Option<Box<dyn Layer<Registry> + Send + Sync>>;
+
+#[cfg(not(feature = "otel"))]
+fn traces() -> Result<(Logs, Traces), Failure> {
+    Ok((Logs::default(), None))
+}
+
+/// Spans go where OpenTelemetry's own variables say, and nowhere without them.
+#[cfg(feature = "otel")]
+fn traces() -> Result<(Logs, Traces), Failure> {
+    use opentelemetry::trace::TracerProvider;
+    use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+
+    let named = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+    if !named.iter().any(|name| std::env::var_os(name).is_some()) {
+        return Ok((Logs::default(), None));
+    }
+    let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().build()?;
+    let resource = Resource::builder().with_service_name(env!("CARGO_PKG_NAME")).build();
+    let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer(env!("CARGO_PKG_NAME")));
+    Ok((Logs { traces: Some(provider) }, Some(layer.boxed())))
+}
+
+#[cfg(feature = "otel")]
+impl Drop for Logs {
+    fn drop(&mut self) {
+        // Nobody is left to be told when the collector is away.
+        let _ = self.traces.take().map(|traces| traces.shutdown());
+    }
 }

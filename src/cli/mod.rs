@@ -74,6 +74,6 @@ impl Cli {
 /// Runs a command that needs the configuration, and begins logging as it says.
 fn configured(command: impl FnOnce(&Config) -> Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
     let config = Config::read()?;
-    logs::begin(&config)?;
+    let _logs = logs::begin(&config)?;
     command(&config)
 }

@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::db::local::LocalServer;
 use crate::db::migrate::migrate;
 use crate::db::{self, Db};
+use crate::http::metrics::Metrics;
 use crate::http::operation::Readiness;
 use crate::identity::tokens::Tokens;
 use crate::policy::diagnostic::Diagnostic;
@@ -30,6 +31,9 @@ use crate::releases::store;
 
 /// How often the private database is looked at.
 const WATCH: Duration = Duration::from_secs(1);
+
+/// How often measurements are put into their histograms.
+const TIDY: Duration = Duration::from_secs(5);
 
 /// Options of `baremo serve`.
 #[derive(Debug, Args)]
@@ -92,6 +96,7 @@ impl Serve {
             tokens,
             workers: Workers::default(),
             readiness: Readiness::default(),
+            metrics: Metrics::begin(config.metrics_token.as_ref())?,
         };
         let watched = self.pack.filter(|_| self.watch);
         let base = Base { pack_id, folder, watched, private: local.is_some() };
@@ -174,6 +179,7 @@ async fn serve(
     let handle = server.handle();
     let serving = tokio::spawn(server);
     tracing::info!("starting on http://{address}");
+    tokio::spawn(tidy(state.metrics.clone()));
     let stopping = Arc::new(AtomicBool::new(false));
     let (brought_up, up) = tokio::sync::oneshot::channel();
     let starting = Starting { state: state.clone(), address, config, base, stopping: stopping.clone() };
@@ -199,6 +205,14 @@ async fn serve(
         tracing::error!("starting ended by a panic");
     }
     result
+}
+
+/// Keeps what has been measured small, whether somebody reads it or not.
+async fn tidy(metrics: Metrics) {
+    loop {
+        tokio::time::sleep(TIDY).await;
+        metrics.tidy();
+    }
 }
 
 /// Waits for a signal. A private database that ends by itself meanwhile is started again.

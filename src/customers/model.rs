@@ -314,10 +314,10 @@ impl Field {
                 self.choices(&chosen.ok_or(("wrong_type", "choices are texts".to_owned()))?)
             }
             (FieldType::Boolean | FieldType::Integer | FieldType::Decimal | FieldType::Choices, _) => {
-                Err(("wrong_type", format!("{} is not {}", excerpt(&json.to_string()), self.field_type.in_json())))
+                Err(self.not_in_json(json))
             }
             (_, Json::String(text)) => self.text(text),
-            _ => Err(("wrong_type", format!("{} is not {}", excerpt(&json.to_string()), self.field_type.in_json()))),
+            _ => Err(self.not_in_json(json)),
         }
     }
 
@@ -337,7 +337,7 @@ impl Field {
             FieldType::Boolean => match text {
                 "true" => Ok(Value::Boolean(true)),
                 "false" => Ok(Value::Boolean(false)),
-                _ => Err(("wrong_type", format!("'{}' is neither true nor false", excerpt(text)))),
+                _ => Err(("wrong_type", format!("{} is neither true nor false", self.told(text)))),
             },
             FieldType::Integer | FieldType::Decimal => self.number(text),
             FieldType::Choices => self.choices(&text.split(';').map(str::trim).collect::<Vec<_>>()),
@@ -357,6 +357,22 @@ impl Field {
         }
     }
 
+    /// A sent value as an error names it. Personal ones are not repeated: errors end in logs, reports and letters to the support.
+    fn told(&self, sent: &str) -> String {
+        if self.personal { "the value".to_owned() } else { format!("'{}'", excerpt(sent)) }
+    }
+
+    /// The refusal that a reader knowing nothing of the field has made, told as this field wants it.
+    fn discreet(&self, sent: &str, (code, detail): Refusal) -> Refusal {
+        (code, detail.replacen(&format!("'{}'", excerpt(sent)), &self.told(sent), 1))
+    }
+
+    fn not_in_json(&self, json: &Json) -> Refusal {
+        let sent = json.to_string();
+        let sent = if self.personal { self.told(&sent) } else { excerpt(&sent) };
+        ("wrong_type", format!("{sent} is not {}", self.field_type.in_json()))
+    }
+
     fn text(&self, text: &str) -> Result<Value, Refusal> {
         let text = text.trim();
         if text.is_empty() {
@@ -373,31 +389,32 @@ impl Field {
         if let Some(pattern) = &self.pattern
             && !pattern.regex.is_match(text)
         {
-            return Err(("pattern", format!("'{}' doesn't match the pattern {}", excerpt(text), pattern.text)));
+            return Err(("pattern", format!("{} doesn't match the pattern {}", self.told(text), pattern.text)));
         }
         match self.field_type {
             FieldType::Choice => self.choice(text).map(Value::Text),
-            FieldType::Date => date(text).map(Value::Date),
+            FieldType::Date => date(text).map(Value::Date).map_err(|refusal| self.discreet(text, refusal)),
             FieldType::Phone if !is_phone(text) => {
-                Err(("phone", format!("'{}' is not a telephone number such as +34 912 345 678", excerpt(text))))
+                Err(("phone", format!("{} is not a telephone number such as +34 912 345 678", self.told(text))))
             }
             FieldType::Email if !is_email(text) => {
-                Err(("email", format!("'{}' is not an e-mail address such as ana@example.com", excerpt(text))))
+                Err(("email", format!("{} is not an e-mail address such as ana@example.com", self.told(text))))
             }
             _ => Ok(Value::Text(text.to_owned())),
         }
     }
 
     fn number(&self, text: &str) -> Result<Value, Refusal> {
-        let number = decimal(text)?;
+        let number = decimal(text).map_err(|refusal| self.discreet(text, refusal))?;
+        let told = || if self.personal { self.told(text) } else { number.to_string() };
         if self.field_type == FieldType::Integer && !number.is_integer() {
-            return Err(("wrong_type", format!("{number} is not a whole number")));
+            return Err(("wrong_type", format!("{} is not a whole number", told())));
         }
         if let Some(min) = self.min.filter(|min| number < *min) {
-            return Err(("out_of_range", format!("{number} is below the minimum {min}")));
+            return Err(("out_of_range", format!("{} is below the minimum {min}", told())));
         }
         if let Some(max) = self.max.filter(|max| number > *max) {
-            return Err(("out_of_range", format!("{number} is above the maximum {max}")));
+            return Err(("out_of_range", format!("{} is above the maximum {max}", told())));
         }
         Ok(Value::Number(number))
     }
@@ -407,7 +424,7 @@ impl Field {
             return Ok(text.to_owned());
         }
         let hint = did_you_mean(text, self.choices.iter().map(String::as_str));
-        Err(("unknown_choice", format!("'{}' is not one of {}{hint}", excerpt(text), self.choices.join(", "))))
+        Err(("unknown_choice", format!("{} is not one of {}{hint}", self.told(text), self.choices.join(", "))))
     }
 
     fn choices(&self, texts: &[&str]) -> Result<Value, Refusal> {

@@ -5,7 +5,7 @@ use diesel::result::{DatabaseErrorKind, Error as Diesel};
 /// Result of a store.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A fault of the database. Its text may hold personal data: it goes to no client.
+/// A fault of the database. Its text goes to the log, without the values that the server repeats, and to no client.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No connection could be had in time.
@@ -26,13 +26,13 @@ pub enum Error {
     #[error("the value is taken already")]
     Taken,
     /// A stored value that the program can't read.
-    #[error("a stored value can't be read: {0}")]
+    #[error("a stored value can't be read: {}", without_values(.0))]
     Corrupt(String),
     /// A use case that stopped before its end.
     #[error("the work stopped before its end: {0}")]
     Stopped(String),
     /// Anything else.
-    #[error("the database refused: {0}")]
+    #[error("the database refused: {}", without_values(&.0.to_string()))]
     Other(Diesel),
 }
 
@@ -59,6 +59,19 @@ impl Error {
     /// A stored value that can't be read, with what it is.
     pub fn corrupt(what: &str, error: impl std::fmt::Display) -> Self {
         Self::Corrupt(format!("{what}: {error}"))
+    }
+}
+
+/// A message without what stands in quotes, from the first one to the last since values may hold quotes themselves. Messages that
+/// begin with the name of a table or column keep it.
+fn without_values(message: &str) -> String {
+    let names = ["Table '", "Unknown column '", "Column '", "Field '"];
+    let is_quote = |c: char| c == '\'' || c == '"';
+    match (message.find(is_quote), message.rfind(is_quote)) {
+        (Some(first), Some(last)) if !names.iter().any(|name| message.starts_with(name)) => {
+            format!("{}'…'{}", message.get(..first).unwrap_or_default(), message.get(last + 1..).unwrap_or_default())
+        }
+        _ => message.to_owned(),
     }
 }
 
@@ -95,5 +108,19 @@ impl From<Diesel> for Error {
             }
             _ => Self::Other(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_keep_names_and_lose_values() {
+        let shown = without_values("Incorrect integer value: 'O'Brien' for column `b`.`t`.`name` at row 1");
+        assert_eq!(shown, "Incorrect integer value: '…' for column `b`.`t`.`name` at row 1");
+        assert_eq!(without_values("Table 'b.t' doesn't exist"), "Table 'b.t' doesn't exist");
+        let shown = without_values(r#"profile: invalid type: string "Ana", expected a map"#);
+        assert_eq!(shown, "profile: invalid type: string '…', expected a map");
     }
 }

@@ -69,10 +69,17 @@ impl Db {
         F: FnOnce(&mut Conn) -> std::result::Result<T, E> + Send + 'static,
     {
         let db = self.clone();
-        match self.threads.spawn_blocking(move || db.run_here(work)).await {
+        let span = tracing::Span::current();
+        match self.threads.spawn_blocking(move || span.in_scope(|| db.run_here(work))).await {
             Ok(result) => result,
             Err(stopped) => Err(Error::Stopped(stopped.to_string()).into()),
         }
+    }
+
+    /// Connections of the pool: busy ones, idle ones, and how many there may be.
+    pub fn connections(&self) -> (u32, u32, u32) {
+        let state = self.pool.state();
+        (state.connections.saturating_sub(state.idle_connections), state.idle_connections, self.pool.max_size())
     }
 
     /// Runs a use case on the caller's own thread.

@@ -4,8 +4,11 @@ pub mod current;
 pub mod etag;
 pub mod extract;
 pub mod json;
+pub mod metrics;
 pub mod openapi;
 pub mod operation;
 pub mod paging;
 pub mod problem;
 pub mod request_log;
+#[cfg(feature = "otel")]
+pub mod traces;

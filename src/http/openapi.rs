@@ -46,7 +46,7 @@ pub fn base() -> OpenApi {
             tag("runs", "Assessing all customers"),
             tag("basis", "What grades rest on, and when they close"),
             tag("events", "What has changed"),
-            tag("operation", "Whether the service lives and can answer"),
+            tag("operation", "Whether the service lives and can answer, and what it does"),
         ]))
         .build()
 }

@@ -12,6 +12,7 @@ use baremo::assessments::retention::DEFAULT_MONTHS;
 use baremo::assessments::worker::{STACK, Workers};
 use baremo::config::Secret;
 use baremo::db::Db;
+use baremo::http::metrics::Metrics;
 use baremo::http::operation::Readiness;
 use baremo::identity::sign_in::ensure_administrator;
 use baremo::identity::tokens::Tokens;
@@ -93,7 +94,9 @@ impl TestApp {
         db.run_here(|conn| ensure_administrator(conn, Some(&Secret::new(PASSWORD)))).unwrap();
         let keys = tempfile::tempdir().unwrap();
         let tokens = Tokens::open(&keys.path().join("key.pem")).unwrap();
-        let state = State { db, in_force, tokens, workers: Workers::default(), readiness: Readiness::default() };
+        let metrics = Metrics::begin(None).unwrap();
+        let (workers, readiness) = (Workers::default(), Readiness::default());
+        let state = State { db, in_force, tokens, workers, readiness, metrics };
         state.workers.start(&state.db, &state.in_force, None, DEFAULT_MONTHS).unwrap();
         state.readiness.set(true);
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();

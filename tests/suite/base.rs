@@ -59,6 +59,7 @@ impl Drop for Base {
 pub struct Answer {
     pub status: u16,
     pub json: Json,
+    pub text: String,
     headers: ureq::http::HeaderMap,
 }
 
@@ -68,7 +69,7 @@ impl Answer {
         let headers = response.headers().clone();
         let text = response.body_mut().read_to_string().unwrap();
         let json = serde_json::from_str(&text).unwrap_or(Json::Null);
-        Self { status: response.status().as_u16(), json, headers }
+        Self { status: response.status().as_u16(), json, text, headers }
     }
 
     pub fn header(&self, name: &str) -> &str {

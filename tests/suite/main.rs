@@ -25,6 +25,7 @@ mod interleavings;
 mod kills;
 mod local_server;
 mod migrations;
+mod observability;
 mod operation;
 mod outage;
 mod process;
@@ -34,6 +35,8 @@ mod sample;
 mod serve;
 mod tobacco;
 mod tour;
+#[cfg(feature = "otel")]
+mod traces;
 mod transactions;
 mod watch;
 mod year;

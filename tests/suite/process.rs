@@ -194,6 +194,15 @@ impl Client {
         self.send_for(Some(version), "PATCH", path, body)
     }
 
+    /// Sends a request with headers of its own, as nobody.
+    pub fn send_raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::read(self.agent.run(request.body(body.to_owned()).unwrap()).unwrap())
+    }
+
     /// Sends a request to a process that may be gone: nothing where it is.
     pub fn try_send(&self, method: &str, path: &str, body: &Json) -> Option<Answer> {
         Some(Answer::read(self.agent.run(self.request(None, method, path, body)).ok()?))
@@ -270,6 +279,11 @@ impl Service {
     pub fn ready(mut self) -> Self {
         self.logged_address("serving on ");
         self
+    }
+
+    /// The token of the one who has signed in.
+    pub fn token(&self) -> String {
+        self.client.token.clone().expect("nobody has signed in")
     }
 
     /// Sends requests to it from elsewhere, as the one who has signed in.

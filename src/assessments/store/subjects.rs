@@ -92,6 +92,13 @@ pub fn due_shards(conn: &mut Conn, as_of: Date) -> Result<Vec<u8>> {
         .load(conn)?)
 }
 
+/// Number of customers who are due as of a date.
+pub fn count_due(conn: &mut Conn, as_of: Date) -> Result<i64> {
+    let all: Vec<u8> = (0..SHARDS).collect();
+    let due = subjects::table.filter(subjects::shard.eq_any(all).and(subjects::next_due_on.le(as_of.to_diesel())));
+    Ok(due.count().get_result(conn)?)
+}
+
 /// Whether somebody who is due has a closing before him.
 pub fn has_closing_due(conn: &mut Conn, as_of: Date, closing: i64) -> Result<bool> {
     let all: Vec<u8> = (0..SHARDS).collect();
