@@ -211,7 +211,7 @@ fn logs_metrics_and_errors_hold_no_personal_data_and_no_secrets() {
     let path = format!("/v1/customers/{id}");
 
     refused(service.send("POST", "/v1/customers", &customer));
-    let faulty = json!({"code": "C2", "name": format!("{MARK}\u{7}"), "profile": {"personal": {"contact_person": format!("{MARK}").repeat(9),
+    let faulty = json!({"code": "C2", "name": format!("{MARK}\u{7}"), "profile": {"personal": {"contact_person": MARK.repeat(9),
         "telephone": MARK, "email": MARK, "born_on": MARK, "children": NUMBER.parse::<i64>().unwrap()}}});
     refused(service.send("POST", "/v1/customers", &faulty));
     let shapeless = json!({"personal": {"telephone": [MARK], "email": {"at": MARK}, "children": MARK}});
