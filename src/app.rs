@@ -18,13 +18,14 @@ use crate::assessments::worker::Workers;
 use crate::customers::model::Fields;
 use crate::customers::record::Rules as CustomerRules;
 use crate::db::Db;
+use crate::http::client::TrustedProxies;
 use crate::http::current::Source;
 use crate::http::extract::MAX_BODY;
 use crate::http::metrics::{self, Metrics};
 use crate::http::openapi::{self, Paths};
 use crate::http::operation::{self, Readiness};
 use crate::http::request_log::RequestSpan;
-use crate::identity::tokens::Tokens;
+use crate::identity::access::Access;
 use crate::releases::active::{Active, InForce};
 use crate::transactions::record::Rules;
 use crate::{assessments, customers, events, identity, releases, transactions};
@@ -43,8 +44,10 @@ pub struct State {
     pub db: Db,
     /// What is in force.
     pub in_force: InForce,
-    /// Access tokens.
-    pub tokens: Tokens,
+    /// Who may do what.
+    pub access: Access,
+    /// Proxies that are trusted to say a client's address.
+    pub proxies: TrustedProxies,
     /// The threads that assess.
     pub workers: Workers,
     /// Whether requests are taken.
@@ -55,7 +58,8 @@ pub struct State {
 
 /// Mounts every capability.
 fn routes(config: &mut ServiceConfig) {
-    config.service(operation::livez).service(operation::readyz).service(identity::api::create_token);
+    config.service(operation::livez).service(operation::readyz);
+    identity::api::configure(config);
     releases::api::configure(config);
     customers::api::configure(config);
     transactions::api::configure(config);
@@ -80,7 +84,8 @@ pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
         app.app_data(web::PayloadConfig::new(MAX_BODY))
             .app_data(web::Data::new(state.db.clone()))
             .app_data(web::Data::new(state.in_force.clone()))
-            .app_data(web::Data::new(state.tokens.clone()))
+            .app_data(web::Data::new(state.access.clone()))
+            .app_data(web::Data::new(state.proxies.clone()))
             .app_data(web::Data::new(state.workers.clone()))
             .app_data(web::Data::new(state.readiness.clone()))
             .app_data(web::Data::new(state.metrics.clone()))
@@ -92,6 +97,7 @@ pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
             .service(web::redirect("/docs", "/docs/"))
             .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", description.clone()))
             .default_service(web::to(refuse))
+            .wrap(from_fn(identity::api::identify))
             .wrap(TracingLogger::<RequestSpan>::new())
             .wrap(from_fn(metrics::observe))
     });

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::assessments::retention::{DEFAULT_MONTHS, MAX_MONTHS};
 use crate::faults::did_you_mean;
+use crate::http::client::TrustedProxies;
+use crate::identity::model::{ADMINISTRATOR, check_password};
+use crate::identity::secret::MIN_LENGTH;
 
 /// Names the configuration file; `baremo.toml` in the working folder when it isn't set.
 pub const CONFIG_FILE: &str = "BAREMO_CONFIG";
@@ -63,6 +66,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Folder for what Baremo makes itself: private databases and keys.
     pub data_folder: PathBuf,
+    /// Secret under which signing keys are encrypted; a file of `data_folder` holds one when there is none.
+    pub key_secret: Option<Secret>,
+    /// Proxies that are trusted to say a client's address.
+    pub trusted_proxies: TrustedProxies,
     /// First password of the administrator; one is made up when there is none.
     pub admin_password: Option<Secret>,
     /// Business date, when it is not today in the pack's time zone.
@@ -88,6 +95,9 @@ struct Settings {
     listen: String,
     data_folder: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_secret: Option<String>,
+    trusted_proxies: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     admin_password: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     business_date: Option<String>,
@@ -99,11 +109,13 @@ struct Settings {
     log: String,
 }
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 13] = [
     "database_url",
     "database_connections",
     "listen",
     "data_folder",
+    "key_secret",
+    "trusted_proxies",
     "admin_password",
     "business_date",
     "history_months",
@@ -120,6 +132,8 @@ impl Default for Settings {
             database_connections: "16".to_owned(),
             listen: "127.0.0.1:8080".to_owned(),
             data_folder: "var".to_owned(),
+            key_secret: None,
+            trusted_proxies: String::new(),
             admin_password: None,
             business_date: None,
             history_months: DEFAULT_MONTHS.to_string(),
@@ -180,6 +194,8 @@ impl Config {
         let history_months = parse(&text, &mut faults, "history_months", &wanted, |text| {
             text.parse().ok().filter(|months| (1..=MAX_MONTHS).contains(months))
         });
+        let wanted = "addresses and networks such as 10.0.0.0/8, separated by commas";
+        let trusted_proxies = parse(&text, &mut faults, "trusted_proxies", wanted, |text| text.parse().ok());
         let load_sample = parse(&text, &mut faults, "load_sample", "true or false", |text| text.parse().ok());
         let log_format = parse(&text, &mut faults, "log_format", "auto, pretty or json", |text| match text {
             "auto" => Some(LogFormat::Auto),
@@ -192,8 +208,13 @@ impl Config {
         });
         let secret = |key: &str| text(key).filter(|text| !text.is_empty()).map(Secret::new);
         let admin_password = secret("admin_password");
-        if admin_password.as_ref().is_some_and(|password| password.reveal().chars().count() < 8) {
-            faults.push(format!("{PREFIX}ADMIN_PASSWORD (admin_password) must have at least 8 characters"));
+        let refused = admin_password.as_ref().map(|password| check_password(password.reveal(), ADMINISTRATOR));
+        if let Some(Err(rule)) = refused {
+            faults.push(format!("{PREFIX}ADMIN_PASSWORD (admin_password): {rule}"));
+        }
+        let key_secret = secret("key_secret");
+        if key_secret.as_ref().is_some_and(|secret| secret.reveal().chars().count() < MIN_LENGTH) {
+            faults.push(format!("{PREFIX}KEY_SECRET (key_secret) must have at least {MIN_LENGTH} characters"));
         }
         let metrics_token = secret("metrics_token");
         if metrics_token.as_ref().is_some_and(|token| token.reveal().chars().count() < SHORTEST_TOKEN) {
@@ -206,24 +227,29 @@ impl Config {
             }
             _ => {}
         }
-        match (number, listen, history_months, load_sample, log_format) {
-            (Some(database_connections), Some(listen), Some(history_months), Some(load_sample), Some(log_format))
-                if faults.is_empty() =>
-            {
-                Ok(Self {
-                    database_url: secret("database_url"),
-                    database_connections,
-                    listen,
-                    data_folder: text("data_folder").unwrap_or_default().into(),
-                    admin_password,
-                    business_date,
-                    history_months,
-                    load_sample,
-                    metrics_token,
-                    log_format,
-                    log: text("log").unwrap_or_default(),
-                })
-            }
+        match (number, listen, history_months, trusted_proxies, load_sample, log_format) {
+            (
+                Some(database_connections),
+                Some(listen),
+                Some(history_months),
+                Some(trusted_proxies),
+                Some(load_sample),
+                Some(log_format),
+            ) if faults.is_empty() => Ok(Self {
+                database_url: secret("database_url"),
+                database_connections,
+                listen,
+                data_folder: text("data_folder").unwrap_or_default().into(),
+                key_secret,
+                trusted_proxies,
+                admin_password,
+                business_date,
+                history_months,
+                load_sample,
+                metrics_token,
+                log_format,
+                log: text("log").unwrap_or_default(),
+            }),
             _ => Err(ConfigError(faults)),
         }
     }
@@ -304,7 +330,7 @@ mod tests {
 
     #[test]
     fn secrets_are_not_shown() {
-        let config = read("database_url = 'mysql://u:hidden@h/d'\nadmin_password = 'hidden-too'").unwrap();
+        let config = read("database_url = 'mysql://u:hidden@h/d'\nadmin_password = 'hidden-as-well'\nkey_secret = 'hidden-hidden-hidden-hidden-hidden'").unwrap();
         assert!(!format!("{config:?}").contains("hidden"));
         let error = read("database_url = 'postgres://u:hidden@h/d'\nadmin_password = 'hid'").unwrap_err();
         assert!(!error.to_string().contains("hid"), "{error}");

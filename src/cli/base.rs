@@ -19,6 +19,8 @@ use crate::db::local::LocalServer;
 use crate::db::migrate::migrate;
 use crate::db::schema::customers::dsl;
 use crate::db::{self, Conn, Db};
+use crate::identity::keys::Cipher;
+use crate::identity::secret;
 use crate::policy::cases::{self, CaseResult};
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::manifest;
@@ -144,6 +146,15 @@ pub fn connect(config: &Config, local: Option<&LocalServer>, threads: &Handle) -
         (None, None) => return Err(db::Error::Unavailable("no database is configured".to_owned())),
     };
     Ok(Db::new(&url, config.database_connections, threads.clone()))
+}
+
+/// The cipher of the signing keys: under the configured secret, or the one in the base's own folder.
+pub fn cipher(config: &Config, pack_id: &str) -> Result<Cipher, Failure> {
+    let secret = match &config.key_secret {
+        Some(secret) => secret.clone(),
+        None => secret::in_file(&config.data_folder.join(pack_id).join("key-secret"))?,
+    };
+    Ok(Cipher::new(&secret)?)
 }
 
 /// Does the work of a command that may run beside the service, on the base of a pack: in the configured database, or in the

@@ -24,7 +24,7 @@ use crate::db::migrate::migrate;
 use crate::db::{self, Db};
 use crate::http::metrics::Metrics;
 use crate::http::operation::Readiness;
-use crate::identity::tokens::Tokens;
+use crate::identity::access::Access;
 use crate::policy::diagnostic::Diagnostic;
 use crate::releases::active::InForce;
 use crate::releases::store;
@@ -89,11 +89,12 @@ impl Serve {
         };
         let own = config.data_folder.join(&pack_id);
         std::fs::create_dir_all(&own).map_err(|error| format!("can't make {}: {error}", own.display()))?;
-        let tokens = Tokens::open(&own.join("signing-key.pem"))?;
+        let access = Access::new(base::cipher(config, &pack_id)?);
         let state = State {
             db,
             in_force: InForce::default(),
-            tokens,
+            access,
+            proxies: config.trusted_proxies.clone(),
             workers: Workers::default(),
             readiness: Readiness::default(),
             metrics: Metrics::begin(config.metrics_token.as_ref())?,

@@ -23,8 +23,9 @@ use crate::assessments::worker::STACK;
 use crate::config::{Config, Secret};
 use crate::csv_rows::Progress;
 use crate::db::{self, transaction};
+use crate::identity::error::Error as AccessError;
 use crate::identity::model::ADMINISTRATOR;
-use crate::identity::sign_in::{self, ensure_administrator};
+use crate::identity::sign_in::ensure_administrator;
 
 /// How often a step is tried again while the database is away.
 const RETRY: Duration = Duration::from_secs(1);
@@ -51,6 +52,7 @@ impl Starting {
         let State { db, in_force, workers, .. } = &self.state;
         let date = self.config.business_date;
         self.patiently(|| db.run_here(|conn| base::bring_up(conn, in_force, &self.base, date)))?;
+        self.patiently(|| db.run_here(|conn| self.state.access.begin(conn)))?;
         self.administrator()?;
         self.sample()?;
         let first = self.first_run()?;
@@ -99,7 +101,7 @@ impl Starting {
                     // Before the commit: no administrator may remain whose password nobody was told.
                     let told = made_up.map_or(Ok(()), |password| tell(&password));
                     told.map_err(|error| db::Error::Stopped(format!("the password can't be shown: {error}")))?;
-                    Ok::<_, sign_in::Error>(())
+                    Ok::<_, AccessError>(())
                 })
             })
         })?;

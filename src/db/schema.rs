@@ -21,6 +21,71 @@ diesel::table! {
         username -> Text,
         password_hash -> Text,
         created_at -> Datetime,
+        display_name -> Text,
+        status -> Text,
+        version -> BigInt,
+        last_sign_in_at -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
+    user_roles (user_id, role) {
+        user_id -> Binary,
+        role -> Text,
+    }
+}
+
+diesel::table! {
+    roles (name) {
+        name -> Text,
+        permissions -> Text,
+    }
+}
+
+diesel::table! {
+    sessions (id) {
+        id -> Binary,
+        user_id -> Binary,
+        user_agent -> Text,
+        address -> Text,
+        created_at -> Datetime,
+        used_at -> Datetime,
+        expires_at -> Datetime,
+    }
+}
+
+diesel::table! {
+    refresh_tokens (hash) {
+        hash -> Binary,
+        session_id -> Binary,
+        issued_at -> Datetime,
+        expires_at -> Datetime,
+        used_at -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
+    access_state (id) {
+        id -> Unsigned<TinyInt>,
+        version -> BigInt,
+    }
+}
+
+diesel::table! {
+    signing_keys (id) {
+        id -> Binary,
+        public_key -> Binary,
+        private_key -> Binary,
+        created_at -> Datetime,
+        signs_from -> Datetime,
+    }
+}
+
+diesel::table! {
+    sign_in_attempts (who, period) {
+        who -> Binary,
+        period -> BigInt,
+        failures -> BigInt,
     }
 }
 
@@ -237,6 +302,13 @@ diesel::table! {
 diesel::allow_tables_to_appear_in_same_query!(
     deployment,
     users,
+    user_roles,
+    roles,
+    sessions,
+    refresh_tokens,
+    access_state,
+    signing_keys,
+    sign_in_attempts,
     releases,
     cohorts,
     bases,

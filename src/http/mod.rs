@@ -1,5 +1,6 @@
 //! The edge that all capabilities share: problems, extractors, paging, the API description and operation.
 
+pub mod client;
 pub mod current;
 pub mod etag;
 pub mod extract;

@@ -37,7 +37,8 @@ pub fn base() -> OpenApi {
         .components(Some(ComponentsBuilder::new().security_scheme("bearer", SecurityScheme::Http(bearer)).build()))
         .security(Some([utoipa::openapi::security::SecurityRequirement::new::<_, [&str; 0], &str>("bearer", [])]))
         .tags(Some([
-            tag("auth", "Signing in"),
+            tag("auth", "Signing in, and what is one's own: password and sessions"),
+            tag("users", "Users and their roles"),
             tag("pack", "What the industry declares: fields, metrics, policies, labels; and what is in force"),
             tag("customers", "The customer file"),
             tag("products", "What lines of transactions name"),

@@ -13,7 +13,7 @@ use crate::assessments::{basis, difference, evaluate, run};
 use crate::customers::error as customers;
 use crate::db;
 use crate::faults::Fault;
-use crate::identity::sign_in;
+use crate::identity::error as identity;
 use crate::releases::start;
 use crate::transactions::record;
 
@@ -31,6 +31,8 @@ pub enum Code {
     WrongCredentials,
     /// The user may not do this.
     Forbidden,
+    /// Too many failures to sign in.
+    TooManyAttempts,
     /// There is no such resource.
     NotFound,
     /// The resource has no such method.
@@ -57,11 +59,12 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::BadRequest,
         Self::Unauthenticated,
         Self::WrongCredentials,
         Self::Forbidden,
+        Self::TooManyAttempts,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::AlreadyExists,
@@ -84,6 +87,11 @@ impl Code {
                 ("wrong_credentials", StatusCode::UNAUTHORIZED, "The user name or the password is wrong")
             }
             Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "The user may not do this"),
+            Self::TooManyAttempts => (
+                "too_many_attempts",
+                StatusCode::TOO_MANY_REQUESTS,
+                "There were too many failures to sign in; try again later",
+            ),
             Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "There is no such resource"),
             Self::MethodNotAllowed => {
                 ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "The resource has no such method")
@@ -116,6 +124,7 @@ pub struct Problem {
     detail: Option<String>,
     errors: Vec<Fault>,
     allow: Option<String>,
+    retry_after: Option<i64>,
 }
 
 /// The body of an error.
@@ -160,7 +169,7 @@ impl IntoResponses for Problems {
 impl Problem {
     /// A problem with nothing more to say than its title.
     pub fn new(code: Code) -> Self {
-        Self { code, detail: None, errors: Vec::new(), allow: None }
+        Self { code, detail: None, errors: Vec::new(), allow: None, retry_after: None }
     }
 
     /// A problem with what is wrong this time.
@@ -205,6 +214,9 @@ impl ResponseError for Problem {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
         }
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
         if let Some(allow) = self.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
             response.insert_header((header::ALLOW, allow));
         }
@@ -232,15 +244,28 @@ impl From<db::Error> for Problem {
     }
 }
 
-impl From<sign_in::Error> for Problem {
-    fn from(error: sign_in::Error) -> Self {
+impl From<identity::Error> for Problem {
+    fn from(error: identity::Error) -> Self {
+        use identity::Error;
+        let said = error.to_string();
         match error {
-            sign_in::Error::WrongCredentials => Self::new(Code::WrongCredentials),
-            sign_in::Error::Cryptography(reason) => {
-                tracing::error!(reason, "signing in failed");
+            Error::NotFound => Self::new(Code::NotFound),
+            Error::Stale => Self::new(Code::Stale),
+            Error::Invalid(faults) => Self::invalid(faults),
+            Error::NameTaken => Self::detailed(Code::AlreadyExists, said),
+            Error::LastAdministrator | Error::BuiltIn(_) | Error::Used { .. } => Self::detailed(Code::Conflict, said),
+            Error::Exceeds(_) => Self::detailed(Code::Forbidden, said),
+            Error::WrongCredentials => Self::new(Code::WrongCredentials),
+            Error::NotRefreshed => Self::detailed(Code::Unauthenticated, said),
+            Error::TooManyAttempts(seconds) => {
+                Self { retry_after: Some(seconds), ..Self::detailed(Code::TooManyAttempts, said) }
+            }
+            Error::Busy(why) => Self::detailed(Code::Unavailable, why),
+            Error::WrongSecret | Error::Cryptography(_) => {
+                tracing::error!(%error, "the keys or hashes of access failed");
                 Self::new(Code::Internal)
             }
-            sign_in::Error::Database(error) => error.into(),
+            Error::Database(error) => error.into(),
         }
     }
 }

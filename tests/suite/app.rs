@@ -12,10 +12,12 @@ use baremo::assessments::retention::DEFAULT_MONTHS;
 use baremo::assessments::worker::{STACK, Workers};
 use baremo::config::Secret;
 use baremo::db::Db;
+use baremo::http::client::TrustedProxies;
 use baremo::http::metrics::Metrics;
 use baremo::http::operation::Readiness;
+use baremo::identity::access::Access;
+use baremo::identity::keys::Cipher;
 use baremo::identity::sign_in::ensure_administrator;
-use baremo::identity::tokens::Tokens;
 use baremo::policy::release::load;
 use baremo::policy::source::Source;
 use baremo::releases::active::InForce;
@@ -28,6 +30,9 @@ use crate::base::{Answer, Base};
 
 /// The administrator's password in every test.
 pub const PASSWORD: &str = "correct horse";
+
+/// The secret under which signing keys are encrypted in every test.
+pub const KEY_SECRET: &str = "the secret of the processes of a test";
 
 /// A running service.
 pub struct TestApp {
@@ -92,11 +97,11 @@ impl TestApp {
         db.run_here(|conn| activate(conn, &in_force, (source, &release), Closes::Now, Some(date))).unwrap();
         db.run_here(|conn| store::fix_business_date(conn, date)).unwrap();
         db.run_here(|conn| ensure_administrator(conn, Some(&Secret::new(PASSWORD)))).unwrap();
-        let keys = tempfile::tempdir().unwrap();
-        let tokens = Tokens::open(&keys.path().join("key.pem")).unwrap();
+        let access = Access::new(Cipher::new(&Secret::new(KEY_SECRET)).unwrap());
+        db.run_here(|conn| access.begin(conn)).unwrap();
         let metrics = Metrics::begin(None).unwrap();
-        let (workers, readiness) = (Workers::default(), Readiness::default());
-        let state = State { db, in_force, tokens, workers, readiness, metrics };
+        let (workers, readiness, proxies) = (Workers::default(), Readiness::default(), TrustedProxies::default());
+        let state = State { db, in_force, access, proxies, workers, readiness, metrics };
         state.workers.start(&state.db, &state.in_force, None, DEFAULT_MONTHS).unwrap();
         state.readiness.set(true);
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();

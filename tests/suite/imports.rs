@@ -399,7 +399,7 @@ fn what_a_room_may_not_see_is_told_with_the_reason() {
             room_banned,
         ),
         ("http/problem.rs", "use crate::customers::store::Error;", "crate::customers::store::Error", room_banned),
-        ("db/mod.rs", "use crate::identity::tokens::Tokens;", "crate::identity::tokens::Tokens", room_banned),
+        ("db/mod.rs", "use crate::identity::access::Access;", "crate::identity::access::Access", room_banned),
         ("faults.rs", "use crate::db::Db;", "crate::db::Db", room_banned),
         ("cli/rules.rs", "use rhai::Engine;", "rhai::Engine", crate_banned),
         ("customers/change.rs", "use crate::attic::Old;", "crate::attic::Old", "no room of the house"),

@@ -1,0 +1,1 @@
+INSERT IGNORE INTO user_roles (user_id, role) SELECT id, 'administrator' FROM users;

@@ -1,0 +1,6 @@
+CREATE TABLE IF NOT EXISTS roles (
+  name VARCHAR(64) NOT NULL,
+  permissions LONGTEXT NOT NULL,
+  PRIMARY KEY (name),
+  CHECK (JSON_VALID(permissions))
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

@@ -1,0 +1,197 @@
+//! Whose a token is and what he may do, as this process knows it. What is known is trusted while the counter of changes was read
+//! within the last second, so that what is taken from somebody is gone everywhere within a second, and at once where it was taken.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
+use quick_cache::sync::Cache;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::error::Error;
+use super::keys::{self, Cipher, Ring};
+use super::model::{OwnAccount, Permission, Permissions, Principal, Status};
+use super::{roles, store, tokens};
+use crate::db::{self, Conn, Db, Failure};
+use crate::digest::Digest;
+
+/// How long the counter of changes is trusted.
+const TRUSTED: Duration = Duration::from_secs(1);
+/// Tokens that are remembered.
+const REMEMBERED: usize = 10_000;
+/// Longest time that a password waits for its turn.
+const HASHING_WAIT: Duration = Duration::from_secs(5);
+
+/// What this process knows of access. Cheap to clone.
+#[derive(Clone)]
+pub struct Access(Arc<Inner>);
+
+struct Inner {
+    cipher: Cipher,
+    known: ArcSwapOption<Known>,
+    /// Counts the changes that this process has made itself.
+    changes: AtomicU64,
+    /// Held by the one that reads the counter.
+    reading: tokio::sync::Mutex<()>,
+    /// When reading it failed.
+    failed: Mutex<Option<Instant>>,
+    /// Whose a token is, by its digest, with the version of access at which that was found.
+    principals: Cache<Digest, (i64, Arc<Principal>)>,
+    hashing: Arc<Semaphore>,
+}
+
+/// What was true when the counter was read.
+struct Known {
+    version: i64,
+    changes: u64,
+    read_at: Instant,
+    ring: Arc<Ring>,
+}
+
+impl Access {
+    /// Knows nothing yet. Passwords are hashed by as many threads as there are cores.
+    pub fn new(cipher: Cipher) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self(Arc::new(Inner {
+            cipher,
+            known: ArcSwapOption::empty(),
+            changes: AtomicU64::new(0),
+            reading: tokio::sync::Mutex::new(()),
+            failed: Mutex::new(None),
+            principals: Cache::new(REMEMBERED),
+            hashing: Arc::new(Semaphore::new(cores)),
+        }))
+    }
+
+    /// Begins to answer: sees to it that there is a signing key, and that the secret opens those there are.
+    pub fn begin(&self, conn: &mut Conn) -> Result<(), Error> {
+        keys::ensure(conn, &self.0.cipher)?;
+        self.read(conn).map(drop)
+    }
+
+    /// Whose a token is; nothing where it isn't valid, its session has ended or its user is disabled.
+    pub async fn principal(&self, db: &Db, token: &str) -> Result<Option<Arc<Principal>>, Error> {
+        let known = self.known(db).await?;
+        let (digest, now) = (Digest::of(token), Timestamp::now());
+        if let Some((version, principal)) = self.0.principals.get(&digest)
+            && version == known.version
+        {
+            return Ok(Some(principal).filter(|principal| now < principal.expires_at));
+        }
+        let Some(claims) = tokens::verify(&known.ring, token, now) else { return Ok(None) };
+        let found = db.run(move |conn| principal(conn, &claims, now)).await?.map(Arc::new);
+        if let Some(principal) = &found {
+            self.0.principals.insert(digest, (known.version, principal.clone()));
+        }
+        Ok(found)
+    }
+
+    /// The signing keys.
+    pub async fn ring(&self, db: &Db) -> Result<Arc<Ring>, Error> {
+        Ok(self.known(db).await?.ring.clone())
+    }
+
+    /// Makes the next signing key if it is time.
+    pub fn rotate_if_due(&self, conn: &mut Conn, ring: &Ring) -> Result<(), Error> {
+        if ring.is_due(Timestamp::now()) {
+            keys::rotate(conn, &self.0.cipher, keys::Rotation::IfDue)?;
+            self.forget();
+        }
+        Ok(())
+    }
+
+    /// Does what may take access from somebody; afterwards this process trusts nothing that it knew before.
+    pub async fn change<T, E>(
+        &self,
+        db: &Db,
+        work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Failure + Send + 'static,
+    {
+        let access = self.clone();
+        db.run(move |conn| {
+            let done = work(conn);
+            // Also after an error: whether a commit whose connection was lost took effect, nobody knows.
+            access.forget();
+            done
+        })
+        .await
+    }
+
+    /// The right to hash one password. Waits for its turn for a bounded time.
+    pub async fn hashing(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let turn = tokio::time::timeout(HASHING_WAIT, self.0.hashing.clone().acquire_owned()).await;
+        turn.ok().and_then(Result::ok).ok_or(Error::Busy("too many passwords are being checked"))
+    }
+
+    fn forget(&self) {
+        self.0.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn fresh(&self) -> Option<Arc<Known>> {
+        let changes = self.0.changes.load(Ordering::SeqCst);
+        self.0.known.load_full().filter(|known| known.changes == changes && known.read_at.elapsed() < TRUSTED)
+    }
+
+    /// What is true, read again where it was read too long ago: by one request, for which the others wait.
+    async fn known(&self, db: &Db) -> Result<Arc<Known>, Error> {
+        if let Some(known) = self.fresh() {
+            return Ok(known);
+        }
+        if self.0.known.load().is_none() {
+            return Err(Error::Busy("the service is starting"));
+        }
+        let arrived = Instant::now();
+        let _one = self.0.reading.lock().await;
+        if let Some(known) = self.fresh() {
+            return Ok(known);
+        }
+        if self.failed_since(arrived) {
+            return Err(db::Error::Unavailable("it was away a moment ago".to_owned()).into());
+        }
+        let access = self.clone();
+        let read = db.run(move |conn| access.read(conn)).await;
+        if read.is_err()
+            && let Ok(mut failed) = self.0.failed.lock()
+        {
+            *failed = Some(Instant::now());
+        }
+        read
+    }
+
+    fn failed_since(&self, arrived: Instant) -> bool {
+        self.0.failed.lock().is_ok_and(|failed| failed.is_some_and(|failed| failed >= arrived))
+    }
+
+    fn read(&self, conn: &mut Conn) -> Result<Arc<Known>, Error> {
+        let (changes, read_at) = (self.0.changes.load(Ordering::SeqCst), Instant::now());
+        let version = store::access_version(conn)?;
+        let ring = match self.0.known.load_full().filter(|known| known.version == version) {
+            Some(known) => known.ring.clone(),
+            None => Arc::new(Ring::load(conn, &self.0.cipher)?),
+        };
+        let known = Arc::new(Known { version, changes, read_at, ring });
+        self.0.known.store(Some(known.clone()));
+        Ok(known)
+    }
+}
+
+/// Whose a token is, by what the database says now.
+fn principal(conn: &mut Conn, claims: &tokens::Claims, now: Timestamp) -> Result<Option<Principal>, Error> {
+    let Some(session) = store::sessions::find_live(conn, claims.sid, now)? else { return Ok(None) };
+    let user = store::find(conn, session.user_id)?;
+    let Some(user) = user.filter(|user| user.id == claims.sub && user.status == Status::Active) else {
+        return Ok(None);
+    };
+    let mut permissions = roles::permissions(conn, &user.roles)?;
+    permissions.extend(&Permissions::of([OwnAccount::NAME]));
+    let expires = Timestamp::from_second(claims.exp).map_err(Error::cryptography)?;
+    let expires_at = expires.min(session.expires_at);
+    Ok(Some(Principal { user_id: user.id, session_id: session.id, permissions, expires_at }))
+}

@@ -1,0 +1,113 @@
+//! Roles over HTTP.
+
+use actix_web::{HttpResponse, delete, get, put, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::Permit;
+use crate::db::Db;
+use crate::http::extract::Body;
+use crate::http::problem::{Problem, Problems};
+use crate::identity::access::Access;
+use crate::identity::model::{PERMISSIONS, ReadUsers, Role, WriteUsers};
+use crate::identity::roles;
+
+/// A role: a set of permissions with a name.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Role, example = json!({
+    "name": "clerk", "built_in": true, "permissions": ["customers:read", "pack:read", "products:read", "transactions:write"]
+}))]
+pub struct RoleBody {
+    /// Its name.
+    #[schema(min_length = 1, max_length = 64)]
+    name: String,
+    /// Whether every base has it, unchanged.
+    built_in: bool,
+    /// What who has it may do, sorted.
+    permissions: Vec<&'static str>,
+}
+
+impl From<Role> for RoleBody {
+    fn from(role: Role) -> Self {
+        Self { name: role.name, built_in: role.built_in, permissions: role.permissions.names() }
+    }
+}
+
+/// All roles.
+#[derive(Serialize, ToSchema)]
+pub struct Roles {
+    /// The built-in roles, then the others by name.
+    items: Vec<RoleBody>,
+    /// All permissions that a role may have.
+    #[schema(example = json!(["pack:read", "customers:read"]))]
+    permissions: Vec<&'static str>,
+}
+
+/// What a role allows.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"permissions": ["customers:read", "pack:read"]}))]
+pub struct NewRole {
+    /// What who has it may do, all of it.
+    permissions: Vec<String>,
+}
+
+/// List roles
+///
+/// The six that every base has, and those of its own. A role says what its users may do, not to whom: until there are rules for
+/// rows and fields, who may read customers reads all of them, with all their fields.
+#[utoipa::path(tag = "users", operation_id = "listRoles", security(("bearer" = ["users:read"])), responses(
+    (status = 200, body = Roles, description = "All roles"),
+    Problems
+))]
+#[get("/v1/roles")]
+pub async fn list_roles(_: Permit<ReadUsers>, db: web::Data<Db>) -> Result<web::Json<Roles>, Problem> {
+    let all = db.run(roles::all).await?;
+    Ok(web::Json(Roles { items: all.into_iter().map(RoleBody::from).collect(), permissions: PERMISSIONS.into() }))
+}
+
+/// Create or replace a role
+///
+/// Nobody gives a permission that he lacks, nor changes a role that has one: 403. Built-in roles stay as they are: 409.
+#[utoipa::path(tag = "users", operation_id = "putRole", security(("bearer" = ["users:write"])), request_body = NewRole,
+    params(("role" = String, Path, description = "Its name: a small letter, then small letters, digits and `_`",
+        min_length = 1, max_length = 64, pattern = "^[a-z][a-z0-9_]*$", example = "auditor")),
+    responses((status = 200, body = RoleBody, description = "Created or replaced"), Problems)
+)]
+#[put("/v1/roles/{role}")]
+pub async fn put_role(
+    permit: Permit<WriteUsers>,
+    db: web::Data<Db>,
+    access: web::Data<Access>,
+    name: web::Path<String>,
+    body: Body<NewRole>,
+) -> Result<web::Json<RoleBody>, Problem> {
+    let (name, permissions) = (name.into_inner(), body.0.permissions);
+    let put = access.change(&db, move |conn| roles::put(conn, &permit.principal.permissions, &name, &permissions));
+    Ok(web::Json(put.await?.into()))
+}
+
+/// Delete a role
+///
+/// 409 while a user has it, and for built-in roles.
+#[utoipa::path(tag = "users", operation_id = "deleteRole", security(("bearer" = ["users:write"])),
+    params(("role" = String, Path, description = "Its name", example = "auditor")),
+    responses((status = 204, description = "Deleted"), Problems)
+)]
+#[delete("/v1/roles/{role}")]
+pub async fn delete_role(
+    _: Permit<WriteUsers>,
+    db: web::Data<Db>,
+    access: web::Data<Access>,
+    name: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let name = name.into_inner();
+    access.change(&db, move |conn| roles::delete(conn, &name)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Mounts it.
+pub fn configure(config: &mut ServiceConfig) {
+    config.service(list_roles).service(put_role).service(delete_role);
+}

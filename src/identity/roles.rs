@@ -1,0 +1,95 @@
+//! Roles: those that every base has, and those of its own.
+
+use std::collections::BTreeSet;
+
+use super::error::Error;
+use super::model::{BUILT_IN, PERMISSIONS, Permissions, Role, built_in, is_role_name, permission};
+use super::store;
+use crate::db::{Conn, transaction};
+use crate::faults::{Fault, did_you_mean};
+
+/// All roles: the built-in ones, then the others by name.
+pub fn all(conn: &mut Conn) -> Result<Vec<Role>, Error> {
+    let known = BUILT_IN.iter().map(|(name, permissions)| Role {
+        name: (*name).to_owned(),
+        permissions: Permissions::of(permissions.iter().copied()),
+        built_in: true,
+    });
+    Ok(known.chain(store::roles::all(conn)?).collect())
+}
+
+/// What who has these roles may do. Roles that there aren't allow nothing.
+pub fn permissions(conn: &mut Conn, roles: &BTreeSet<String>) -> Result<Permissions, Error> {
+    let mut permissions = Permissions::default();
+    let mut own = Vec::new();
+    for role in roles {
+        match built_in(role) {
+            Some(known) => permissions.extend(&known),
+            None => own.push(role.as_str()),
+        }
+    }
+    if !own.is_empty() {
+        store::roles::named(conn, &own)?.iter().for_each(|role| permissions.extend(&role.permissions));
+    }
+    Ok(permissions)
+}
+
+/// The faults of a list of roles: those that there aren't.
+pub fn unknown(conn: &mut Conn, roles: &[String]) -> Result<Vec<Fault>, Error> {
+    let all: Vec<String> = all(conn)?.into_iter().map(|role| role.name).collect();
+    let fault = |(at, role): (usize, &String)| {
+        let near = did_you_mean(role, all.iter().map(String::as_str));
+        Fault::new(format!("/roles/{at}"), "unknown_role", format!("there is no role '{role}'{near}"))
+    };
+    Ok(roles.iter().enumerate().filter(|(_, role)| !all.contains(role)).map(fault).collect())
+}
+
+/// Adds or replaces a role. Nobody gives what he may not do himself, nor changes a role that may more than he.
+pub fn put(conn: &mut Conn, caller: &Permissions, name: &str, permissions: &[String]) -> Result<Role, Error> {
+    if built_in(name).is_some() {
+        return Err(Error::BuiltIn(name.to_owned()));
+    }
+    let mut faults = Vec::new();
+    if !is_role_name(name) {
+        let detail = format!(
+            "'{name}' is no name of a role: it begins with a small letter and has small letters, digits and _, at most 64"
+        );
+        faults.push(Fault::new("", "role_name", detail));
+    }
+    for (at, name) in permissions.iter().enumerate().filter(|(_, name)| permission(name).is_none()) {
+        let detail = format!("there is no permission '{name}'{}", did_you_mean(name, PERMISSIONS));
+        faults.push(Fault::new(format!("/permissions/{at}"), "unknown_permission", detail));
+    }
+    if !faults.is_empty() {
+        return Err(Error::Invalid(faults));
+    }
+    let wanted = Permissions::of(permissions.iter().map(String::as_str));
+    transaction(conn, |conn| {
+        store::raise_access(conn)?;
+        let before = store::roles::named(conn, &[name])?.pop().map(|role| role.permissions).unwrap_or_default();
+        may_handle(caller, &wanted)?;
+        may_handle(caller, &before)?;
+        store::roles::put(conn, name, &wanted)?;
+        Ok(Role { name: name.to_owned(), permissions: wanted.clone(), built_in: false })
+    })
+}
+
+/// Removes a role that nobody has.
+pub fn delete(conn: &mut Conn, name: &str) -> Result<(), Error> {
+    if built_in(name).is_some() {
+        return Err(Error::BuiltIn(name.to_owned()));
+    }
+    transaction(conn, |conn| {
+        store::raise_access(conn)?;
+        match store::roles::users(conn, name)? {
+            0 if store::roles::delete(conn, name)? => Ok(()),
+            0 => Err(Error::NotFound),
+            users => Err(Error::Used { role: name.to_owned(), users }),
+        }
+    })
+}
+
+/// Refuses a caller who may not do all of this himself.
+pub fn may_handle(caller: &Permissions, permissions: &Permissions) -> Result<(), Error> {
+    caller.missing(permissions).map_or(Ok(()), |missing| Err(Error::Exceeds(missing)))
+}
