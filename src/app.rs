@@ -22,8 +22,10 @@ use crate::http::client::TrustedProxies;
 use crate::http::current::Source;
 use crate::http::extract::MAX_BODY;
 use crate::http::metrics::{self, Metrics};
+use crate::http::middleware::answers;
 use crate::http::openapi::{self, Paths};
 use crate::http::operation::{self, Readiness};
+use crate::http::problem::pages;
 use crate::http::request_log::RequestSpan;
 use crate::identity::access::Access;
 use crate::releases::active::{Active, InForce};
@@ -97,7 +99,11 @@ pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
             .service(web::redirect("/docs", "/docs/"))
             .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", description.clone()))
             .default_service(web::to(refuse))
+            .configure(pages::configure)
             .wrap(from_fn(identity::api::identify))
+            // Each sees the requests before those above it and their answers after them. Problems are written inside of what logs
+            // and counts, so that both see the final status.
+            .wrap(from_fn(answers::write))
             .wrap(TracingLogger::<RequestSpan>::new())
             .wrap(from_fn(metrics::observe))
     });

@@ -4,6 +4,58 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// Every code of a fault with what it means, in Markdown.
+pub const CODES: &[(&str, &str)] = &[
+    ("after_business_date", "The date lies after the business date, which `detail` names."),
+    ("control_character", "The text has a line break or another control character."),
+    ("cursor", "The cursor isn't one that a list with these parameters gave. Begin at the first page."),
+    ("date", "The text isn't a date such as `2018-01-31`, or not one of the years that are taken."),
+    ("derived", "The value is computed and can't be entered."),
+    ("digest", "The text isn't a digest of the form `sha256:` and 64 hexadecimal digits."),
+    ("doubled", "A key, a choice, a parameter or a code stands twice."),
+    ("email", "The text isn't an e-mail address."),
+    ("empty", "The text is empty. An absent value is left out."),
+    ("id", "The text isn't an id."),
+    ("immutable", "The value can't change once it is there."),
+    ("invalid_character", "The name has a character that names don't have; `detail` says which they may have."),
+    ("no_products", "Transactions of this kind name no products."),
+    ("not_filterable", "The pack doesn't declare this field as one by which lists are filtered and sorted."),
+    ("not_ordered", "The field has no order, so that it can't be compared by size and lists can't be sorted by it."),
+    ("one_of", "Exactly one of several parts must be sent; `detail` names them."),
+    ("other_customer", "The assessment is one of another customer."),
+    (
+        "out_of_range",
+        "A number, or how many there are of something, is below the smallest or above the largest that is allowed.",
+    ),
+    ("password", "The password is too short, too long, or has the user's name."),
+    ("pattern", "The text doesn't match the pattern that the pack declares for the field."),
+    ("phone", "The text isn't a telephone number."),
+    ("required", "The value is missing."),
+    ("role_name", "The name isn't of the form of names of roles; `detail` says which that is."),
+    ("too_long", "The text has more characters than are allowed."),
+    ("too_many_digits", "The number has more digits before or behind the point than are kept."),
+    ("unknown_assessment", "There is no assessment of this id."),
+    ("unknown_choice", "The value is none of those that are allowed; `detail` lists them."),
+    ("unknown_cohort", "The pack declares no cohort of this id."),
+    ("unknown_comparison", "There is no such comparison; there are `gt`, `gte`, `lt` and `lte`."),
+    ("unknown_customer", "There is no customer of this code or id."),
+    ("unknown_field", "There is no such field here, or the pack declares none of this key."),
+    ("unknown_kind", "The pack declares no such kind of transactions."),
+    ("unknown_measure", "The kind of the transaction has no such measure."),
+    ("unknown_metric", "The pack declares no such metric."),
+    ("unknown_order", "Lists can't be sorted so; `detail` says how."),
+    ("unknown_parameter", "The operation has no such parameter. Nothing is left out silently."),
+    ("unknown_permission", "There is no such permission."),
+    ("unknown_product", "There is no product of this code."),
+    ("unknown_release", "There is no release of this digest."),
+    ("unknown_role", "There is no such role."),
+    ("unknown_section", "There is no such section of the customer file."),
+    ("wrong_password", "The present password is another."),
+    ("wrong_section", "The field stands in another section, which `detail` names."),
+    ("wrong_type", "The value is of another type than the one wanted: a text for a number, a list for an object."),
+    ("zero_quantity", "A line has quantity 0, so it says nothing."),
+];
+
 /// One fault of a body, a row or a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Fault {

@@ -99,15 +99,22 @@ impl Parameters {
 /// The language that a reader prefers, from `Accept-Language`: primary tags in the order of preference.
 pub struct Languages(pub Vec<String>);
 
+impl Languages {
+    /// Those of a request.
+    pub fn of(request: &HttpRequest) -> Self {
+        use actix_web::http::header::{AcceptLanguage, Header};
+        let languages = AcceptLanguage::parse(request).map(|accepted| accepted.ranked()).unwrap_or_default();
+        let primary = |tag: String| tag.split('-').next().unwrap_or_default().to_lowercase();
+        Self(languages.into_iter().map(|tag| primary(tag.to_string())).filter(|tag| tag != "*").collect())
+    }
+}
+
 impl FromRequest for Languages {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        use actix_web::http::header::{AcceptLanguage, Header};
-        let languages = AcceptLanguage::parse(request).map(|accepted| accepted.ranked()).unwrap_or_default();
-        let primary = |tag: String| tag.split('-').next().unwrap_or_default().to_lowercase();
-        ready(Ok(Self(languages.into_iter().map(|tag| primary(tag.to_string())).filter(|tag| tag != "*").collect())))
+        ready(Ok(Self::of(request)))
     }
 }
 

@@ -6,6 +6,7 @@ pub mod etag;
 pub mod extract;
 pub mod json;
 pub mod metrics;
+pub mod middleware;
 pub mod openapi;
 pub mod operation;
 pub mod paging;

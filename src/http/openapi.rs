@@ -1,7 +1,8 @@
 //! The description of the API: what is mounted is what is described.
 
 use actix_web::http::Method;
-use actix_web::{HttpRequest, ResponseError};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use regex::Regex;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, ServerBuilder, Tag};
@@ -53,7 +54,7 @@ pub fn base() -> OpenApi {
 }
 
 /// The paths of the API with the methods of each, to answer what no handler takes.
-pub struct Paths(Vec<(Regex, Vec<String>)>);
+pub struct Paths(Vec<(Regex, HeaderValue)>);
 
 impl Paths {
     /// The paths of a description.
@@ -66,22 +67,28 @@ impl Paths {
                 .collect();
             let methods = [
                 (Method::GET, item.get.is_some()),
+                (Method::HEAD, item.get.is_some()),
                 (Method::POST, item.post.is_some()),
                 (Method::PUT, item.put.is_some()),
                 (Method::PATCH, item.patch.is_some()),
                 (Method::DELETE, item.delete.is_some()),
+                (Method::OPTIONS, true),
             ];
-            let allowed = methods.iter().filter(|(_, has)| *has).map(|(method, _)| method.to_string()).collect();
-            Regex::new(&format!("^{pattern}$")).ok().map(|regex| (regex, allowed))
+            let allowed: Vec<&str> =
+                methods.iter().filter(|(_, has)| *has).map(|(method, _)| method.as_str()).collect();
+            Regex::new(&format!("^{pattern}$")).ok().zip(HeaderValue::from_str(&allowed.join(", ")).ok())
         });
         Self(paths.collect())
     }
 
-    /// The answer to a request that no handler takes: 405 where only the method is wrong, else 404.
-    pub fn refuse(&self, request: &HttpRequest) -> actix_web::HttpResponse {
+    /// The answer to a request that no handler takes: what a path allows to OPTIONS, 405 where only the method is wrong, else 404.
+    pub fn refuse(&self, request: &HttpRequest) -> HttpResponse {
         let allowed = self.0.iter().find(|(path, _)| path.is_match(request.path())).map(|(_, allowed)| allowed);
         match allowed {
-            Some(allowed) => Problem::method_not_allowed(allowed).error_response(),
+            Some(allowed) if request.method() == Method::OPTIONS => {
+                HttpResponse::NoContent().insert_header((header::ALLOW, allowed.clone())).finish()
+            }
+            Some(allowed) => Problem::method_not_allowed(allowed.clone()).error_response(),
             None => Problem::new(Code::NotFound).error_response(),
         }
     }

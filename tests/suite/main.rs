@@ -28,6 +28,7 @@ mod migrations;
 mod observability;
 mod operation;
 mod outage;
+mod problems;
 mod process;
 mod releases;
 mod rules;

@@ -39,7 +39,8 @@ fn a_wrong_password_and_an_unknown_user_get_the_same_answer() {
     let app = bakery();
     let sign_in = |username: &str, password: &str| {
         let body = json!({"username": username, "password": password});
-        app.send_raw("POST", "/v1/auth/token", &[("Content-Type", "application/json")], body.to_string())
+        let headers = [("Content-Type", "application/json"), ("X-Request-Id", "same")];
+        app.send_raw("POST", "/v1/auth/token", &headers, body.to_string())
     };
     let (wrong, unknown) = (sign_in("admin", "wrong"), sign_in("nobody", "wrong"));
     assert_eq!((wrong.status, &wrong.json), (401, &unknown.json));
@@ -53,7 +54,7 @@ fn what_no_handler_takes_is_a_problem() {
     assert_eq!(unknown.header("Content-Type"), "application/problem+json");
     let wrong_method =
         app.send("DELETE", "/v1/customers/01a2008f-c5ab-7253-a9fc-1d735533f672", &[], &Json::Null).with(405);
-    assert_eq!(wrong_method.header("Allow"), "GET, PATCH");
+    assert_eq!(wrong_method.header("Allow"), "GET, HEAD, PATCH, OPTIONS");
     let authorization = [("Content-Type", "application/json")];
     app.send_raw("POST", "/v1/auth/token", &authorization, "{".to_owned()).with(400);
     app.send_raw("POST", "/v1/auth/token", &authorization, "{} x".to_owned()).with(400);

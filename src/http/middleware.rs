@@ -1,0 +1,3 @@
+//! What stands before and behind every handler. The order in which it stands is in `app.rs`.
+
+pub mod answers;

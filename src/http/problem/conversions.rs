@@ -1,0 +1,114 @@
+//! The one place where the errors of use cases become answers.
+
+use super::{Code, Problem};
+use crate::assessments::{basis, difference, evaluate, run};
+use crate::customers::error as customers;
+use crate::db;
+use crate::identity::error as identity;
+use crate::releases::start;
+use crate::transactions::record;
+
+impl From<db::Error> for Problem {
+    /// The database's text stays in the log: it may hold values.
+    fn from(error: db::Error) -> Self {
+        if error.is_unavailable() {
+            tracing::warn!(%error, "the database is away");
+            Self::new(Code::Unavailable)
+        } else {
+            tracing::error!(%error, "the database failed");
+            Self::new(Code::Internal)
+        }
+    }
+}
+
+impl From<identity::Error> for Problem {
+    fn from(error: identity::Error) -> Self {
+        use identity::Error;
+        let said = error.to_string();
+        match error {
+            Error::NotFound => Self::new(Code::NotFound),
+            Error::Stale => Self::new(Code::Stale),
+            Error::Invalid(faults) => Self::invalid(faults),
+            Error::NameTaken => Self::detailed(Code::AlreadyExists, said),
+            Error::LastAdministrator | Error::BuiltIn(_) | Error::Used { .. } => Self::detailed(Code::Conflict, said),
+            Error::Exceeds(_) => Self::detailed(Code::Forbidden, said),
+            Error::WrongCredentials => Self::new(Code::WrongCredentials),
+            Error::NotRefreshed => Self::detailed(Code::Unauthenticated, said),
+            Error::TooManyAttempts(seconds) => Self::detailed(Code::TooManyAttempts, said).retry_after(seconds),
+            Error::Busy(why) => Self::detailed(Code::Unavailable, why),
+            Error::WrongSecret | Error::Cryptography(_) => {
+                tracing::error!(%error, "the keys or hashes of access failed");
+                Self::new(Code::Internal)
+            }
+            Error::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<record::Error> for Problem {
+    fn from(error: record::Error) -> Self {
+        match error {
+            record::Error::Database(error) => error.into(),
+            record::Error::Dry(_) => Self::new(Code::Internal),
+        }
+    }
+}
+
+impl From<evaluate::Error> for Problem {
+    fn from(error: evaluate::Error) -> Self {
+        match error {
+            evaluate::Error::Invalid(faults) => Self::invalid(faults),
+            evaluate::Error::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<difference::Error> for Problem {
+    fn from(error: difference::Error) -> Self {
+        let said = error.to_string();
+        match error {
+            difference::Error::NotFound => Self::new(Code::NotFound),
+            difference::Error::First => Self::detailed(Code::NotFound, said),
+            difference::Error::Invalid(fault) => Self::invalid(vec![fault]),
+            difference::Error::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<run::Error> for Problem {
+    fn from(error: run::Error) -> Self {
+        let said = error.to_string();
+        match error {
+            run::Error::Open(_) | run::Error::Ended | run::Error::Needed => Self::detailed(Code::Conflict, said),
+            run::Error::NotFound => Self::new(Code::NotFound),
+            run::Error::Database(error) | run::Error::Basis(start::Error::Database(error)) => error.into(),
+            run::Error::Basis(_) => Self::detailed(Code::Conflict, said),
+        }
+    }
+}
+
+impl From<basis::Error> for Problem {
+    fn from(error: basis::Error) -> Self {
+        let said = error.to_string();
+        match error {
+            basis::Error::Stale => Self::new(Code::Stale),
+            basis::Error::Invalid(faults) => Self::invalid(faults),
+            basis::Error::Basis(start::Error::Database(error)) => error.into(),
+            basis::Error::NotFixed(_) | basis::Error::Basis(_) => Self::detailed(Code::Conflict, said),
+        }
+    }
+}
+
+impl From<customers::Error> for Problem {
+    fn from(error: customers::Error) -> Self {
+        let said = error.to_string();
+        match error {
+            customers::Error::NotFound => Self::new(Code::NotFound),
+            customers::Error::Stale => Self::new(Code::Stale),
+            customers::Error::Invalid(faults) => Self::invalid(faults),
+            customers::Error::CodeTaken(_) => Self::detailed(Code::AlreadyExists, said),
+            customers::Error::StatusAlready(_) => Self::detailed(Code::Conflict, said),
+            customers::Error::Database(error) => error.into(),
+        }
+    }
+}
