@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpServer, web};
+use jiff::civil::Date;
 use tracing_actix_web::TracingLogger;
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt;
@@ -17,7 +18,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::assessments::worker::Workers;
 use crate::customers::model::Fields;
 use crate::customers::record::Rules as CustomerRules;
-use crate::db::Db;
+use crate::db::{self, Db};
 use crate::http::client::TrustedProxies;
 use crate::http::current::Source;
 use crate::http::extract::MAX_BODY;
@@ -28,9 +29,11 @@ use crate::http::operation::{self, Readiness};
 use crate::http::problem::pages;
 use crate::http::request_log::RequestSpan;
 use crate::identity::access::Access;
+use crate::imports::api::UploadLimit;
+use crate::imports::worker::{Importer, Rules as ImportRules};
 use crate::releases::active::{Active, InForce};
 use crate::transactions::record::Rules;
-use crate::{assessments, customers, events, identity, releases, transactions};
+use crate::{assessments, customers, events, identity, imports, releases, transactions};
 
 /// Longest time that a client may take for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -56,6 +59,21 @@ pub struct State {
     pub readiness: Readiness,
     /// What is counted.
     pub metrics: Metrics,
+    /// Largest file that is taken.
+    pub upload_limit: UploadLimit,
+}
+
+/// Starts the threads that work in the background: they assess, and one imports files. `business_date` is the fixed setting, if there
+/// is one; `history` the full months of history that are kept.
+pub fn start_workers(state: &State, business_date: Option<Date>, history: i16) -> Result<(), db::Error> {
+    let State { db, in_force, workers, .. } = state;
+    workers.start(db, in_force, business_date, history)?;
+    let in_force = in_force.clone();
+    let importer = Importer::new(db.clone(), move || {
+        let active = in_force.get()?;
+        Some(ImportRules { customers: customer_rules(&active), transactions: recording_rules(&active) })
+    });
+    workers.employ("import".to_owned(), move |stop| importer.step(stop))
 }
 
 /// Mounts every capability.
@@ -67,6 +85,7 @@ fn routes(config: &mut ServiceConfig) {
     transactions::api::configure(config);
     assessments::api::configure(config);
     events::api::configure(config);
+    imports::api::configure(config);
 }
 
 /// The description of the API.
@@ -91,6 +110,7 @@ pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
             .app_data(web::Data::new(state.workers.clone()))
             .app_data(web::Data::new(state.readiness.clone()))
             .app_data(web::Data::new(state.metrics.clone()))
+            .app_data(web::Data::new(state.upload_limit))
             .app_data(active.clone())
             .app_data(fields.clone())
             .app_data(customer_rules.clone())

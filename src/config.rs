@@ -76,6 +76,8 @@ pub struct Config {
     pub business_date: Option<Date>,
     /// Full months of history that are kept before the one of the business date.
     pub history_months: i16,
+    /// Largest file that can be uploaded, in megabytes of 1,048,576 bytes.
+    pub upload_megabytes: u32,
     /// Whether the pack's sample is loaded into an empty database of one's own.
     pub load_sample: bool,
     /// Bearer token with which a scraper reads the metrics without being a user.
@@ -102,6 +104,7 @@ struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     business_date: Option<String>,
     history_months: String,
+    upload_megabytes: String,
     load_sample: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     metrics_token: Option<String>,
@@ -109,7 +112,7 @@ struct Settings {
     log: String,
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "database_url",
     "database_connections",
     "listen",
@@ -119,6 +122,7 @@ const KEYS: [&str; 13] = [
     "admin_password",
     "business_date",
     "history_months",
+    "upload_megabytes",
     "load_sample",
     "metrics_token",
     "log_format",
@@ -137,6 +141,7 @@ impl Default for Settings {
             admin_password: None,
             business_date: None,
             history_months: DEFAULT_MONTHS.to_string(),
+            upload_megabytes: "200".to_owned(),
             load_sample: "false".to_owned(),
             metrics_token: None,
             log_format: "auto".to_owned(),
@@ -196,6 +201,9 @@ impl Config {
         });
         let wanted = "addresses and networks such as 10.0.0.0/8, separated by commas";
         let trusted_proxies = parse(&text, &mut faults, "trusted_proxies", wanted, |text| text.parse().ok());
+        let upload_megabytes = parse(&text, &mut faults, "upload_megabytes", "a number from 1 to 10000", |text| {
+            text.parse().ok().filter(|megabytes| (1..=10_000).contains(megabytes))
+        });
         let load_sample = parse(&text, &mut faults, "load_sample", "true or false", |text| text.parse().ok());
         let log_format = parse(&text, &mut faults, "log_format", "auto, pretty or json", |text| match text {
             "auto" => Some(LogFormat::Auto),
@@ -227,11 +235,12 @@ impl Config {
             }
             _ => {}
         }
-        match (number, listen, history_months, trusted_proxies, load_sample, log_format) {
+        match (number, listen, history_months, upload_megabytes, trusted_proxies, load_sample, log_format) {
             (
                 Some(database_connections),
                 Some(listen),
                 Some(history_months),
+                Some(upload_megabytes),
                 Some(trusted_proxies),
                 Some(load_sample),
                 Some(log_format),
@@ -245,6 +254,7 @@ impl Config {
                 admin_password,
                 business_date,
                 history_months,
+                upload_megabytes,
                 load_sample,
                 metrics_token,
                 log_format,

@@ -108,6 +108,20 @@ pub enum FileFault {
     },
 }
 
+impl FileFault {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::Empty => "empty",
+            Self::NoText(_) => "no_text",
+            Self::Encoding { .. } => "encoding",
+            Self::Columns(_) => "columns",
+            Self::LongRow { .. } => "long_row",
+        }
+    }
+}
+
 /// What is wrong with one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowFault {

@@ -12,6 +12,7 @@ pub mod events;
 pub mod faults;
 pub mod http;
 pub mod identity;
+pub mod imports;
 pub mod policy;
 pub mod releases;
 pub mod transactions;

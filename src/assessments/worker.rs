@@ -2,6 +2,7 @@
 //! when there is none. Their stacks are large enough for any script.
 
 use std::cell::Cell;
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
@@ -48,10 +49,9 @@ impl Workers {
         business_date.map(|date| self.0.business_date.get_or_init(|| date));
         db.run_here(|conn| db::transaction(conn, store::open_due_shards))?;
         for number in 0..=RUN_THREADS {
-            let (workers, db, in_force) = (self.clone(), db.clone(), in_force.clone());
             let worker = Worker {
-                db,
-                in_force,
+                db: db.clone(),
+                in_force: in_force.clone(),
                 business_date,
                 history,
                 owner: Id::new(),
@@ -59,11 +59,23 @@ impl Workers {
                 is_last: number == RUN_THREADS,
                 retained_on: Cell::default(),
             };
-            let thread = thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK);
-            let thread = thread.spawn(move || workers.work(&worker));
-            let thread = thread.map_err(|error| db::Error::Stopped(format!("no thread can be started: {error}")))?;
-            self.0.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+            let workers = self.clone();
+            self.employ(format!("worker-{number}"), move |stop| worker.step(stop, &|| workers.wake()))?;
         }
+        Ok(())
+    }
+
+    /// Starts a thread that does a step of its work, again and again, until the workers stop. A step says whether it found anything to
+    /// do, and ends early when it is told to stop.
+    pub fn employ<E: Display>(
+        &self,
+        name: String,
+        step: impl Fn(&dyn Fn() -> bool) -> Result<bool, E> + Send + 'static,
+    ) -> Result<(), db::Error> {
+        let workers = self.clone();
+        let thread = thread::Builder::new().name(name).stack_size(STACK).spawn(move || workers.work(&step));
+        let thread = thread.map_err(|error| db::Error::Stopped(format!("no thread can be started: {error}")))?;
+        self.0.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         Ok(())
     }
 
@@ -94,10 +106,10 @@ impl Workers {
         self.0.stopping.load(Ordering::Acquire)
     }
 
-    fn work(&self, worker: &Worker) {
+    fn work<E: Display>(&self, step: &impl Fn(&dyn Fn() -> bool) -> Result<bool, E>) {
         let mut heard = 0;
         while !self.stopping() {
-            match catch_unwind(AssertUnwindSafe(|| worker.step(&|| self.stopping(), &|| self.wake()))) {
+            match catch_unwind(AssertUnwindSafe(|| step(&|| self.stopping()))) {
                 Ok(Ok(true)) => {}
                 Ok(Ok(false)) => self.pause(&mut heard),
                 Err(_) => {

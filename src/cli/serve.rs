@@ -25,6 +25,7 @@ use crate::db::{self, Db};
 use crate::http::metrics::Metrics;
 use crate::http::operation::Readiness;
 use crate::identity::access::Access;
+use crate::imports::api::UploadLimit;
 use crate::policy::diagnostic::Diagnostic;
 use crate::releases::active::InForce;
 use crate::releases::store;
@@ -98,6 +99,7 @@ impl Serve {
             workers: Workers::default(),
             readiness: Readiness::default(),
             metrics: Metrics::begin(config.metrics_token.as_ref())?,
+            upload_limit: UploadLimit::megabytes(config.upload_megabytes),
         };
         let watched = self.pack.filter(|_| self.watch);
         let base = Base { pack_id, folder, watched, private: local.is_some() };

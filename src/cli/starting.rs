@@ -15,7 +15,7 @@ use super::sample::load as sample;
 use super::watch::Watch;
 use super::{Failure, distribution};
 use crate::Id;
-use crate::app::State;
+use crate::app::{self, State};
 use crate::assessments::model::RunStatus;
 use crate::assessments::run::{self, Purpose};
 use crate::assessments::store;
@@ -49,14 +49,14 @@ pub struct Starting {
 impl Starting {
     /// Brings the service up and says when it is ready; comes back when nothing is left to do, or when it is to stop.
     pub fn bring_up(&self) -> Result<(), Failure> {
-        let State { db, in_force, workers, .. } = &self.state;
+        let State { db, in_force, .. } = &self.state;
         let date = self.config.business_date;
         self.patiently(|| db.run_here(|conn| base::bring_up(conn, in_force, &self.base, date)))?;
         self.patiently(|| db.run_here(|conn| self.state.access.begin(conn)))?;
         self.administrator()?;
         self.sample()?;
         let first = self.first_run()?;
-        self.patiently(|| workers.start(db, in_force, date, self.config.history_months))?;
+        self.patiently(|| app::start_workers(&self.state, date, self.config.history_months))?;
         thread::scope(|scope| {
             if let Some(folder) = &self.base.watched {
                 let read = self.base.folder.as_ref().and_then(|folder| Some(folder.as_ref().ok()?.source.clone()));

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::str::FromStr;
 
 use encoding_rs::{Decoder, DecoderResult, UTF_8};
+use serde::{Deserialize, Serialize};
 
 use super::scan::length;
 use crate::customers::model::excerpt;
@@ -20,12 +21,27 @@ const USUAL: [(&str, &str); 4] = [
 ];
 
 /// How the text of a file is written as bytes. A byte order mark wins over it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Encoding(&'static encoding_rs::Encoding);
 
 impl Default for Encoding {
     fn default() -> Self {
         Self(UTF_8)
+    }
+}
+
+impl From<Encoding> for String {
+    fn from(encoding: Encoding) -> Self {
+        encoding.name().to_owned()
+    }
+}
+
+impl TryFrom<String> for Encoding {
+    type Error = String;
+
+    fn try_from(label: String) -> Result<Self, String> {
+        label.parse()
     }
 }
 
@@ -42,7 +58,7 @@ impl FromStr for Encoding {
 }
 
 impl Encoding {
-    /// Its name, as a label that can be read again.
+    /// Its name in the Encoding Standard, which is a label too.
     pub fn name(self) -> &'static str {
         self.0.name()
     }

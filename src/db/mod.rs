@@ -82,6 +82,20 @@ impl Db {
         (state.connections.saturating_sub(state.idle_connections), state.idle_connections, self.pool.max_size())
     }
 
+    /// Runs a use case whose end nobody waits for. A failure is logged.
+    pub fn run_apart<E, F>(&self, work: F)
+    where
+        E: Failure + std::fmt::Display,
+        F: FnOnce(&mut Conn) -> std::result::Result<(), E> + Send + 'static,
+    {
+        let db = self.clone();
+        self.threads.spawn_blocking(move || {
+            if let Err(error) = db.run_here(work) {
+                tracing::warn!(%error, "work that nobody waits for failed");
+            }
+        });
+    }
+
     /// Runs a use case on the caller's own thread.
     pub fn run_here<T, E: Failure>(
         &self,

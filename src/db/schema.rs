@@ -299,6 +299,45 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    imports (id) {
+        id -> Binary,
+        kind -> Text,
+        dry_run -> Bool,
+        status -> Text,
+        options -> Text,
+        file_name -> Text,
+        total_bytes -> BigInt,
+        done_bytes -> BigInt,
+        outcome -> Text,
+        created_by -> Binary,
+        created_at -> Datetime,
+        finished_at -> Nullable<Datetime>,
+        owner -> Nullable<Binary>,
+        lease_until -> Nullable<Datetime>,
+        token -> BigInt,
+    }
+}
+
+diesel::table! {
+    import_files (import_id, part) {
+        import_id -> Binary,
+        part -> Unsigned<Integer>,
+        content -> Binary,
+    }
+}
+
+diesel::table! {
+    import_reports (import_id, part) {
+        import_id -> Binary,
+        part -> Unsigned<Integer>,
+        content -> Binary,
+    }
+}
+
+diesel::joinable!(import_files -> imports (import_id));
+diesel::joinable!(import_reports -> imports (import_id));
+
 diesel::allow_tables_to_appear_in_same_query!(
     deployment,
     users,
@@ -326,4 +365,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     due_shards,
     events,
     event_shards,
+    imports,
+    import_files,
+    import_reports,
 );

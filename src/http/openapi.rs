@@ -44,6 +44,7 @@ pub fn base() -> OpenApi {
             tag("customers", "The customer file"),
             tag("products", "What lines of transactions name"),
             tag("transactions", "Orders, payments and what follows from them"),
+            tag("imports", "Files of customers, products and transactions"),
             tag("assessments", "What the policies decide, and why"),
             tag("runs", "Assessing all customers"),
             tag("basis", "What grades rest on, and when they close"),

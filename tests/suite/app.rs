@@ -18,6 +18,7 @@ use baremo::http::operation::Readiness;
 use baremo::identity::access::Access;
 use baremo::identity::keys::Cipher;
 use baremo::identity::sign_in::ensure_administrator;
+use baremo::imports::api::UploadLimit;
 use baremo::policy::release::load;
 use baremo::policy::source::Source;
 use baremo::releases::active::InForce;
@@ -101,8 +102,17 @@ impl TestApp {
         db.run_here(|conn| access.begin(conn)).unwrap();
         let metrics = Metrics::begin(None).unwrap();
         let (workers, readiness, proxies) = (Workers::default(), Readiness::default(), TrustedProxies::default());
-        let state = State { db, in_force, access, proxies, workers, readiness, metrics };
-        state.workers.start(&state.db, &state.in_force, None, DEFAULT_MONTHS).unwrap();
+        let state = State {
+            db,
+            in_force,
+            access,
+            proxies,
+            workers,
+            readiness,
+            metrics,
+            upload_limit: UploadLimit::megabytes(2),
+        };
+        app::start_workers(&state, None, DEFAULT_MONTHS).unwrap();
         state.readiness.set(true);
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -130,7 +140,7 @@ impl TestApp {
     }
 
     /// Sends a request as it is.
-    pub fn send_raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: String) -> Answer {
+    pub fn send_raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl ureq::AsSendBody) -> Answer {
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.address));
         for (name, value) in headers {
             request = request.header(*name, *value);

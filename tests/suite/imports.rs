@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// Capabilities, lower ones first: a lower one never imports a higher.
-const CAPABILITIES: [&str; 10] = [
+const CAPABILITIES: [&str; 11] = [
     "identity",
     "customers",
     "transactions",
@@ -16,6 +16,7 @@ const CAPABILITIES: [&str; 10] = [
     "events",
     "releases",
     "assessments",
+    "imports",
     "staff",
     "service",
     "analytics",
@@ -33,7 +34,7 @@ const MODELS: [(&str, &str); 5] = [
 const COMPOSITION: [&str; 4] = ["app", "cli", "config", "main"];
 
 const DIESEL: [&str; 3] = ["diesel", "diesel_migrations", "jiff_diesel"];
-const ACTIX: [&str; 4] = ["actix_web", "tracing_actix_web", "utoipa_actix_web", "utoipa_swagger_ui"];
+const ACTIX: [&str; 5] = ["actix_web", "actix_multipart", "tracing_actix_web", "utoipa_actix_web", "utoipa_swagger_ui"];
 const RHAI: [&str; 1] = ["rhai"];
 /// All that a model may name besides its own crate.
 const OF_MODELS: [&str; 13] = [

@@ -39,5 +39,6 @@ mod tour;
 #[cfg(feature = "otel")]
 mod traces;
 mod transactions;
+mod uploads;
 mod watch;
 mod year;

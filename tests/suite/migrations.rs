@@ -101,9 +101,10 @@ fn diesel_type(column_type: &str) -> String {
     let kind = match name {
         "tinyint" => "TinyInt",
         "smallint" => "SmallInt",
+        "int" => "Integer",
         "bigint" => "BigInt",
         "varchar" | "longtext" => "Text",
-        "binary" => "Binary",
+        "binary" | "mediumblob" => "Binary",
         "date" => "Date",
         "datetime" if column_type == "datetime(6)" => "Datetime",
         "decimal" => "Decimal",

@@ -17,6 +17,7 @@ use serde_json::{Value as Json, json};
 
 use crate::base::Answer;
 use crate::imports::files_below;
+use crate::uploads::{FORM, form};
 
 /// Longest time that anything may take which takes a second or ten, on a machine that has much to do.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -201,6 +202,14 @@ impl Client {
             request = request.header(*name, *value);
         }
         Answer::read(self.agent.run(request.body(body.to_owned()).unwrap()).unwrap())
+    }
+
+    /// Sends a form with a file.
+    pub fn upload(&self, parts: &[(&str, &str)], file: &[u8]) -> Answer {
+        let request = self.request(None, "POST", "/v1/imports", &Json::Null).map(|_| form(parts, file));
+        let (mut head, body) = request.into_parts();
+        head.headers.insert("Content-Type", FORM.parse().unwrap());
+        Answer::read(self.agent.run(ureq::http::Request::from_parts(head, body)).unwrap())
     }
 
     /// Sends a request to a process that may be gone: nothing where it is.

@@ -1,0 +1,270 @@
+//! Receiving a file: the parts of the form, checked before the file is taken, and the file itself, which goes to the database as it
+//! comes. Nothing remains of one that breaks off.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix_multipart::{Field, Multipart, MultipartError};
+use futures_util::{Stream, TryStreamExt};
+use serde_json::Value as Json;
+use tokio::time::timeout;
+use utoipa::ToSchema;
+
+use crate::Id;
+use crate::csv_rows::Encoding;
+use crate::customers::model::excerpt;
+use crate::db::{self, Db, transaction};
+use crate::faults::{Fault, did_you_mean, pointer_segment};
+use crate::http::problem::{Code, Problem};
+use crate::imports::model::{Import, ImportKind, NewImport, Options, shown_name};
+use crate::imports::store::{self, PART};
+
+/// Longest text of a part besides the file, in bytes.
+const MAX_TEXT: usize = 64 << 10;
+/// Longest time until more of a body comes.
+const PAUSE: Duration = Duration::from_secs(30);
+/// Longest time for which the rest of a body is read that was refused, so that its sender sees why.
+const REST: Duration = Duration::from_secs(10);
+/// The parts of the form.
+const PARTS: [&str; 7] = ["kind", "mapping", "dry_run", "encoding", "transaction_kind", "source", FILE];
+const FILE: &str = "file";
+
+/// Largest file that is taken, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct UploadLimit(u64);
+
+impl UploadLimit {
+    /// Of a number of megabytes of 1,048,576 bytes.
+    pub fn megabytes(megabytes: u32) -> Self {
+        Self(u64::from(megabytes) << 20)
+    }
+}
+
+/// The parts of the form that sends a file. The file is the last one.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the form, which is read part by part")]
+pub struct ImportForm {
+    /// What the file holds.
+    kind: ImportKind,
+    /// A JSON object: column of the file by target, where its name is another one.
+    #[schema(nullable = false, example = json!({"code": "shop_no"}))]
+    mapping: Option<BTreeMap<String, String>>,
+    /// Whether to say what would happen, and write nothing; `false` when absent.
+    #[schema(nullable = false)]
+    dry_run: Option<bool>,
+    /// In which encoding the file is, as a label of the Encoding Standard; `utf-8` when absent. A byte order mark wins.
+    #[schema(nullable = false, example = "gb18030")]
+    encoding: Option<String>,
+    /// Of transactions: the kind of all rows, where the file has no column `kind`.
+    #[schema(nullable = false, example = "order")]
+    transaction_kind: Option<String>,
+    /// Of transactions: the system that the rows come from; `csv` when absent. Rows are known by source, order and product.
+    #[schema(nullable = false, max_length = 64, example = "shop")]
+    source: Option<String>,
+    /// The CSV file: separated by comma, semicolon or tab, with a header.
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+}
+
+/// Receives a form with its file and leaves an import that waits.
+pub async fn receive(db: &Db, mut multipart: Multipart, created_by: Id, limit: UploadLimit) -> Result<Import, Problem> {
+    match take(db, &mut multipart, created_by, limit).await {
+        Ok(import) => Ok(import),
+        Err(Refusal::OfForm(problem)) => Err(problem),
+        Err(Refusal::OfContent(problem)) => {
+            // An answer that comes before the end of the request would be lost together with the connection.
+            let _ = timeout(REST, async { while let Ok(Some(_)) = multipart.try_next().await {} }).await;
+            Err(problem)
+        }
+    }
+}
+
+/// Why a form isn't taken.
+enum Refusal {
+    /// It is no whole form: nothing more can be read.
+    OfForm(Problem),
+    /// For what it says.
+    OfContent(Problem),
+}
+
+impl<E: Into<Problem>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self::OfContent(error.into())
+    }
+}
+
+async fn take(db: &Db, multipart: &mut Multipart, created_by: Id, limit: UploadLimit) -> Result<Import, Refusal> {
+    let (texts, mut file) = texts(multipart).await?;
+    let name = file.content_disposition().and_then(|disposition| disposition.get_filename()).unwrap_or_default();
+    let new = check(&texts, shown_name(name), created_by).map_err(Problem::invalid)?;
+    let id = new.id;
+    db.run(move |conn| store::begin(conn, &new)).await?;
+    let mut unfinished = Unfinished { db: db.clone(), id: Some(id) };
+    store_file(db, id, &mut file, limit).await?;
+    drop(file);
+    if let Some(field) = next(multipart).await? {
+        let name = field.name().unwrap_or_default();
+        let detail = format!("the part '{}' comes after the file; send the file last", excerpt(name));
+        return Err(Problem::invalid(vec![Fault::new(pointer_segment(name), "order", detail)]).into());
+    }
+    let completed =
+        db.run(move |conn| Ok::<_, db::Error>((store::complete(conn, id)?, store::find(conn, id)?))).await?;
+    unfinished.id = None;
+    match completed {
+        (true, Some(import)) => Ok(import),
+        _ => Err(too_slow().into()),
+    }
+}
+
+/// A file that is being received. Dropped, it is removed: also when the client goes away, which drops the handler where it waits.
+struct Unfinished {
+    db: Db,
+    id: Option<Id>,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.db.run_apart(move |conn| store::discard(conn, id));
+        }
+    }
+}
+
+/// The parts before the file, and the file.
+async fn texts(multipart: &mut Multipart) -> Result<(BTreeMap<String, String>, Field), Refusal> {
+    let mut texts = BTreeMap::new();
+    let mut faults = Vec::new();
+    while let Some(mut field) = next(multipart).await? {
+        let name = field.name().unwrap_or_default().to_owned();
+        if name == FILE {
+            return if faults.is_empty() { Ok((texts, field)) } else { Err(Problem::invalid(faults).into()) };
+        }
+        let mut refuse = |code: &str, detail: String| faults.push(Fault::new(pointer_segment(&name), code, detail));
+        if !PARTS.contains(&name.as_str()) {
+            let hint = did_you_mean(&name, PARTS);
+            refuse("unknown_field", format!("there is no part '{}'{hint}", excerpt(&name)));
+            continue;
+        }
+        let Some(text) = text(&mut field).await? else {
+            refuse("too_long", format!("'{name}' is longer than {MAX_TEXT} bytes or no UTF-8"));
+            continue;
+        };
+        if texts.insert(name.clone(), text).is_some() {
+            refuse("doubled", format!("the part '{name}' stands twice"));
+        }
+    }
+    faults.push(Fault::new("/file", "required", "'file' is required"));
+    Err(Problem::invalid(faults).into())
+}
+
+/// The text of a part; nothing where it is too long or not UTF-8.
+async fn text(field: &mut Field) -> Result<Option<String>, Refusal> {
+    let mut text = Vec::new();
+    while let Some(bytes) = next(field).await? {
+        if text.len() + bytes.len() > MAX_TEXT {
+            return Ok(None);
+        }
+        text.extend_from_slice(&bytes);
+    }
+    Ok(String::from_utf8(text).ok())
+}
+
+/// What the parts say, or everything that is wrong with them.
+fn check(texts: &BTreeMap<String, String>, file_name: String, created_by: Id) -> Result<NewImport, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let mut refuse = |part: &str, code: &str, detail: String| faults.push(Fault::new(format!("/{part}"), code, detail));
+    let text = |part: &str| texts.get(part).map(|text| text.trim()).filter(|text| !text.is_empty());
+    let kinds = ImportKind::ALL.map(ImportKind::key);
+    let kind = text("kind").and_then(ImportKind::from_key);
+    match (text("kind"), kind) {
+        (None, _) => refuse("kind", "required", "'kind' is required".to_owned()),
+        (Some(text), None) => {
+            let hint = did_you_mean(text, kinds);
+            let detail = format!("'{}' is not one of {}{hint}", excerpt(text), kinds.join(", "));
+            refuse("kind", "unknown_choice", detail);
+        }
+        _ => {}
+    }
+    let mapping = mapping(text("mapping").unwrap_or("{}"));
+    let mapping = mapping.map_err(|detail| refuse("mapping", "wrong_type", detail)).unwrap_or_default();
+    let dry_run = match text("dry_run") {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => {
+            refuse("dry_run", "wrong_type", format!("'{}' is neither true nor false", excerpt(other)));
+            false
+        }
+    };
+    let encoding = text("encoding").unwrap_or("utf-8").parse::<Encoding>();
+    let encoding = encoding.map_err(|detail| refuse("encoding", "unknown_choice", detail)).unwrap_or_default();
+    for part in ["transaction_kind", "source"] {
+        if kind.is_some_and(|kind| kind != ImportKind::Transactions) && text(part).is_some() {
+            refuse(part, "not_allowed", format!("'{part}' is of imports of transactions"));
+        }
+    }
+    let [transaction_kind, source] = ["transaction_kind", "source"].map(|part| text(part).map(str::to_owned));
+    let options = Options { mapping, encoding, transaction_kind, source };
+    kind.filter(|_| faults.is_empty())
+        .map(|kind| NewImport { id: Id::new(), kind, dry_run, options, file_name, created_by })
+        .ok_or(faults)
+}
+
+fn mapping(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let wanted = "a JSON object of texts, target by column, such as {\"code\": \"shop_no\"}";
+    let json: Json =
+        serde_json::from_str(text).map_err(|error| format!("this is not JSON ({error}); send {wanted}"))?;
+    serde_json::from_value(json).map_err(|_| format!("send {wanted}"))
+}
+
+/// Takes the file into the database, part by part.
+async fn store_file(db: &Db, id: Id, file: &mut Field, UploadLimit(limit): UploadLimit) -> Result<(), Refusal> {
+    let (mut size, mut number, mut part) = (0, 0, Vec::with_capacity(PART));
+    loop {
+        let bytes = next(file).await?;
+        let is_last = bytes.is_none();
+        let bytes = bytes.unwrap_or_default();
+        size += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if size > limit {
+            let detail = format!("a file may have at most {} MiB (BAREMO_UPLOAD_MEGABYTES)", limit >> 20);
+            return Err(Problem::detailed(Code::TooLarge, detail).into());
+        }
+        part.extend_from_slice(&bytes);
+        if size == 0 && is_last {
+            return Err(Problem::invalid(vec![Fault::new("/file", "empty", "the file is empty")]).into());
+        }
+        if part.len() >= PART || (is_last && !part.is_empty()) {
+            let content = std::mem::replace(&mut part, Vec::with_capacity(PART));
+            let add = move |conn: &mut db::Conn| transaction(conn, |conn| store::add_part(conn, id, number, &content));
+            if !db.run(add).await? {
+                return Err(too_slow().into());
+            }
+            number += 1;
+        }
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+/// The next of something that the client sends. A refusal when it breaks off or stalls.
+async fn next<T>(source: &mut (impl Stream<Item = Result<T, MultipartError>> + Unpin)) -> Result<Option<T>, Refusal> {
+    let came = timeout(PAUSE, source.try_next()).await.map_err(|_| Refusal::OfForm(too_slow()))?;
+    came.map_err(|error| {
+        Refusal::OfForm(match error {
+            MultipartError::ContentTypeMissing
+            | MultipartError::ContentTypeParse
+            | MultipartError::ContentTypeIncompatible
+            | MultipartError::BoundaryMissing => {
+                Problem::detailed(Code::UnsupportedMediaType, "send multipart/form-data with a boundary")
+            }
+            MultipartError::Incomplete | MultipartError::Payload(_) => {
+                Problem::detailed(Code::BadRequest, "the body broke off")
+            }
+            other => Problem::detailed(Code::BadRequest, format!("the body is no form: {other}")),
+        })
+    })
+}
+
+fn too_slow() -> Problem {
+    Problem::detailed(Code::BadRequest, "the body came too slowly")
+}

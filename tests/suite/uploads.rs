@@ -1,0 +1,368 @@
+//! Imports by upload: the same as on the command line, followed over HTTP, and taken over from processes that are killed.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use baremo::imports::store;
+use serde_json::{Value as Json, json};
+
+use crate::app::{PASSWORD, TestApp, pack, with_fields};
+use crate::base::{Answer, Base};
+use crate::interleavings::mill_files;
+use crate::process::{Place, number, until};
+
+const BOUNDARY: &str = "the-end-of-a-part";
+/// Media type of [`form`].
+pub const FORM: &str = "multipart/form-data; boundary=the-end-of-a-part";
+
+/// A part as a browser sends it.
+fn part(name: &str, content: &[u8]) -> Vec<u8> {
+    let file = if name == "file" { "; filename=\"../customers.csv\"\r\nContent-Type: text/csv" } else { "" };
+    let head = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n");
+    [head.as_bytes(), content, b"\r\n"].concat()
+}
+
+/// Parts in their order.
+fn parts(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body: Vec<u8> = parts.iter().flat_map(|(name, content)| part(name, content)).collect();
+    body.extend(format!("--{BOUNDARY}--\r\n").as_bytes());
+    body
+}
+
+/// A form with a file as its last part.
+pub fn form(texts: &[(&str, &str)], file: &[u8]) -> Vec<u8> {
+    let mut all: Vec<(&str, &[u8])> = texts.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+    all.push(("file", file));
+    parts(&all)
+}
+
+fn send(app: &TestApp, body: &[u8]) -> Answer {
+    let authorization = format!("Bearer {}", app.token);
+    app.send_raw("POST", "/v1/imports", &[("Authorization", &authorization), ("Content-Type", FORM)], body)
+}
+
+/// Sends a file that is taken.
+#[track_caller]
+fn upload(app: &TestApp, texts: &[(&str, &str)], file: &[u8]) -> String {
+    let answer = send(app, &form(texts, file)).with(202);
+    let id = answer.json["id"].as_str().unwrap().to_owned();
+    assert_eq!(answer.header("Location"), format!("/v1/imports/{id}"));
+    id
+}
+
+/// The import when it has ended.
+#[track_caller]
+fn ended(app: &TestApp, id: &str) -> Json {
+    until("the import has ended", || {
+        let import = app.get(&format!("/v1/imports/{id}")).with(200).json;
+        import.get("finished_at").is_some().then_some(import)
+    })
+}
+
+/// Rows of a table.
+fn count(base: &Base, table: &str) -> i64 {
+    number(&base.url(), &format!("SELECT COUNT(*) FROM {table}")).unwrap()
+}
+
+fn shops() -> TestApp {
+    let declared = "format = { section = 'network', type = 'choice', choices = ['grocery', 'kiosk'] }\n\
+                    area = { section = 'network', type = 'decimal', min = '0' }";
+    TestApp::new(&with_fields(declared), "2018-01-01")
+}
+
+/// Customers, of whom every tenth has a wrong area and one a name that a spreadsheet would run.
+fn rows(count: usize) -> String {
+    let area = |number| if number % 10 == 3 { "-1" } else { "12.5" };
+    let row = |number| {
+        format!("S{number},{}华海小卖部 {number},kiosk,{}\n", if number == 0 { "=" } else { "" }, area(number))
+    };
+    format!("shop_no,name,format,area\n{}", (0..count).map(row).collect::<String>())
+}
+
+#[test]
+fn a_file_is_imported_and_followed_to_its_report() {
+    let app = shops();
+    let rows = rows(1500);
+    let texts = [("kind", "customers"), ("mapping", "{\"code\": \"shop_no\"}")];
+    let id = upload(&app, &texts, rows.as_bytes());
+    let import = ended(&app, &id);
+    let size = rows.len();
+    assert_eq!(import["status"], "finished");
+    assert_eq!(import["progress"], json!({"bytes": size, "total_bytes": size, "rows": 1500}));
+    let counts = json!({"read": 1500, "created": 1350, "changed": 0, "unchanged": 0, "faulty": 150, "warnings": 0});
+    assert_eq!(import["counts"], counts);
+    assert_eq!(import["faults"].as_array().unwrap().len(), 20);
+    let first = json!({"line": 5, "severity": "fault", "column": "area", "code": "out_of_range",
+        "detail": "-1 is below the minimum 0"});
+    assert_eq!(import["faults"][0], first);
+    assert_eq!(import["file_name"], "customers.csv", "the path is cut off");
+    assert_eq!((&import["encoding"], &import["attempts"]), (&json!("UTF-8"), &json!(1)));
+
+    let report = app.get(&format!("/v1/imports/{id}/report")).with(200);
+    assert_eq!(report.header("Content-Type"), "text/csv; charset=utf-8");
+    assert_eq!(report.header("Content-Disposition"), format!("attachment; filename=\"import-{id}.csv\""));
+    let lines: Vec<&str> = report.text.lines().collect();
+    assert_eq!(lines.len(), 1 + 150);
+    assert_eq!(lines[1], "5,fault,area,out_of_range,'-1 is below the minimum 0");
+
+    let again = upload(&app, &texts, rows.as_bytes());
+    assert_eq!(ended(&app, &again)["counts"]["unchanged"], 1350);
+    let list = app.get("/v1/imports?limit=1").with(200).json;
+    assert_eq!(list["items"][0]["id"], again.as_str());
+    let cursor = list["next_cursor"].as_str().unwrap();
+    let next = app.get(&format!("/v1/imports?cursor={cursor}")).with(200).json;
+    assert_eq!((&next["items"][0]["id"], next.get("next_cursor")), (&json!(id), None));
+    until("files are removed", || (count(&app.base, "import_files") == 0).then_some(()));
+}
+
+#[test]
+fn a_dry_run_counts_and_writes_nothing() {
+    let app = shops();
+    let id = upload(&app, &[("dry_run", "true"), ("kind", "customers")], b"code,name\nA,Ana\nB,\n");
+    let import = ended(&app, &id);
+    assert_eq!((&import["counts"]["created"], &import["counts"]["faulty"]), (&json!(1), &json!(1)));
+    assert_eq!(import["dry_run"], true);
+    assert_eq!(count(&app.base, "customers"), 0);
+}
+
+#[test]
+fn a_file_of_another_encoding_is_read_in_it_and_told_otherwise() {
+    let app = shops();
+    let names = b"code,name\nS292,\xbb\xaa\xba\xa3\xd0\xa1\xc2\xf4\xb2\xbf\n";
+    let failed = ended(&app, &upload(&app, &[("kind", "customers")], names));
+    assert_eq!((&failed["status"], &failed["error"]["code"]), (&json!("failed"), &json!("encoding")));
+    let detail = failed["error"]["detail"].as_str().unwrap();
+    assert!(detail.starts_with("line 2, character 6 of the line (byte 0xBB) is not UTF-8"), "{detail}");
+    assert!(detail.contains("likely gb18030 (Chinese) or "), "{detail}");
+    let id = upload(&app, &[("kind", "customers"), ("encoding", "gb18030")], names);
+    assert_eq!(ended(&app, &id)["counts"]["created"], 1);
+    assert_eq!(app.get("/v1/customers?code=S292").with(200).json["items"][0]["name"], "华海小卖部");
+}
+
+#[test]
+fn a_file_that_lacks_columns_fails_with_their_names() {
+    let app = shops();
+    let id = upload(&app, &[("kind", "customers")], b"kode,name\nA,Ana\n");
+    let import = ended(&app, &id);
+    assert_eq!((&import["status"], &import["error"]["code"]), (&json!("failed"), &json!("columns")));
+    let detail = import["error"]["detail"].as_str().unwrap();
+    assert_eq!(detail, "the column 'code' is missing; did you mean 'kode'? (the header has kode, name)");
+    app.get(&format!("/v1/imports/{id}/report")).with(404);
+}
+
+#[test]
+fn every_fault_of_the_form_is_told_before_the_file_is_taken() {
+    let app = shops();
+    let wrong = [("kind", "custmers"), ("mapping", "[1]"), ("dry_run", "yes"), ("encoding", "gb18031")];
+    let answer = send(&app, &form(&wrong, b"code,name\n")).with(422);
+    let all = [
+        ("/kind", "unknown_choice"),
+        ("/mapping", "wrong_type"),
+        ("/dry_run", "wrong_type"),
+        ("/encoding", "unknown_choice"),
+    ];
+    assert_eq!(answer.faults(), all);
+    let detail = answer.json["errors"][0]["detail"].as_str().unwrap();
+    assert_eq!(detail, "'custmers' is not one of customers, products, transactions; did you mean 'customers'?");
+
+    let faults = |body: &[u8]| -> Vec<(String, String)> {
+        let answer = send(&app, body).with(422);
+        answer.faults().into_iter().map(|(pointer, code)| (pointer.to_owned(), code.to_owned())).collect()
+    };
+    let one = |pointer: &str, code: &str| vec![(pointer.to_owned(), code.to_owned())];
+    let file: (&str, &[u8]) = ("file", b"code,name\nA,a\n");
+    assert_eq!(faults(&parts(&[("kind", b"customers"), file, ("dry_run", b"true")])), one("/dry_run", "order"));
+    assert_eq!(faults(&parts(&[("kind", b"customers"), file, file])), one("/file", "order"));
+    assert_eq!(faults(&parts(&[("kind", b"products"), ("kind", b"customers"), file])), one("/kind", "doubled"));
+    assert_eq!(faults(&parts(&[("kind", b"customers"), ("maping", b"{}"), file])), one("/maping", "unknown_field"));
+    assert_eq!(faults(&parts(&[("kind", b"customers")])), one("/file", "required"));
+    assert_eq!(faults(&parts(&[file])), one("/kind", "required"));
+    assert_eq!(faults(&parts(&[("kind", b"customers"), ("file", b"")])), one("/file", "empty"));
+    assert_eq!(faults(&form(&[("kind", "customers"), ("source", "till")], b"x")), one("/source", "not_allowed"));
+
+    app.send("POST", "/v1/imports", &[], &json!({"kind": "customers"})).with(415);
+    assert_eq!((count(&app.base, "imports"), count(&app.base, "import_files")), (0, 0));
+}
+
+#[test]
+fn a_file_that_is_too_large_is_refused_and_nothing_remains() {
+    let app = shops();
+    let file = vec![b'x'; (2 << 20) + 1];
+    let answer = send(&app, &form(&[("kind", "customers")], &file)).with(413);
+    assert!(answer.json["detail"].as_str().unwrap().contains("at most 2 MiB"), "{}", answer.json);
+    until("nothing remains", || (count(&app.base, "imports") == 0).then_some(()));
+    assert_eq!(count(&app.base, "import_files"), 0);
+}
+
+#[test]
+fn nothing_remains_of_an_upload_that_breaks_off() {
+    let app = shops();
+    let mut client = TcpStream::connect(app.address.trim_start_matches("http://")).unwrap();
+    let whole = form(&[("kind", "customers")], &vec![b'x'; 2_000_000]);
+    let head = format!(
+        "POST /v1/imports HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {}\r\nContent-Type: {FORM}\r\n\
+         Content-Length: {}\r\n\r\n",
+        app.token,
+        whole.len()
+    );
+    client.write_all(head.as_bytes()).unwrap();
+    client.write_all(&whole[..1_500_000]).unwrap();
+    until("a part has come", || (count(&app.base, "import_files") == 1).then_some(()));
+    assert_eq!(app.get("/v1/imports").with(200).json["items"], json!([]), "nobody sees it");
+    drop(client);
+    until("nothing remains", || (count(&app.base, "imports") == 0).then_some(()));
+    assert_eq!(count(&app.base, "import_files"), 0);
+}
+
+#[test]
+fn what_a_killed_process_was_receiving_is_removed_and_so_are_old_reports() {
+    let app = shops();
+    app.state.workers.stop();
+    let id = upload(&app, &[("kind", "customers")], b"code,name\nA,Ana\n");
+    let row = |id: &str, status: &str, lease: &str, finished: &str| {
+        format!(
+            "INSERT INTO imports SELECT UNHEX('{id}'), kind, dry_run, '{status}', options, file_name, total_bytes, \
+             done_bytes, outcome, created_by, created_at, {finished}, owner, {lease}, token FROM imports LIMIT 1"
+        )
+    };
+    let [late, early, old, young] = ["f1", "f2", "f3", "f4"].map(|id| id.repeat(16));
+    let ago = |days: u32| format!("UTC_TIMESTAMP(6) - INTERVAL {days} DAY");
+    app.base.execute(&row(&late, "receiving", &ago(1), "NULL"));
+    app.base.execute(&row(&early, "receiving", "UTC_TIMESTAMP(6) + INTERVAL 1 MINUTE", "NULL"));
+    app.base.execute(&row(&old, "finished", "NULL", &ago(31)));
+    app.base.execute(&row(&young, "finished", "NULL", &ago(29)));
+    for import in [&late, &early, &old, &young] {
+        for table in ["import_files", "import_reports"].iter().take(if *import < old { 1 } else { 2 }) {
+            app.base.execute(&format!("INSERT INTO {table} VALUES (UNHEX('{import}'), 0, 'x')"));
+        }
+    }
+    app.base.db.run_here(store::tidy).unwrap();
+    let url = app.base.url();
+    let left = |table: &str| number(&url, &format!("SELECT COUNT(*) FROM {table} WHERE import_id > 0xf0")).unwrap();
+    assert_eq!(number(&url, "SELECT COUNT(*) FROM imports WHERE id > 0xf0"), Some(3));
+    assert_eq!((left("import_files"), left("import_reports")), (1, 1));
+    assert_eq!(app.get(&format!("/v1/imports/{id}")).with(200).json["status"], "waiting");
+    assert_eq!(app.get("/v1/imports").with(200).json["items"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn an_import_is_cancelled_while_it_waits_and_while_it_runs() {
+    let app = shops();
+    let id = upload(&app, &[("kind", "customers"), ("mapping", "{\"code\": \"shop_no\"}")], rows(30_000).as_bytes());
+    let waiting = upload(&app, &[("kind", "customers")], b"code,name\nA,Ana\n");
+    until("it runs", || {
+        let import = app.get(&format!("/v1/imports/{id}")).with(200).json;
+        (import["status"] == "running" && import["progress"]["rows"].as_u64().unwrap() > 0).then_some(())
+    });
+    let cancel = |id: &str| app.post(&format!("/v1/imports/{id}/cancellation"), &Json::Null);
+    assert_eq!(cancel(&waiting).with(200).json["status"], "cancelled");
+    assert_eq!(cancel(&id).with(200).json["status"], "cancelled");
+    assert_eq!(cancel(&id).with(409).json["detail"], "the import has ended");
+    cancel("018f0000-0000-7000-8000-000000000000").with(404);
+    // The next one begins when the cancelled one has let go.
+    assert_eq!(ended(&app, &upload(&app, &[("kind", "customers")], b"code,name\nB,Bea\n"))["counts"]["created"], 1);
+    let import = app.get(&format!("/v1/imports/{id}")).with(200).json;
+    assert_eq!(import["status"], "cancelled");
+    assert!(count(&app.base, "customers") < 27_000, "it went on");
+    assert_eq!(count(&app.base, "import_files"), 0);
+}
+
+#[test]
+fn a_file_gives_the_same_counts_and_the_same_report_by_command_and_by_upload() {
+    let place = Place::new();
+    let (base, app) = (Base::new(), TestApp::new(&pack("tobacco"), "2018-01-01"));
+    let url = base.url();
+    let own = [("BAREMO_DATABASE_URL", url.as_str()), ("BAREMO_BUSINESS_DATE", "2018-01-01")];
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tobacco = folder.join("rules/tobacco");
+    base.db.run_here(baremo::db::migrate::revert_all).unwrap();
+    let sample = |name: &str| std::fs::read_to_string(folder.join("samples").join(name)).unwrap();
+    let customers = sample("tobacco_customers.csv").replacen("2015-", "=2015-", 7);
+    let orders: String = sample("tobacco_orders.csv").lines().take(2000).map(|line| format!("{line}\n")).collect();
+    let orders = orders.replacen("2017-", "2019-", 9);
+    let columns = [
+        ("customer", "customer_code"),
+        ("on", "ordered_at"),
+        ("order", "order_id"),
+        ("product", "product_code"),
+        ("product_name", "product_name"),
+        ("product_category", "category"),
+    ];
+    for (kind, content, mapping) in [("customers", customers, &[][..]), ("transactions", orders, &columns)] {
+        let file = place.write("file.csv", &content);
+        let report = place.path("report.csv");
+        let maps: Vec<String> = mapping.iter().map(|(target, column)| format!("--map={target}={column}")).collect();
+        let mut arguments = vec!["import", kind, file.to_str().unwrap(), "--pack", tobacco.to_str().unwrap()];
+        arguments.extend(["--report", report.to_str().unwrap()]);
+        arguments.extend(maps.iter().map(String::as_str));
+        let mapping = json!(mapping.iter().copied().collect::<std::collections::BTreeMap<_, _>>()).to_string();
+        let mut texts = vec![("kind", kind), ("mapping", mapping.as_str())];
+        if kind == "transactions" {
+            arguments.push("--kind=order");
+            texts.push(("transaction_kind", "order"));
+        }
+        let output = place.run(&arguments, &own);
+        let said = String::from_utf8(output.stdout).unwrap();
+        let id = upload(&app, &texts, content.as_bytes());
+        let import = ended(&app, &id);
+        let counted = |key: &str| import["counts"][key].as_u64().unwrap();
+        let sentence = format!(
+            "{} rows read: {} created, {} changed, {} unchanged, {} faulty, {} warnings",
+            counted("read"),
+            counted("created"),
+            counted("changed"),
+            counted("unchanged"),
+            counted("faulty"),
+            counted("warnings")
+        );
+        assert!(
+            said.trim_end().ends_with(&sentence),
+            "{said}\n{sentence}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(counted("faulty") > 0, "{sentence}");
+        let downloaded = app.get(&format!("/v1/imports/{id}/report")).with(200).text;
+        assert_eq!(downloaded, std::fs::read_to_string(&report).unwrap(), "{kind}");
+    }
+}
+
+#[test]
+fn an_import_of_a_killed_process_is_taken_over_and_gives_what_it_would_have_given() {
+    const CUSTOMERS: usize = 20_000;
+    let place = Place::new();
+    let base = Base::new();
+    base.db.run_here(baremo::db::migrate::revert_all).unwrap();
+    let url = base.url();
+    let pack = place.pack("mill", &mill_files(20).each_ref().map(|(path, text)| (*path, text.as_str())));
+    let own = [
+        ("BAREMO_DATABASE_URL", url.as_str()),
+        ("BAREMO_ADMIN_PASSWORD", PASSWORD),
+        ("BAREMO_BUSINESS_DATE", "2018-01-01"),
+    ];
+    let start = || {
+        let mut service = place.serve(&pack, &own).ready();
+        service.sign_in(PASSWORD);
+        service
+    };
+    let mut first = start();
+    let rows: String = (0..CUSTOMERS).map(|number| format!("C{number},Customer {number}\n")).collect();
+    let sent = first.client().upload(&[("kind", "customers")], format!("code,name\n{rows}").as_bytes()).with(202);
+    let path = format!("/v1/imports/{}", sent.json["id"].as_str().unwrap());
+    until("some rows are in", || {
+        let rows = first.get(&path).with(200).json["progress"]["rows"].as_u64();
+        rows.filter(|rows| (1000..20_000).contains(rows))
+    });
+    first.kill();
+    let mut second = start();
+    let import = until("the other process has imported it", || {
+        let import = second.get(&path).with(200).json;
+        import.get("finished_at").is_some().then_some(import)
+    });
+    assert_eq!((&import["status"], &import["attempts"]), (&json!("finished"), &json!(2)), "{import}");
+    let counted = |key: &str| usize::try_from(import["counts"][key].as_u64().unwrap()).unwrap();
+    assert!(counted("unchanged") > 0, "{import}");
+    assert_eq!((counted("read"), counted("created") + counted("unchanged")), (CUSTOMERS, CUSTOMERS));
+    assert_eq!(number(&url, "SELECT COUNT(*) FROM customers WHERE version = 1"), i64::try_from(CUSTOMERS).ok());
+    assert_eq!(number(&url, "SELECT COUNT(*) FROM import_files"), Some(0));
+    assert_eq!(second.stop().0, Some(0));
+}
