@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand.
 
+pub mod admin;
 mod base;
 pub mod close;
 mod distribution;
@@ -40,6 +41,9 @@ enum Command {
     /// Import customers, products or transactions from CSV files
     #[command(subcommand)]
     Import(import::ImportCommand),
+    /// Create users, set passwords, and let new keys sign tokens
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
     /// Make provisional outcomes the standing ones now, without waiting for the end of a month, quarter or year
     Close(close::Close),
     /// Make customers and transactions by the distributions of a pack's sample.toml, as CSV files: no database is needed
@@ -61,6 +65,7 @@ impl Cli {
             Command::Serve(command) => configured(|config| command.run(config)),
             Command::Migrate(command) => configured(|config| command.run(config)),
             Command::Import(command) => configured(|config| command.run(config)),
+            Command::Admin(command) => configured(|config| command.run(config)),
             Command::Close(command) => configured(|config| command.run(config)),
         };
         result.unwrap_or_else(|error| {

@@ -75,6 +75,9 @@ impl Access {
 
     /// Whose a token is; nothing where it isn't valid, its session has ended or its user is disabled.
     pub async fn principal(&self, db: &Db, token: &str) -> Result<Option<Arc<Principal>>, Error> {
+        if !tokens::is_formed(token) {
+            return Ok(None);
+        }
         let known = self.known(db).await?;
         let (digest, now) = (Digest::of(token), Timestamp::now());
         if let Some((version, principal)) = self.0.principals.get(&digest)
@@ -130,7 +133,8 @@ impl Access {
         turn.ok().and_then(Result::ok).ok_or(Error::Busy("too many passwords are being checked"))
     }
 
-    fn forget(&self) {
+    /// Trusts nothing that this process knew before.
+    pub fn forget(&self) {
         self.0.changes.fetch_add(1, Ordering::SeqCst);
     }
 

@@ -83,6 +83,9 @@ pub fn refresh(conn: &mut Conn, (access, ring): (&Access, &Ring), token: &Secret
         let Some((id, _)) = store::sessions::of_token(conn, hash)? else { return Ok(None) };
         let Some(mut session) = store::sessions::find_live(conn, id, now)? else { return Ok(None) };
         session.expires_at = (now + IDLE).min(session.created_at + LONGEST);
+        if session.expires_at <= now {
+            return Ok(None);
+        }
         let is_active = store::find(conn, session.user_id)?.is_some_and(|user| user.status == Status::Active);
         if !is_active || !store::sessions::prolong(conn, id, now, session.expires_at)? {
             return Ok(None);
@@ -94,20 +97,26 @@ pub fn refresh(conn: &mut Conn, (access, ring): (&Access, &Ring), token: &Secret
             clean(conn, now);
             Ok(issued)
         }
-        None => end_if_reused(conn, hash, now).and(Err(Error::NotRefreshed)),
+        None => {
+            if end_if_reused(conn, hash, now)? {
+                access.forget();
+            }
+            Err(Error::NotRefreshed)
+        }
     }
 }
 
-/// Ends the session of a token that has been used before.
-fn end_if_reused(conn: &mut Conn, hash: Digest, now: Timestamp) -> Result<(), Error> {
+/// Ends the session of a token that has been used before. Whether it still lived.
+fn end_if_reused(conn: &mut Conn, hash: Digest, now: Timestamp) -> Result<bool, Error> {
     transaction(conn, |conn| {
         if let Some((session, true)) = store::sessions::of_token(conn, hash)?
             && store::sessions::end(conn, session, None, now)?
         {
             store::raise_access(conn)?;
             tracing::warn!(%session, "a refresh token came twice; its session is ended");
+            return Ok(true);
         }
-        Ok(())
+        Ok(false)
     })
 }
 

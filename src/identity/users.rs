@@ -68,9 +68,14 @@ pub fn active(username: String, display_name: String, roles: BTreeSet<String>) -
         roles,
         status: Status::Active,
         version: 1,
-        created_at: Timestamp::now(),
+        created_at: stored(Timestamp::now()),
         last_sign_in_at: None,
     }
+}
+
+/// An instant as the database keeps it, to the microsecond.
+fn stored(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }
 
 fn insert(conn: &mut Conn, caller: &Permissions, user: &User, hash: &str) -> Result<(), Error> {

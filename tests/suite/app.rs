@@ -130,10 +130,37 @@ impl TestApp {
         app
     }
 
+    /// Creates a user, whose password is that of the administrator, and gives his id.
+    #[track_caller]
+    pub fn user(&self, username: &str, roles: &[&str]) -> String {
+        let body = json!({"username": username, "roles": roles, "password": PASSWORD});
+        self.post("/v1/users", &body).with(201).json["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Signs a user in, and gives his tokens.
+    #[track_caller]
+    pub fn sign_in(&self, username: &str) -> Json {
+        let body = json!({"username": username, "password": PASSWORD});
+        self.post("/v1/auth/token", &body).with(200).json
+    }
+
+    /// Creates a user of a role, and gives his access token.
+    #[track_caller]
+    pub fn as_role(&self, role: &str) -> String {
+        let username = format!("a.{role}");
+        self.user(&username, &[role]);
+        self.sign_in(&username)["access_token"].as_str().unwrap().to_owned()
+    }
+
     /// Sends a request as the administrator; the body may be nothing.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Json) -> Answer {
+        self.send_as(&self.token, method, path, headers, body)
+    }
+
+    /// Sends a request with a token; the body may be nothing.
+    pub fn send_as(&self, token: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &Json) -> Answer {
         let text = if body.is_null() { String::new() } else { body.to_string() };
-        let authorization = format!("Bearer {}", self.token);
+        let authorization = format!("Bearer {token}");
         let mut all = vec![("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
         all.extend(headers);
         self.send_raw(method, path, &all, text)

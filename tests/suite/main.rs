@@ -7,6 +7,8 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod access;
+mod admin;
 mod app;
 mod base;
 mod cadence;
@@ -31,10 +33,13 @@ mod outage;
 mod problems;
 mod process;
 mod releases;
+mod roles;
 mod rules;
 mod sample;
 mod serve;
+mod sign_in;
 mod tobacco;
+mod tokens;
 mod tour;
 #[cfg(feature = "otel")]
 mod traces;

@@ -1,0 +1,185 @@
+//! Signing in, its limits, one's own password and sessions, and the secret of the signing keys.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::thread;
+
+use serde_json::{Value as Json, json};
+
+use crate::app::{PASSWORD, TestApp};
+use crate::base::{Answer, Base};
+use crate::process::Place;
+use crate::transactions::{BAKERY, bakery, bakery_source};
+
+fn try_as(app: &TestApp, username: &str, password: &str) -> Answer {
+    app.post("/v1/auth/token", &json!({"username": username, "password": password}))
+}
+
+fn token(tokens: &Json) -> String {
+    tokens["access_token"].as_str().unwrap().to_owned()
+}
+
+/// Moves what has been counted into the past.
+fn later(app: &TestApp) {
+    app.base.execute("UPDATE sign_in_attempts SET period = period - 1");
+}
+
+#[test]
+fn an_account_closes_after_ten_failures_wherever_they_come_from() {
+    let app = bakery();
+    let beside = TestApp::beside(&app, &bakery_source(), "2018-01-01");
+    app.user("ana", &["clerk"]);
+    for name in ["ana", "nobody-at-all"] {
+        for at in 0..10 {
+            let process = if at % 2 == 0 { &app } else { &beside };
+            assert_eq!(
+                try_as(process, name, "wrong password").with(401).json["code"],
+                "wrong_credentials",
+                "{name} {at}"
+            );
+        }
+        for (process, password) in [(&app, "wrong password"), (&beside, PASSWORD)] {
+            let refused = try_as(process, name, password).with(429);
+            assert_eq!(refused.json["code"], "too_many_attempts");
+            let seconds: i64 = refused.header("Retry-After").parse().unwrap();
+            assert!((1..=900).contains(&seconds), "{seconds}");
+        }
+    }
+    try_as(&app, " ANA ", PASSWORD).with(429);
+    app.sign_in("admin");
+    later(&app);
+    try_as(&app, "ana", PASSWORD).with(200);
+}
+
+#[test]
+fn who_knows_his_password_begins_anew() {
+    let app = bakery();
+    app.user("ana", &["clerk"]);
+    for _ in 0..3 {
+        for _ in 0..9 {
+            try_as(&app, "ana", "wrong password").with(401);
+        }
+        try_as(&app, "Ana", PASSWORD).with(200);
+    }
+}
+
+#[test]
+fn attempts_at_the_same_time_do_not_exceed_the_limit() {
+    let app = bakery();
+    let statuses: Vec<u16> = thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..30).map(|_| scope.spawn(|| try_as(&app, "nobody", "wrong password").status)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let count = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
+    assert_eq!((count(401), count(429)), (10, 20), "{statuses:?}");
+}
+
+#[test]
+fn an_address_closes_after_a_hundred_failures_and_closes_no_more_accounts() {
+    let app = bakery();
+    app.user("ana", &["clerk"]);
+    // Who signs in rightly fills no limit.
+    for _ in 0..3 {
+        app.sign_in("ana");
+    }
+    app.base.execute("UPDATE sign_in_attempts SET failures = failures + 99");
+    try_as(&app, "one-more", "wrong password").with(401);
+    for _ in 0..12 {
+        try_as(&app, "ana", "wrong password").with(429);
+    }
+    later(&app);
+    app.sign_in("ana");
+}
+
+#[test]
+fn ones_own_password_is_changed_by_who_knows_it() {
+    let app = bakery();
+    app.user("ana", &["clerk"]);
+    let (here, there) = (token(&app.sign_in("ana")), token(&app.sign_in("ana")));
+    let change = |current: &str, new: &str| {
+        let body = json!({"current_password": current, "new_password": new});
+        app.send_as(&here, "POST", "/v1/auth/password", &[], &body)
+    };
+    assert_eq!(
+        change("wrong password", "a much better one").with(422).faults(),
+        [("/current_password", "wrong_password")]
+    );
+    assert_eq!(change(PASSWORD, "too short").with(422).faults(), [("/new_password", "password")]);
+    change(PASSWORD, "a much better one").with(204);
+    let status = |token: &str| app.send_as(token, "GET", "/v1/me", &[], &Json::Null).status;
+    assert_eq!((status(&here), status(&there)), (200, 401));
+    try_as(&app, "ana", PASSWORD).with(401);
+    try_as(&app, "ana", "a much better one").with(200);
+    // A stolen token isn't a way to try passwords.
+    later(&app);
+    for _ in 0..10 {
+        change("wrong password", "a much better one").with(422);
+    }
+    change("a much better one", "another good one").with(429);
+}
+
+#[test]
+fn ones_sessions_are_listed_and_ended() {
+    let app = bakery();
+    app.user("ana", &["clerk"]);
+    let here = token(&app.sign_in("ana"));
+    let agent = format!("Phone {}", "x".repeat(300));
+    let body = json!({"username": "ana", "password": PASSWORD}).to_string();
+    let headers =
+        [("Content-Type", "application/json"), ("User-Agent", agent.as_str()), ("X-Forwarded-For", "192.0.2.7")];
+    let there = token(&app.send_raw("POST", "/v1/auth/token", &headers, body).with(200).json);
+    let sessions = app.send_as(&here, "GET", "/v1/sessions", &[], &Json::Null).with(200).json;
+    let items = sessions["items"].as_array().unwrap();
+    assert_eq!(items.len(), 2, "{items:?}");
+    let other = items.iter().find(|session| session["current"] == false).unwrap();
+    assert_eq!(other["user_agent"].as_str().unwrap().len(), 200);
+    assert_eq!(other["address"], "127.0.0.1", "nobody has trusted this proxy");
+    let path = format!("/v1/sessions/{}", other["id"].as_str().unwrap());
+    // Another user doesn't even learn that it exists.
+    app.send("DELETE", &path, &[], &Json::Null).with(404);
+    app.send_as(&here, "DELETE", &path, &[], &Json::Null).with(204);
+    app.send_as(&here, "DELETE", &path, &[], &Json::Null).with(404);
+    app.send_as(&there, "GET", "/v1/me", &[], &Json::Null).with(401);
+    app.send_as(&here, "GET", "/v1/me", &[], &Json::Null).with(200);
+}
+
+#[test]
+fn with_the_database_away_no_token_is_trusted() {
+    let app = bakery();
+    app.get("/v1/me").with(200);
+    app.base.execute("RENAME TABLE access_state TO away");
+    let refused = crate::process::until("nothing is trusted", || {
+        let answer = app.get("/v1/me");
+        (answer.status != 200).then_some(answer)
+    });
+    assert!(refused.status >= 500, "{}", refused.json);
+    app.base.execute("RENAME TABLE away TO access_state");
+    app.get("/v1/me").with(200);
+}
+
+#[test]
+fn processes_of_one_base_need_one_secret() {
+    let (base, place) = (Base::new(), Place::new());
+    let pack = place.pack("bakery", &BAKERY);
+    let (url, path) = (base.url(), place.path("data/bakery/key-secret"));
+    let own = [("BAREMO_DATABASE_URL", url.as_str()), ("BAREMO_ADMIN_PASSWORD", PASSWORD)];
+    place.serve(&pack, &own).ready().stop();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let secret = fs::read_to_string(&path).unwrap();
+
+    let refused = |environment: &[(&str, &str)]| {
+        let output = place.run(&["serve", "--pack", pack.to_str().unwrap()], environment);
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let wrong = [own[0], own[1], ("BAREMO_KEY_SECRET", "another secret that is long enough")];
+    let said = refused(&wrong);
+    assert!(said.contains("BAREMO_KEY_SECRET") && !said.contains("another secret"), "{said}");
+    let said = refused(&[own[0], own[1], ("BAREMO_KEY_SECRET", "short")]);
+    assert!(said.contains("at least 32 characters"), "{said}");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(refused(&own).contains("chmod 600"));
+    // The same secret by the setting opens the keys that were made under the file's.
+    place.serve(&pack, &[own[0], own[1], ("BAREMO_KEY_SECRET", secret.trim())]).ready().stop();
+}
