@@ -28,6 +28,7 @@ use crate::http::openapi::{self, Paths};
 use crate::http::operation::{self, Readiness};
 use crate::http::problem::pages;
 use crate::http::request_log::RequestSpan;
+use crate::http::streams::Streams;
 use crate::identity::access::Access;
 use crate::imports::api::UploadLimit;
 use crate::imports::worker::{Importer, Rules as ImportRules};
@@ -61,6 +62,8 @@ pub struct State {
     pub metrics: Metrics,
     /// Largest file that is taken.
     pub upload_limit: UploadLimit,
+    /// The open streams of events.
+    pub streams: Streams,
 }
 
 /// Starts the threads that work in the background: they assess, and one imports files. `business_date` is the fixed setting, if there
@@ -111,6 +114,7 @@ pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
             .app_data(web::Data::new(state.readiness.clone()))
             .app_data(web::Data::new(state.metrics.clone()))
             .app_data(web::Data::new(state.upload_limit))
+            .app_data(web::Data::new(state.streams.clone()))
             .app_data(active.clone())
             .app_data(fields.clone())
             .app_data(customer_rules.clone())

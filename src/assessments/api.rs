@@ -6,6 +6,7 @@ mod metrics;
 mod near;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, get, post, web};
@@ -33,6 +34,7 @@ use crate::http::current::Current;
 use crate::http::extract::{Body, Languages, Parameters, PathId};
 use crate::http::paging::{self, PageParameters};
 use crate::http::problem::{Code, Problem, Problems};
+use crate::http::streams::Streams;
 use crate::identity::api::Permit;
 use crate::identity::model::{Evaluate, ReadCustomers, ReadRuns, WriteRuns};
 use crate::policy::pack::{Cadence, PolicyDeclaration};
@@ -49,6 +51,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(create_run)
         .service(list_runs)
         .service(get_run)
+        .service(follow_run)
         .service(cancel_run)
         .configure(difference::configure)
         .configure(near::configure)
@@ -454,9 +457,44 @@ pub async fn get_run(
     languages: Languages,
     id: PathId,
 ) -> Result<web::Json<RunView>, Problem> {
-    let run = db.run(move |conn| store::run(conn, id.0)).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
+    let run = find_run(&db, id.0).await?;
     let renderer = Renderer::new(&active.release.pack, &languages.0);
     Ok(web::Json(RunView::new(run, &renderer, &active)))
+}
+
+async fn find_run(db: &Db, id: Id) -> Result<Run, Problem> {
+    db.run(move |conn| store::run(conn, id)).await?.ok_or_else(|| Problem::new(Code::NotFound))
+}
+
+/// Follow a run
+///
+/// Server-sent events: an event `run` with the run at each change, at most two a second, until it has ended; a comment when nothing has
+/// changed for 15 seconds. A stream ends after 10 minutes, or when the service stops: ask again. 503 where too many are open.
+#[utoipa::path(tag = "runs", operation_id = "followRun", security(("bearer" = ["runs:read"])),
+    params(("id" = uuid::Uuid, Path, description = "The run's id")), responses(
+    (status = 200, body = String, content_type = "text/event-stream", description = "The events, each with a `Run` as JSON"),
+    Problems
+))]
+#[get("/v1/runs/{id}/events")]
+pub async fn follow_run(
+    _: Permit<ReadRuns>,
+    db: web::Data<Db>,
+    active: Current<Active>,
+    streams: web::Data<Streams>,
+    languages: Languages,
+    id: PathId,
+) -> Result<HttpResponse, Problem> {
+    let id = find_run(&db, id.0).await?.id;
+    let (active, languages) = (active.0.clone(), Arc::new(languages.0));
+    streams.follow("run", move || {
+        let (db, active, languages) = (db.clone(), active.clone(), languages.clone());
+        async move {
+            let run = find_run(&db, id).await?;
+            let has_ended = !run.status.is_open();
+            let renderer = Renderer::new(&active.release.pack, &languages);
+            Ok((RunView::new(run, &renderer, &active), has_ended))
+        }
+    })
 }
 
 /// Cancel a run

@@ -24,6 +24,7 @@ use crate::db::migrate::migrate;
 use crate::db::{self, Db};
 use crate::http::metrics::Metrics;
 use crate::http::operation::Readiness;
+use crate::http::streams::{MAX_STREAMS, Streams};
 use crate::identity::access::Access;
 use crate::imports::api::UploadLimit;
 use crate::policy::diagnostic::Diagnostic;
@@ -100,6 +101,7 @@ impl Serve {
             readiness: Readiness::default(),
             metrics: Metrics::begin(config.metrics_token.as_ref())?,
             upload_limit: UploadLimit::megabytes(config.upload_megabytes),
+            streams: Streams::new(MAX_STREAMS),
         };
         let watched = self.pack.filter(|_| self.watch);
         let base = Base { pack_id, folder, watched, private: local.is_some() };
@@ -201,6 +203,7 @@ async fn serve(
     tracing::info!("stopping");
     stopping.store(true, Ordering::Release);
     state.readiness.set(false);
+    state.streams.close();
     handle.stop(true).await;
     serving.await??;
     state.workers.stop();

@@ -12,5 +12,6 @@ pub mod operation;
 pub mod paging;
 pub mod problem;
 pub mod request_log;
+pub mod streams;
 #[cfg(feature = "otel")]
 pub mod traces;

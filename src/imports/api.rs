@@ -24,6 +24,7 @@ use crate::db::{self, Db};
 use crate::http::extract::{Parameters, PathId};
 use crate::http::paging::{self, PageParameters};
 use crate::http::problem::{Code, Problem, Problems};
+use crate::http::streams::Streams;
 use crate::identity::api::Permit;
 use crate::identity::model::{ReadImports, WriteImports};
 
@@ -33,6 +34,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(create_import)
         .service(list_imports)
         .service(get_import)
+        .service(follow_import)
         .service(get_import_report)
         .service(cancel_import);
 }
@@ -206,6 +208,33 @@ pub async fn get_import(
 
 async fn find(db: &Db, id: Id) -> Result<Import, Problem> {
     db.run(move |conn| store::find(conn, id)).await?.ok_or_else(|| Problem::new(Code::NotFound))
+}
+
+/// Follow an import
+///
+/// Server-sent events: an event `import` with the import at each change, at most two a second, until it has ended; a comment when nothing
+/// has changed for 15 seconds. A stream ends after 10 minutes, or when the service stops: ask again. 503 where too many are open.
+#[utoipa::path(tag = "imports", operation_id = "followImport", security(("bearer" = ["imports:read"])),
+    params(("id" = uuid::Uuid, Path, description = "The import's id")), responses(
+    (status = 200, body = String, content_type = "text/event-stream", description = "The events, each with an `Import` as JSON"),
+    Problems
+))]
+#[get("/v1/imports/{id}/events")]
+pub async fn follow_import(
+    _: Permit<ReadImports>,
+    db: web::Data<Db>,
+    streams: web::Data<Streams>,
+    id: PathId,
+) -> Result<HttpResponse, Problem> {
+    let id = find(&db, id.0).await?.id;
+    streams.follow("import", move || {
+        let db = db.clone();
+        async move {
+            let import = find(&db, id).await?;
+            let has_ended = !import.status.is_open();
+            Ok((ImportView::new(import), has_ended))
+        }
+    })
 }
 
 /// Download an import's report

@@ -15,6 +15,7 @@ use baremo::db::Db;
 use baremo::http::client::TrustedProxies;
 use baremo::http::metrics::Metrics;
 use baremo::http::operation::Readiness;
+use baremo::http::streams::Streams;
 use baremo::identity::access::Access;
 use baremo::identity::keys::Cipher;
 use baremo::identity::sign_in::ensure_administrator;
@@ -29,6 +30,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::base::{Answer, Base};
 
+/// Streams that a service of the tests has room for.
+pub const STREAMS: usize = 3;
 /// The administrator's password in every test.
 pub const PASSWORD: &str = "correct horse";
 
@@ -111,6 +114,7 @@ impl TestApp {
             readiness,
             metrics,
             upload_limit: UploadLimit::megabytes(2),
+            streams: Streams::new(STREAMS),
         };
         app::start_workers(&state, None, DEFAULT_MONTHS).unwrap();
         state.readiness.set(true);
@@ -173,6 +177,13 @@ impl TestApp {
             request = request.header(*name, *value);
         }
         Answer::read(self.agent.run(request.body(body).unwrap()).unwrap())
+    }
+
+    /// Follows something as the administrator: what comes, as it comes.
+    pub fn follow(&self, path: &str) -> ureq::http::Response<ureq::Body> {
+        let request = ureq::http::Request::builder().uri(format!("{}{path}", self.address));
+        let request = request.header("Authorization", format!("Bearer {}", self.token)).body(()).unwrap();
+        self.agent.run(request).unwrap()
     }
 
     pub fn get(&self, path: &str) -> Answer {

@@ -38,6 +38,7 @@ mod rules;
 mod sample;
 mod serve;
 mod sign_in;
+mod streams;
 mod tobacco;
 mod tokens;
 mod tour;

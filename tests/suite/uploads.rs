@@ -43,7 +43,7 @@ fn send(app: &TestApp, body: &[u8]) -> Answer {
 
 /// Sends a file that is taken.
 #[track_caller]
-fn upload(app: &TestApp, texts: &[(&str, &str)], file: &[u8]) -> String {
+pub fn upload(app: &TestApp, texts: &[(&str, &str)], file: &[u8]) -> String {
     let answer = send(app, &form(texts, file)).with(202);
     let id = answer.json["id"].as_str().unwrap().to_owned();
     assert_eq!(answer.header("Location"), format!("/v1/imports/{id}"));
