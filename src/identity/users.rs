@@ -186,10 +186,11 @@ pub fn end_session(conn: &mut Conn, id: Id, user: Option<Id>) -> Result<(), Erro
 }
 
 /// Ends all sessions of a user.
-pub fn end_sessions(conn: &mut Conn, user: Id) -> Result<(), Error> {
+pub fn end_sessions(conn: &mut Conn, caller: &Permissions, id: Id) -> Result<(), Error> {
     transaction(conn, |conn| {
         store::raise_access(conn)?;
-        store::find(conn, user)?.ok_or(Error::NotFound)?;
-        Ok(store::sessions::end_all(conn, user, None, Timestamp::now())?)
+        let user = store::find(conn, id)?.ok_or(Error::NotFound)?;
+        roles::may_handle(caller, &roles::permissions(conn, &user.roles)?)?;
+        Ok(store::sessions::end_all(conn, id, None, Timestamp::now())?)
     })
 }

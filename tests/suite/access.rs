@@ -101,6 +101,25 @@ fn every_operation_answers_each_role_as_it_states() {
 }
 
 #[test]
+fn what_needs_no_token_is_known() {
+    let open: Vec<String> = operations()
+        .into_iter()
+        .filter(|operation| operation.permission.is_none())
+        .map(|operation| format!("{} {}", operation.method, operation.path))
+        .collect();
+    let known =
+        ["GET /.well-known/jwks.json", "GET /livez", "GET /readyz", "POST /v1/auth/refresh", "POST /v1/auth/token"];
+    assert_eq!(open, known, "an operation is everybody's that wasn't");
+    let app = bakery();
+    for operation in operations().iter().filter(|operation| operation.permission.is_some()) {
+        let head = Operation { method: "HEAD".into(), path: operation.path.clone(), permission: None };
+        if operation.method == "GET" {
+            assert_eq!(answer(&app, &head, None).0, 401, "HEAD {}", operation.path);
+        }
+    }
+}
+
+#[test]
 fn every_operation_needs_the_permission_that_it_states_and_no_other() {
     let app = bakery();
     let all = app.get("/v1/roles").with(200).json["permissions"].clone();

@@ -149,6 +149,8 @@ fn a_database_that_is_killed_in_a_run_costs_nothing_that_was_acknowledged() {
     service.get("/livez").with(200);
     refuses(&mut service, "GET", "/readyz", &Json::Null);
     refuses(&mut service, "GET", &path, &Json::Null);
+    // Whose token it is, nobody can say now, though the pack itself is at hand.
+    refuses(&mut service, "GET", "/v1/pack", &Json::Null);
 
     server.start();
     let left = number(&url, "SELECT COUNT(*) FROM run_shards WHERE NOT finished");

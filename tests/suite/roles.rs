@@ -121,6 +121,8 @@ fn nobody_gives_what_he_may_not_do() {
     let admin = app.get("/v1/me").json["user"]["id"].as_str().unwrap().to_owned();
     send("POST", &format!("/v1/users/{admin}/password"), json!({"password": "a much better one"})).with(403);
     send("PATCH", &format!("/v1/users/{admin}"), json!({"status": "disabled"})).with(403);
+    send("DELETE", &format!("/v1/users/{admin}/sessions"), Json::Null).with(403);
+    app.get("/v1/me").with(200);
     app.sign_in("admin");
 }
 

@@ -145,6 +145,31 @@ fn ones_sessions_are_listed_and_ended() {
 }
 
 #[test]
+fn what_has_expired_is_removed_in_bounded_pieces() {
+    let app = bakery();
+    app.sign_in("admin");
+    let rows = |table: &str| crate::process::number(&app.base.url(), &format!("SELECT COUNT(*) FROM {table}")).unwrap();
+    let (sessions, tokens, attempts) = (rows("sessions"), rows("refresh_tokens"), rows("sign_in_attempts"));
+    let made = |days: u32| {
+        format!(
+            "INSERT INTO sessions SELECT UNHEX(MD5(seq)), UNHEX(MD5(seq)), '', '', NOW(6), NOW(6), NOW(6) - INTERVAL {days} DAY FROM seq_1_to_150"
+        )
+    };
+    app.base.execute(&made(31));
+    app.base.execute("INSERT INTO refresh_tokens SELECT UNHEX(SHA2(seq, 256)), UNHEX(MD5(seq)), NOW(6), NOW(6), NULL FROM seq_1_to_150");
+    app.base.execute("INSERT INTO sign_in_attempts SELECT UNHEX(SHA2(seq, 256)), 1, 1 FROM seq_1_to_150");
+    app.sign_in("admin");
+    assert_eq!(rows("sessions"), sessions + 1 + 50);
+    assert_eq!(rows("refresh_tokens"), tokens + 1 + 50);
+    app.sign_in("admin");
+    assert_eq!((rows("sessions"), rows("refresh_tokens")), (sessions + 2, tokens + 2));
+    assert_eq!(rows("sign_in_attempts"), attempts);
+    app.base.execute(&made(29));
+    app.sign_in("admin");
+    assert_eq!(rows("sessions"), sessions + 3 + 150, "a session that ended a month ago is gone");
+}
+
+#[test]
 fn with_the_database_away_no_token_is_trusted() {
     let app = bakery();
     app.get("/v1/me").with(200);
