@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn every_fault_is_reported_at_once() {
         let error =
-            read("listen = 'here'\nlog_format = 'xml'\nhistory_months = 61\nlisten_to = 1\ndatabase_connections = 1")
+            read("listen = 'here'\nlog_format = 'xml'\nhistory_months = 61\nlisten_to = 1\ndatabase_connections = 1\ntrusted_proxies = 'all'\nkey_secret = 'short'")
                 .unwrap_err();
         let text = error.to_string();
         for part in [
@@ -327,6 +327,8 @@ mod tests {
             "'listen_to' is not a setting",
             "DATABASE_CONNECTIONS",
             "from 1 to 60",
+            "TRUSTED_PROXIES",
+            "KEY_SECRET",
         ] {
             assert!(text.contains(part), "{part} is missing in {text}");
         }

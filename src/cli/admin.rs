@@ -84,6 +84,9 @@ pub struct RotateKeys {
     /// Make the old keys invalid at once, with all tokens that they signed: everybody refreshes or signs in again
     #[arg(long)]
     revoke: bool,
+    /// The same where the secret is lost or replaced: the service must be started with the new one
+    #[arg(long, conflicts_with = "revoke")]
+    new_secret: bool,
 }
 
 impl AdminCommand {
@@ -96,7 +99,11 @@ impl AdminCommand {
             Self::Roles(of) => of.on(config, |db, _| tell_roles(db)),
             Self::RotateKeys(options) => options.base.on(config, |db, pack_id| {
                 let cipher = base::cipher(config, pack_id)?;
-                let rotation = if options.revoke { Rotation::Revoking } else { Rotation::Overlapping };
+                let rotation = match options {
+                    RotateKeys { new_secret: true, .. } => Rotation::NewSecret,
+                    RotateKeys { revoke: true, .. } => Rotation::Revoking,
+                    _ => Rotation::Overlapping,
+                };
                 Ok(db.run_here(|conn| rotate(conn, &cipher, rotation))?)
             }),
         }

@@ -1,7 +1,7 @@
 //! Who is at the other end: the address of the client, also behind proxies that are trusted to say it, and what it calls itself.
 
 use std::future::{Ready, ready};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -70,11 +70,16 @@ impl TrustedProxies {
             if !self.trust(nearest) {
                 break;
             }
-            let Ok(address) = address.trim().parse::<IpAddr>() else { break };
+            let Some(address) = address_in(address.trim()) else { break };
             nearest = address.to_canonical();
         }
         nearest
     }
+}
+
+/// An address, which some proxies write with a port.
+fn address_in(text: &str) -> Option<IpAddr> {
+    text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 /// Who sends a request.
@@ -128,6 +133,7 @@ mod tests {
         assert_eq!(client("10.0.0.0/8,192.0.2.9", "192.0.2.9", "203.0.113.7, 198.51.100.1, 10.1.2.3"), "198.51.100.1");
         assert_eq!(client("192.0.2.9", "::ffff:192.0.2.9", "2001:db8::1"), "2001:db8::1");
         assert_eq!(client("192.0.2.9", "192.0.2.9", "unknown"), "192.0.2.9");
+        assert_eq!(client("192.0.2.9", "192.0.2.9", "[2001:db8::1]:443"), "2001:db8::1");
         assert_eq!(client("192.0.2.9", "192.0.2.9", ""), "192.0.2.9");
     }
 

@@ -50,7 +50,7 @@ pub enum Error {
     /// The signing keys were encrypted with another secret.
     #[error(
         "the signing keys of this base can't be opened with this secret: set BAREMO_KEY_SECRET (key_secret) to the one of the \
-         other processes or copy their file key-secret; where it is lost, 'baremo admin rotate-keys --revoke' makes new keys"
+         other processes or copy their file key-secret; where it is lost, 'baremo admin rotate-keys --new-secret' makes new keys"
     )]
     WrongSecret,
     /// A hash, a key or a token could not be made.

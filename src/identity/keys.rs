@@ -124,6 +124,8 @@ pub enum Rotation {
     Overlapping,
     /// It signs at once, and no old one holds: all tokens are invalid, and refreshing gives new ones.
     Revoking,
+    /// The same, though the secret doesn't open the old ones: it has been lost or replaced.
+    NewSecret,
 }
 
 /// Makes a new key, and removes those that hold no more.
@@ -134,12 +136,14 @@ pub fn rotate(conn: &mut Conn, cipher: &Cipher, rotation: Rotation) -> Result<()
         let stored = store::keys::all(conn)?;
         let mut old: Vec<Id> = stored.iter().map(|key| key.id).collect();
         let mut signs_from = now;
-        if rotation != Rotation::Revoking {
+        if rotation != Rotation::NewSecret {
+            // Else the other processes could not open the new key.
             let ring = Ring::load(conn, cipher)?;
             if rotation == Rotation::IfDue && !ring.is_due(now) {
                 return Ok(());
             }
-            let holding: Vec<&str> = ring.published(now).map(|key| key.kid.as_str()).collect();
+            let overlaps = rotation != Rotation::Revoking;
+            let holding: Vec<&str> = ring.published(now).filter(|_| overlaps).map(|key| key.kid.as_str()).collect();
             old.retain(|id| !holding.contains(&id.to_string().as_str()));
             if !holding.is_empty() {
                 signs_from = now + PUBLISHED_BEFORE;

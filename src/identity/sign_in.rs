@@ -10,7 +10,7 @@ use rand::Rng;
 use super::access::Access;
 use super::error::Error;
 use super::keys::Ring;
-use super::model::{ADMINISTRATOR, ADMINISTRATORS, Origin, Session, Status};
+use super::model::{ADMINISTRATOR, ADMINISTRATORS, MAX_NAME, Origin, Session, Status};
 use super::{attempts, passwords, store, tokens, users};
 use crate::Id;
 use crate::config::Secret;
@@ -45,7 +45,8 @@ pub fn sign_in(
     origin: &Origin,
 ) -> Result<Issued, Error> {
     access.rotate_if_due(conn, ring)?;
-    let username = username.trim().to_lowercase();
+    // Nobody's name is longer.
+    let username: String = username.trim().to_lowercase().chars().take(MAX_NAME + 1).collect();
     let attempt = attempts::begin(conn, &username, origin.address)?;
     let login = store::login(conn, &username)?;
     if !passwords::matches(password.reveal(), login.as_ref().map(|login| login.password_hash.as_str())) {

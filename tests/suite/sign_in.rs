@@ -203,8 +203,30 @@ fn processes_of_one_base_need_one_secret() {
     assert!(said.contains("BAREMO_KEY_SECRET") && !said.contains("another secret"), "{said}");
     let said = refused(&[own[0], own[1], ("BAREMO_KEY_SECRET", "short")]);
     assert!(said.contains("at least 32 characters"), "{said}");
+    let rotate = |how: &str, environment: &[(&str, &str)]| {
+        let output = place.run(&["admin", "rotate-keys", how, "--pack", pack.to_str().unwrap()], environment);
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (done, said) = rotate("--revoke", &wrong);
+    assert!(!done && said.contains("BAREMO_KEY_SECRET"), "a key that no service can open: {said}");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     assert!(refused(&own).contains("chmod 600"));
     // The same secret by the setting opens the keys that were made under the file's.
-    place.serve(&pack, &[own[0], own[1], ("BAREMO_KEY_SECRET", secret.trim())]).ready().stop();
+    let right =
+        [own[0], own[1], ("BAREMO_KEY_SECRET", secret.trim()), ("BAREMO_TRUSTED_PROXIES", "10.0.0.1, 127.0.0.0/8")];
+    let mut service = place.serve(&pack, &right).ready();
+    // A proxy that is trusted says for whom it speaks; what the client claims of himself comes before it.
+    let body = json!({"username": "admin", "password": PASSWORD}).to_string();
+    let headers = [("Content-Type", "application/json"), ("X-Forwarded-For", "203.0.113.9, 192.0.2.7")];
+    service.client().send_raw("POST", "/v1/auth/token", &headers, &body).with(200);
+    service.sign_in(PASSWORD);
+    let sessions = service.get("/v1/sessions").with(200).json;
+    let addresses: Vec<&Json> =
+        sessions["items"].as_array().unwrap().iter().map(|session| &session["address"]).collect();
+    assert_eq!(addresses, ["127.0.0.1", "192.0.2.7"]);
+    service.stop();
+
+    // Where the secret is lost, new keys are made under a new one.
+    assert!(rotate("--new-secret", &wrong).0);
+    place.serve(&pack, &wrong).ready().stop();
 }
