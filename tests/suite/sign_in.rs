@@ -4,11 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::thread;
 
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use crate::app::{PASSWORD, TestApp};
 use crate::base::{Answer, Base};
-use crate::process::Place;
+use crate::process::{Place, number, until};
 use crate::transactions::{BAKERY, bakery, bakery_source};
 
 fn try_as(app: &TestApp, username: &str, password: &str) -> Answer {
@@ -19,6 +20,13 @@ fn token(tokens: &Json) -> String {
     tokens["access_token"].as_str().unwrap().to_owned()
 }
 
+/// A bakery in a quarter of an hour that doesn't end before the test: failures are counted by it.
+fn counting() -> TestApp {
+    let app = bakery();
+    until("the next quarter of an hour begins", || (Timestamp::now().as_second() % 900 < 880).then_some(()));
+    app
+}
+
 /// Moves what has been counted into the past.
 fn later(app: &TestApp) {
     app.base.execute("UPDATE sign_in_attempts SET period = period - 1");
@@ -26,7 +34,7 @@ fn later(app: &TestApp) {
 
 #[test]
 fn an_account_closes_after_ten_failures_wherever_they_come_from() {
-    let app = bakery();
+    let app = counting();
     let beside = TestApp::beside(&app, &bakery_source(), "2018-01-01");
     app.user("ana", &["clerk"]);
     for name in ["ana", "nobody-at-all"] {
@@ -53,7 +61,7 @@ fn an_account_closes_after_ten_failures_wherever_they_come_from() {
 
 #[test]
 fn who_knows_his_password_begins_anew() {
-    let app = bakery();
+    let app = counting();
     app.user("ana", &["clerk"]);
     for _ in 0..3 {
         for _ in 0..9 {
@@ -65,7 +73,7 @@ fn who_knows_his_password_begins_anew() {
 
 #[test]
 fn attempts_at_the_same_time_do_not_exceed_the_limit() {
-    let app = bakery();
+    let app = counting();
     let statuses: Vec<u16> = thread::scope(|scope| {
         let threads: Vec<_> =
             (0..30).map(|_| scope.spawn(|| try_as(&app, "nobody", "wrong password").status)).collect();
@@ -77,7 +85,7 @@ fn attempts_at_the_same_time_do_not_exceed_the_limit() {
 
 #[test]
 fn an_address_closes_after_a_hundred_failures_and_closes_no_more_accounts() {
-    let app = bakery();
+    let app = counting();
     app.user("ana", &["clerk"]);
     // Who signs in rightly fills no limit.
     for _ in 0..3 {
@@ -94,7 +102,7 @@ fn an_address_closes_after_a_hundred_failures_and_closes_no_more_accounts() {
 
 #[test]
 fn ones_own_password_is_changed_by_who_knows_it() {
-    let app = bakery();
+    let app = counting();
     app.user("ana", &["clerk"]);
     let (here, there) = (token(&app.sign_in("ana")), token(&app.sign_in("ana")));
     let change = |current: &str, new: &str| {
@@ -148,7 +156,7 @@ fn ones_sessions_are_listed_and_ended() {
 fn what_has_expired_is_removed_in_bounded_pieces() {
     let app = bakery();
     app.sign_in("admin");
-    let rows = |table: &str| crate::process::number(&app.base.url(), &format!("SELECT COUNT(*) FROM {table}")).unwrap();
+    let rows = |table: &str| number(&app.base.url(), &format!("SELECT COUNT(*) FROM {table}")).unwrap();
     let (sessions, tokens, attempts) = (rows("sessions"), rows("refresh_tokens"), rows("sign_in_attempts"));
     let made = |days: u32| {
         format!(
@@ -174,7 +182,7 @@ fn with_the_database_away_no_token_is_trusted() {
     let app = bakery();
     app.get("/v1/me").with(200);
     app.base.execute("RENAME TABLE access_state TO away");
-    let refused = crate::process::until("nothing is trusted", || {
+    let refused = until("nothing is trusted", || {
         let answer = app.get("/v1/me");
         (answer.status != 200).then_some(answer)
     });
