@@ -3,10 +3,9 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpRequest, HttpServer, web};
 use jiff::civil::Date;
 use tracing_actix_web::TracingLogger;
@@ -21,9 +20,12 @@ use crate::customers::record::Rules as CustomerRules;
 use crate::db::{self, Db};
 use crate::http::client::TrustedProxies;
 use crate::http::current::Source;
-use crate::http::extract::MAX_BODY;
+use crate::http::limits::Limits;
 use crate::http::metrics::{self, Metrics};
-use crate::http::middleware::answers;
+use crate::http::middleware::guard::Gate;
+use crate::http::middleware::origins::Origins;
+use crate::http::middleware::rate::Rates;
+use crate::http::middleware::{answers, guard, rate};
 use crate::http::openapi::{self, Paths};
 use crate::http::operation::{self, Readiness};
 use crate::http::problem::pages;
@@ -36,8 +38,6 @@ use crate::releases::active::{Active, InForce};
 use crate::transactions::record::Rules;
 use crate::{assessments, customers, events, identity, imports, releases, transactions};
 
-/// Longest time that a client may take for the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Seconds that running requests may take when the service stops.
 const SHUTDOWN_SECONDS: u64 = 20;
 /// Threads that take requests; use cases run elsewhere.
@@ -58,6 +58,10 @@ pub struct State {
     pub workers: Workers,
     /// Whether requests are taken.
     pub readiness: Readiness,
+    /// How much requests may take.
+    pub limits: Limits,
+    /// Whose pages may call.
+    pub origins: Origins,
     /// What is counted.
     pub metrics: Metrics,
     /// Largest file that is taken.
@@ -94,7 +98,7 @@ fn routes(config: &mut ServiceConfig) {
 /// The description of the API.
 pub fn description() -> OpenApi {
     let (_, description) = App::new().into_utoipa_app().openapi(openapi::base()).configure(routes).split_for_parts();
-    description
+    openapi::complete(description)
 }
 
 /// A server on a listener. It answers at once, with 503 until something is in force.
@@ -102,10 +106,15 @@ pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
     let description = description();
     let paths = web::Data::new(Paths::of(&description));
     let state = state.clone();
+    let (limits, origins) = (state.limits.clone(), state.origins.clone());
+    let (gate, rates, head_time) = (Gate::new(&limits), Rates::new(&limits), limits.head_time);
     let (active, fields, customer_rules, rules) = sources(&state.in_force);
     let server = HttpServer::new(move || {
         let (app, _) = App::new().into_utoipa_app().openapi(openapi::base()).configure(routes).split_for_parts();
-        app.app_data(web::PayloadConfig::new(MAX_BODY))
+        app.app_data(web::PayloadConfig::new(limits.body))
+            .app_data(web::Data::new(limits.clone()))
+            .app_data(gate.clone())
+            .app_data(rates.clone())
             .app_data(web::Data::new(state.db.clone()))
             .app_data(web::Data::new(state.in_force.clone()))
             .app_data(web::Data::new(state.access.clone()))
@@ -124,16 +133,22 @@ pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
             .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", description.clone()))
             .default_service(web::to(refuse))
             .configure(pages::configure)
+            // Each sees requests before those above it and their answers after them. Who has called is known before he is counted.
+            // Finding that out costs time, so the gate is before it. The gate is inside of CORS and of what writes answers, so that
+            // pages of other origins can read also why they were refused. What logs and counts is outside, and sees the final status.
+            .wrap(from_fn(identity::api::idempotency::once))
+            .wrap(from_fn(rate::limit))
             .wrap(from_fn(identity::api::identify))
-            // Each sees the requests before those above it and their answers after them. Problems are written inside of what logs
-            // and counts, so that both see the final status.
+            .wrap(from_fn(guard::keep))
+            .wrap(origins.cors())
             .wrap(from_fn(answers::write))
+            .wrap(Compress::default())
             .wrap(TracingLogger::<RequestSpan>::new())
             .wrap(from_fn(metrics::observe))
     });
     Ok(server
         .workers(HTTP_WORKERS)
-        .client_request_timeout(HEAD_TIMEOUT)
+        .client_request_timeout(head_time)
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals()
         .listen(listener)?

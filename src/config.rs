@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
@@ -13,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::assessments::retention::{DEFAULT_MONTHS, MAX_MONTHS};
 use crate::faults::did_you_mean;
 use crate::http::client::TrustedProxies;
+use crate::http::limits::Limits;
+use crate::http::middleware::origins::Origins;
 use crate::identity::model::{ADMINISTRATOR, check_password};
 use crate::identity::secret::MIN_LENGTH;
 
@@ -82,6 +86,12 @@ pub struct Config {
     pub load_sample: bool,
     /// Bearer token with which a scraper reads the metrics without being a user.
     pub metrics_token: Option<Secret>,
+    /// How much requests may take.
+    pub limits: Limits,
+    /// Origins whose pages may call the API.
+    pub allowed_origins: Origins,
+    /// How long the service answers on when it stops, and says that it isn't ready.
+    pub drain: Duration,
     /// How logs are written.
     pub log_format: LogFormat,
     /// What is logged, in the syntax of `tracing`'s filters.
@@ -108,11 +118,15 @@ struct Settings {
     load_sample: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     metrics_token: Option<String>,
+    rate_limit: String,
+    requests_at_once: String,
+    allowed_origins: String,
+    drain_seconds: String,
     log_format: String,
     log: String,
 }
 
-const KEYS: [&str; 14] = [
+const KEYS: &[&str] = &[
     "database_url",
     "database_connections",
     "listen",
@@ -125,6 +139,10 @@ const KEYS: [&str; 14] = [
     "upload_megabytes",
     "load_sample",
     "metrics_token",
+    "rate_limit",
+    "requests_at_once",
+    "allowed_origins",
+    "drain_seconds",
     "log_format",
     "log",
 ];
@@ -144,6 +162,10 @@ impl Default for Settings {
             upload_megabytes: "200".to_owned(),
             load_sample: "false".to_owned(),
             metrics_token: None,
+            rate_limit: "100".to_owned(),
+            requests_at_once: "256".to_owned(),
+            allowed_origins: String::new(),
+            drain_seconds: "0".to_owned(),
             log_format: "auto".to_owned(),
             log: "info".to_owned(),
         }
@@ -186,7 +208,7 @@ impl Config {
         let mut faults: Vec<String> = values
             .keys()
             .filter(|key| !KEYS.contains(&key.as_str()))
-            .map(|key| format!("'{key}' is not a setting{}", did_you_mean(key, KEYS)))
+            .map(|key| format!("'{key}' is not a setting{}", did_you_mean(key, KEYS.iter().copied())))
             .collect();
         let unreadable = |(key, value): (&String, _)| as_text(value).is_none().then(|| format!("{key} must be a text"));
         faults.extend(values.iter().filter_map(unreadable));
@@ -205,6 +227,12 @@ impl Config {
             text.parse().ok().filter(|megabytes| (1..=10_000).contains(megabytes))
         });
         let load_sample = parse(&text, &mut faults, "load_sample", "true or false", |text| text.parse().ok());
+        let limits = limits(&text, &mut faults);
+        let wanted = "origins such as https://crm.example, separated by commas";
+        let allowed_origins = parse(&text, &mut faults, "allowed_origins", wanted, |text| text.parse().ok());
+        let drain = parse(&text, &mut faults, "drain_seconds", "a number of seconds from 0 to 300", |text| {
+            text.parse().ok().filter(|seconds| (0..=300).contains(seconds)).map(Duration::from_secs)
+        });
         let log_format = parse(&text, &mut faults, "log_format", "auto, pretty or json", |text| match text {
             "auto" => Some(LogFormat::Auto),
             "pretty" => Some(LogFormat::Pretty),
@@ -235,7 +263,8 @@ impl Config {
             }
             _ => {}
         }
-        match (number, listen, history_months, upload_megabytes, trusted_proxies, load_sample, log_format) {
+        let edge = limits.zip(allowed_origins).zip(drain);
+        match (number, listen, history_months, upload_megabytes, trusted_proxies, load_sample, edge, log_format) {
             (
                 Some(database_connections),
                 Some(listen),
@@ -243,6 +272,7 @@ impl Config {
                 Some(upload_megabytes),
                 Some(trusted_proxies),
                 Some(load_sample),
+                Some(((limits, allowed_origins), drain)),
                 Some(log_format),
             ) if faults.is_empty() => Ok(Self {
                 database_url: secret("database_url"),
@@ -257,6 +287,9 @@ impl Config {
                 upload_megabytes,
                 load_sample,
                 metrics_token,
+                limits,
+                allowed_origins,
+                drain,
                 log_format,
                 log: text("log").unwrap_or_default(),
             }),
@@ -283,6 +316,16 @@ fn as_text(value: &figment::value::Value) -> Option<String> {
             .or_else(|| number.to_u128().map(|number| number.to_string())),
         _ => None,
     }
+}
+
+fn limits(text: &impl Fn(&str) -> Option<String>, faults: &mut Vec<String>) -> Option<Limits> {
+    let wanted = "a number of requests a second up to 100000, 0 for no limit";
+    let rate: Option<u32> =
+        parse(text, faults, "rate_limit", wanted, |text| text.parse().ok().filter(|n| *n <= 100_000));
+    let requests_at_once = parse(text, faults, "requests_at_once", "a number from 1 to 100000", |text| {
+        text.parse().ok().filter(|n| (1..=100_000).contains(n))
+    })?;
+    Some(Limits { rate: NonZeroU32::new(rate?), requests_at_once, ..Limits::default() })
 }
 
 fn parse<T>(

@@ -23,6 +23,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("encoding", "The file is in another encoding than was said; `detail` names likely ones."),
     ("given_up", "An import was begun again and again and never came to its end."),
     ("id", "The text isn't an id."),
+    ("idempotency_key", "The key is empty, longer than 255 characters, or has others than visible ASCII characters."),
     ("immutable", "The value can't change once it is there."),
     ("internal", "Something went wrong inside the service; its log says what."),
     ("invalid_character", "The name has a character that names don't have; `detail` says which they may have."),

@@ -102,6 +102,8 @@ impl Serve {
             metrics: Metrics::begin(config.metrics_token.as_ref())?,
             upload_limit: UploadLimit::megabytes(config.upload_megabytes),
             streams: Streams::new(MAX_STREAMS),
+            limits: config.limits.clone(),
+            origins: config.allowed_origins.clone(),
         };
         let watched = self.pack.filter(|_| self.watch);
         let base = Base { pack_id, folder, watched, private: local.is_some() };
@@ -187,6 +189,7 @@ async fn serve(
     tokio::spawn(tidy(state.metrics.clone()));
     let stopping = Arc::new(AtomicBool::new(false));
     let (brought_up, up) = tokio::sync::oneshot::channel();
+    let drain = config.drain;
     let starting = Starting { state: state.clone(), address, config, base, stopping: stopping.clone() };
     let thread = thread::Builder::new().name("start".to_owned()).stack_size(STACK).spawn(move || {
         // Nobody listens any more when the service was stopped while it started.
@@ -203,6 +206,10 @@ async fn serve(
     tracing::info!("stopping");
     stopping.store(true, Ordering::Release);
     state.readiness.set(false);
+    if result.is_ok() {
+        // Balancers see that it isn't ready before it stops to listen. Who asks a second time doesn't want to wait.
+        tokio::select! { () = tokio::time::sleep(drain) => (), () = signals.next() => () }
+    }
     state.streams.close();
     handle.stop(true).await;
     serving.await??;

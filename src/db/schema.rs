@@ -82,6 +82,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    idempotency_keys (user_id, key_digest) {
+        user_id -> Binary,
+        key_digest -> Binary,
+        request_digest -> Binary,
+        owner -> Binary,
+        owned_until -> Datetime,
+        status -> Nullable<SmallInt>,
+        headers -> Nullable<Text>,
+        body -> Nullable<Binary>,
+        created_at -> Datetime,
+        expires_at -> Datetime,
+    }
+}
+
+diesel::table! {
     sign_in_attempts (who, period) {
         who -> Binary,
         period -> BigInt,

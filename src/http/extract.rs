@@ -8,38 +8,57 @@ use actix_web::error::PayloadError;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+use utoipa::ToSchema;
 
 use super::json;
+use super::limits::Limits;
 use super::paging::{self, DEFAULT_LIMIT};
 use super::problem::{Code, Problem};
 use crate::Id;
 use crate::faults::{Fault, did_you_mean};
 
-/// Largest body, in bytes: 10,000 items of 1.6 KB.
-pub const MAX_BODY: usize = 16 << 20;
-
 /// A JSON body. Unknown fields are refused where the type says so.
 pub struct Body<T>(pub T);
 
-impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Body<T> {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let content_type = request.content_type().to_ascii_lowercase();
         let is_json = matches!(content_type.as_str(), "application/json" | "application/merge-patch+json");
-        let bytes = web::Bytes::from_request(request, payload);
+        let bytes = bytes(request, payload);
         Box::pin(async move {
             if !is_json {
                 return Err(Problem::new(Code::UnsupportedMediaType));
             }
-            let bytes = bytes.await.map_err(|error| match error.as_error::<PayloadError>() {
-                Some(PayloadError::Overflow) => {
-                    Problem::detailed(Code::TooLarge, format!("a body may have at most {MAX_BODY} bytes"))
-                }
-                _ => Problem::detailed(Code::BadRequest, "the body broke off"),
-            })?;
-            json::body(&bytes).map(Self)
+            json::body(&bytes.await?).map(Self)
+        })
+    }
+}
+
+/// The whole body, unpacked: bounded in size and time.
+pub fn bytes(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<web::Bytes, Problem>> + use<> {
+    let limits = request.app_data::<web::Data<Limits>>().map(|limits| limits.get_ref().clone()).unwrap_or_default();
+    let bytes = web::Bytes::from_request(request, payload);
+    async move {
+        let Ok(read) = timeout(limits.body_time, bytes).await else {
+            let seconds = limits.body_time.as_secs_f64();
+            return Err(Problem::detailed(
+                Code::RequestTimeout,
+                format!("the body must be here within {seconds} seconds"),
+            ));
+        };
+        read.map_err(|error| match error.as_error::<PayloadError>() {
+            Some(PayloadError::Overflow) => {
+                let most = limits.body;
+                Problem::detailed(Code::TooLarge, format!("a body may have at most {most} bytes, also unpacked"))
+            }
+            _ => Problem::detailed(Code::BadRequest, "the body broke off, or isn't packed as its headers say"),
         })
     }
 }

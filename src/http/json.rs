@@ -1,5 +1,7 @@
 //! Reading JSON as clients send it: every key once, objects as objects, and faults with a pointer in words that need no Rust.
 
+mod shape;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::LazyLock;
@@ -8,6 +10,7 @@ use regex::Regex;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value as Json;
+use utoipa::ToSchema;
 
 use super::problem::{Code, Problem};
 use crate::faults::{Fault, did_you_mean, pointer_segment};
@@ -24,31 +27,33 @@ static RUST_TYPES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     names.into_iter().filter_map(|(pattern, name)| Some((Regex::new(pattern).ok()?, name))).collect()
 });
 
-/// Reads a body: an object in which no key stands twice.
-pub fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+/// Reads a body: an object in which no key stands twice. Tells every fault in its shape.
+pub fn body<T: DeserializeOwned + ToSchema + 'static>(bytes: &[u8]) -> Result<T, Problem> {
     let broken =
         |error: &serde_json::Error| Problem::detailed(Code::BadRequest, format!("the body is not JSON: {error}"));
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let unique = serde_path_to_error::deserialize::<_, UniqueKeys>(&mut deserializer);
-    unique.map_err(|error| if error.inner().is_data() { invalid(fault(&error)) } else { broken(error.inner()) })?;
+    unique.map_err(|error| match error.inner().is_data() {
+        true => Problem::invalid(vec![fault(&error)]),
+        false => broken(error.inner()),
+    })?;
     deserializer.end().map_err(|error| broken(&error))?;
     if bytes.trim_ascii_start().first() != Some(&b'{') {
-        return Err(invalid(Fault::new("", "wrong_type", "the body must be an object")));
+        return Err(Problem::invalid(vec![Fault::new("", "wrong_type", "the body must be an object")]));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| invalid(fault(&error)))
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let json = serde_json::from_slice(bytes).unwrap_or_default();
+        Problem::invalid(shape::faults::<T>(&json, fault(&error)))
+    })
 }
 
 /// Reads one item of a batch, which is answered for itself.
-pub fn item<T: DeserializeOwned>(json: Json) -> Result<T, Fault> {
+pub fn item<T: DeserializeOwned + ToSchema + 'static>(json: &Json) -> Result<T, Vec<Fault>> {
     if !json.is_object() {
-        return Err(Fault::new("", "wrong_type", "an item must be an object"));
+        return Err(vec![Fault::new("", "wrong_type", "an item must be an object")]);
     }
-    serde_path_to_error::deserialize(json).map_err(|error| fault(&error))
-}
-
-fn invalid(fault: Fault) -> Problem {
-    Problem::invalid(vec![fault])
+    serde_path_to_error::deserialize(json).map_err(|error| shape::faults::<T>(json, fault(&error)))
 }
 
 /// The fault that a deserializer's error tells.
@@ -155,7 +160,7 @@ mod tests {
 
     use super::*;
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Deserialize, ToSchema)]
     #[serde(deny_unknown_fields)]
     struct Line {
         #[serde(rename = "measures")]
@@ -166,7 +171,8 @@ mod tests {
 
     fn faults(text: &str) -> String {
         let problem = body::<Line>(text.as_bytes()).unwrap_err();
-        problem.errors().iter().map(|fault| format!("{} {} {}", fault.pointer, fault.code, fault.detail)).collect()
+        let told = |fault: &Fault| format!("{} {} {}", fault.pointer, fault.code, fault.detail);
+        problem.errors().iter().map(told).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -180,8 +186,23 @@ mod tests {
         );
         assert_eq!(faults("[{}, 1]"), " wrong_type the body must be an object");
         let text = faults(r#"{"measures": {}, "count": "x"}"#);
-        assert!(text.starts_with("/count wrong_type") && text.ends_with("a whole number"), "{text}");
+        assert_eq!(text, "/count wrong_type this is a text, but must be a whole number");
         let text = faults(r#"{"measures": 1, "count": 1}"#);
-        assert!(text.ends_with("expected an object"), "{text}");
+        assert_eq!(text, "/measures wrong_type this is a whole number, but must be an object");
+    }
+
+    #[test]
+    fn all_faults_of_a_shape_are_told_at_once() {
+        let text = faults(r#"{"measures": {"a": 1, "b": "1", "c/d": []}, "cuont": 2, "none": null}"#);
+        let pointers: Vec<&str> = text.lines().map(|line| line.split(" ").next().unwrap()).collect();
+        assert_eq!(pointers, ["/count", "/cuont", "/measures/a", "/measures/c~1d", "/none"], "{text}");
+    }
+
+    #[test]
+    fn what_the_schema_allows_and_the_reader_refuses_is_told_too() {
+        let text = faults(r#"{"measures": {}, "count": 99999999999999999999}"#);
+        assert!(text.starts_with("/count wrong_type"), "{text}");
+        let text = faults(r#"{"measures": {}, "count": null}"#);
+        assert!(text.starts_with("/count wrong_type"), "{text}");
     }
 }

@@ -16,7 +16,8 @@ use super::request_log::RequestId;
 use crate::config::Secret;
 
 /// The header by which clients name their requests and answers repeat the name.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header that names a request.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUESTS: &str = "baremo_http_requests_total";
 const REQUEST_SECONDS: &str = "baremo_http_request_seconds";
 const REQUESTS_RUNNING: &str = "baremo_http_requests_running";

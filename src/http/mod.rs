@@ -5,6 +5,7 @@ pub mod current;
 pub mod etag;
 pub mod extract;
 pub mod json;
+pub mod limits;
 pub mod metrics;
 pub mod middleware;
 pub mod openapi;

@@ -4,8 +4,10 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use regex::Regex;
+use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, ServerBuilder, Tag};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required, ServerBuilder, Tag};
 
 use super::problem::{Code, Problem};
 
@@ -52,6 +54,36 @@ pub fn base() -> OpenApi {
             tag("operation", "Whether the service lives and can answer, and what it does"),
         ]))
         .build()
+}
+
+/// The header by which a request is known that is sent again.
+pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
+/// Whether a POST to this path takes an idempotency key: those that create, change or start something. Signing in gives secrets,
+/// which aren't kept; evaluations change nothing; an upload is larger than what is compared.
+pub fn takes_key(path: &str) -> bool {
+    path.starts_with("/v1/") && !path.starts_with("/v1/auth/") && !["/v1/evaluations", "/v1/imports"].contains(&path)
+}
+
+/// Describes what all operations of a kind have in common.
+pub fn complete(mut description: OpenApi) -> OpenApi {
+    let key = ParameterBuilder::new()
+        .name(IDEMPOTENCY_KEY)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "A name of the caller's own for this request, best a UUID. Sent again within 48 hours with the same key, path, query and \
+             body, the request isn't done again but answered as the first time, with `Idempotency-Replayed: true`. The answer is 422 \
+             where the rest is another, and 409 while the first one runs. Requests that were refused are looked at again.",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255)).build()))
+        .example(Some("5f0c2a3e-6d0b-4f6e-9f7e-0d2f4c1b9a77".into()))
+        .build();
+    let paths = description.paths.paths.iter_mut().filter(|(path, _)| takes_key(path));
+    for operation in paths.filter_map(|(_, item)| item.post.as_mut()) {
+        operation.parameters.get_or_insert_default().push(RefOr::T(key.clone()));
+    }
+    description
 }
 
 /// The paths of the API with the methods of each, to answer what no handler takes.

@@ -1,5 +1,6 @@
 //! Signing in over HTTP, and the extractor by which a handler names the permission it needs.
 
+pub mod idempotency;
 pub mod me;
 pub mod roles;
 pub mod users;

@@ -4,6 +4,7 @@ pub mod access;
 pub mod api;
 pub mod attempts;
 pub mod error;
+pub mod idempotency;
 pub mod keys;
 pub mod model;
 pub mod passwords;

@@ -1,6 +1,7 @@
 //! Users in the database, and the counter by which every process learns that access has changed.
 
 pub mod attempts;
+pub mod idempotency;
 pub mod keys;
 pub mod roles;
 pub mod sessions;

@@ -174,12 +174,12 @@ pub async fn create_transactions(
         let detail = format!("{} items are sent; a batch has 1 to {MAX_ITEMS}", items.len());
         return Err(Problem::invalid(vec![Fault::new("/items", "out_of_range", detail)]));
     }
-    let read = items.into_iter().map(|item| json::item::<TransactionBody>(item).map(NewTransaction::from));
+    let read = items.iter().map(|item| json::item::<TransactionBody>(item).map(NewTransaction::from));
     let (mut refused, mut items) = (BTreeMap::new(), Vec::new());
     for (index, item) in read.enumerate() {
         match item {
             Ok(item) => items.push((index, item)),
-            Err(fault) => drop(refused.insert(index, Recorded::Refused(vec![fault]))),
+            Err(faults) => drop(refused.insert(index, Recorded::Refused(faults))),
         }
     }
     let (places, items): (Vec<usize>, Vec<NewTransaction>) = items.into_iter().unzip();

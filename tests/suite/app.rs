@@ -13,6 +13,7 @@ use baremo::assessments::worker::{STACK, Workers};
 use baremo::config::Secret;
 use baremo::db::Db;
 use baremo::http::client::TrustedProxies;
+use baremo::http::limits::Limits;
 use baremo::http::metrics::Metrics;
 use baremo::http::operation::Readiness;
 use baremo::http::streams::Streams;
@@ -81,18 +82,28 @@ pub fn with_fields(declared: &str) -> Source {
     files(&[("pack.toml", &manifest), ("texts/en.toml", &texts), ("policies/size.rhai", script)])
 }
 
+/// The limits of tests that aren't about the rate: a test is faster than any user.
+pub fn unlimited() -> Limits {
+    Limits { rate: None, ..Limits::default() }
+}
+
 impl TestApp {
     /// Serves a pack with an empty base, as of a business date.
     pub fn new(source: &Source, business_date: &str) -> Self {
-        Self::on(Arc::new(Base::new()), source, business_date)
+        Self::limited(source, business_date, unlimited())
+    }
+
+    /// Serves with limits of its own.
+    pub fn limited(source: &Source, business_date: &str, limits: Limits) -> Self {
+        Self::on(Arc::new(Base::new()), source, business_date, limits)
     }
 
     /// A second process of the same deployment: it shares the base of the first.
     pub fn beside(other: &Self, source: &Source, business_date: &str) -> Self {
-        Self::on(other.base.clone(), source, business_date)
+        Self::on(other.base.clone(), source, business_date, unlimited())
     }
 
-    fn on(base: Arc<Base>, source: &Source, business_date: &str) -> Self {
+    fn on(base: Arc<Base>, source: &Source, business_date: &str, limits: Limits) -> Self {
         let runtime = Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build().unwrap();
         let db = Db::new(&base.url(), 8, runtime.handle().clone());
         let date: Date = business_date.parse().unwrap();
@@ -104,6 +115,7 @@ impl TestApp {
         let access = Access::new(Cipher::new(&Secret::new(KEY_SECRET)).unwrap());
         db.run_here(|conn| access.begin(conn)).unwrap();
         let metrics = Metrics::begin(None).unwrap();
+        let origins = "https://crm.example".parse().unwrap();
         let (workers, readiness, proxies) = (Workers::default(), Readiness::default(), TrustedProxies::default());
         let state = State {
             db,
@@ -115,6 +127,8 @@ impl TestApp {
             metrics,
             upload_limit: UploadLimit::megabytes(2),
             streams: Streams::new(STREAMS),
+            limits,
+            origins,
         };
         app::start_workers(&state, None, DEFAULT_MONTHS).unwrap();
         state.readiness.set(true);

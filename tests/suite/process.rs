@@ -126,6 +126,8 @@ impl Place {
             .current_dir(self.top.path())
             .env("BAREMO_DATA_FOLDER", self.path("data"))
             .env("BAREMO_LISTEN", "127.0.0.1:0")
+            // Tests that wait look more often than any user.
+            .env("BAREMO_RATE_LIMIT", "0")
             .envs(environment.iter().copied())
             .stdin(Stdio::null());
         command

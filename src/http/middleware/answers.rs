@@ -1,6 +1,5 @@
-//! Every answer in its final form: problems get their body in the reader's language, whoever has refused, and what panics is one.
-
-use std::panic::AssertUnwindSafe;
+//! Every answer in its final form: problems get their body in the reader's language, whoever has refused, and all get the headers
+//! that keep browsers and caches from making more of an answer than it is.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -8,17 +7,23 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse};
-use futures_util::FutureExt;
 
 use crate::http::extract::Languages;
-use crate::http::problem::{Code, LANGUAGES, MEDIA_TYPE, Problem};
+use crate::http::metrics::REQUEST_ID;
+use crate::http::problem::{LANGUAGES, MEDIA_TYPE, Problem};
 use crate::http::request_log::RequestId;
 
 /// For whom an answer is written.
 struct Reader {
     language: &'static str,
     id: RequestId,
+    /// Whether it is an answer of the API, and not a page.
+    of_api: bool,
 }
+
+/// What a page may load: its own files only.
+const PAGES: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The middleware.
 pub async fn write(
@@ -30,12 +35,7 @@ pub async fn write(
         // Answered as GET is; the server below leaves the body out.
         request.head_mut().method = Method::GET;
     }
-    // Nothing of a request outlives its panic: its state is dropped, transactions roll back.
-    let answered = AssertUnwindSafe(next.call(request)).catch_unwind().await.unwrap_or_else(|_| {
-        tracing::error!("a request panicked");
-        Err(Problem::new(Code::Internal).into())
-    });
-    match answered {
+    match next.call(request).await {
         Ok(response) => {
             let (request, response) = response.into_parts();
             Ok(ServiceResponse::new(request, reader.write(response.map_into_boxed_body())))
@@ -52,10 +52,37 @@ impl Reader {
         let Languages(preferred) = Languages::of(request.request());
         let known = preferred.iter().find_map(|tag| LANGUAGES.into_iter().find(|language| language == tag));
         let [english, ..] = LANGUAGES;
-        Self { language: known.unwrap_or(english), id: RequestId::of(request) }
+        Self {
+            language: known.unwrap_or(english),
+            id: RequestId::of(request),
+            of_api: request.path().starts_with("/v1/"),
+        }
     }
 
-    fn write(&self, mut response: HttpResponse<BoxBody>) -> HttpResponse<BoxBody> {
+    fn write(&self, response: HttpResponse<BoxBody>) -> HttpResponse<BoxBody> {
+        let mut response = self.explained(response);
+        let headers = response.headers_mut();
+        let content = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let (page, events) = (content.starts_with("text/html"), content.starts_with("text/event-stream"));
+        let cached = if headers.contains_key(header::ETAG) { "private, no-cache" } else { "no-store" };
+        let wanted = [
+            (true, header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (true, header::REFERRER_POLICY, "no-referrer"),
+            (self.of_api, header::CACHE_CONTROL, cached),
+            (page, header::CONTENT_SECURITY_POLICY, PAGES),
+            // Compressing would hold events back.
+            (events, header::CONTENT_ENCODING, "identity"),
+        ];
+        for (name, value) in wanted.into_iter().filter(|(is, ..)| *is).map(|(_, name, value)| (name, value)) {
+            if !headers.contains_key(&name) {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+        }
+        response
+    }
+
+    /// The answer with the body of its problem, if it is one.
+    fn explained(&self, mut response: HttpResponse<BoxBody>) -> HttpResponse<BoxBody> {
         let status = response.status();
         if !status.is_client_error() && !status.is_server_error() {
             return response;
@@ -70,6 +97,9 @@ impl Reader {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(self.language));
         headers.append(header::VARY, HeaderValue::from_static("Accept-Language"));
+        if let Ok(id) = HeaderValue::from_str(self.id.as_str()) {
+            headers.insert(REQUEST_ID, id);
+        }
         if status == StatusCode::REQUEST_TIMEOUT || status == StatusCode::PAYLOAD_TOO_LARGE {
             // The rest of the body isn't read, so nothing can follow it.
             response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
