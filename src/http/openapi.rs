@@ -59,10 +59,11 @@ pub fn base() -> OpenApi {
 /// The header by which a request is known that is sent again.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
-/// Whether a POST to this path takes an idempotency key: those that create, change or start something. Signing in gives secrets,
-/// which aren't kept; evaluations change nothing; an upload is larger than what is compared.
+/// Whether a POST to this path takes an idempotency key: those that create, change or start something. Signing in and passwords are
+/// secrets, of which nothing is kept; evaluations change nothing; an upload is larger than what is compared.
 pub fn takes_key(path: &str) -> bool {
-    path.starts_with("/v1/") && !path.starts_with("/v1/auth/") && !["/v1/evaluations", "/v1/imports"].contains(&path)
+    let is_secret = path.starts_with("/v1/auth/") || path.ends_with("/password");
+    path.starts_with("/v1/") && !is_secret && !["/v1/evaluations", "/v1/imports"].contains(&path)
 }
 
 /// Describes what all operations of a kind have in common.

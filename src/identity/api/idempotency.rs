@@ -39,8 +39,8 @@ pub async fn once(
     let (Some(key), Some(user_id), Some(db)) = (key, user, db) else {
         return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
     };
-    let key = read_key(&key)?;
-    let sent = Sent { user_id, key, request: digest(&mut request).await? };
+    let digest_of_key = read_key(&key)?;
+    let sent = Sent { user_id, key: digest_of_key, request: digest(&mut request, &key).await? };
     match db.run(move |conn| idempotency::begin(conn, &sent)).await.map_err(Problem::from)? {
         Turn::First(owner) => answer(request, next, db, sent, owner).await,
         Turn::Answered(kept) => Ok(request.into_response(replay(kept))),
@@ -58,12 +58,13 @@ fn read_key(key: &HeaderValue) -> Result<Digest, Problem> {
     Err(Problem::invalid(vec![Fault::new(IDEMPOTENCY_KEY, "idempotency_key", detail)]))
 }
 
-/// The digest of a request, whose body is read and put back unpacked.
-async fn digest(request: &mut ServiceRequest) -> Result<Digest, Problem> {
+/// The digest of a request, whose body is read and put back unpacked. It has the key in it, which isn't kept, so that nobody finds
+/// out by the digest what a body was.
+async fn digest(request: &mut ServiceRequest, key: &HeaderValue) -> Result<Digest, Problem> {
     let (head, payload) = request.parts_mut();
     let body = extract::bytes(head, payload).await?;
-    let mut text = format!("{} {}\n", request.method(), request.uri()).into_bytes();
-    text.extend_from_slice(&body);
+    let line = format!("\n{} {}\n", request.method(), request.uri());
+    let text = [key.as_bytes(), line.as_bytes(), &body].concat();
     request.headers_mut().remove(header::CONTENT_ENCODING);
     request.headers_mut().remove(header::CONTENT_LENGTH);
     request.set_payload(Payload::from(body));
