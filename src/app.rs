@@ -8,6 +8,7 @@ use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpRequest, HttpServer, web};
 use jiff::civil::Date;
+use serde_json::Value as Json;
 use tracing_actix_web::TracingLogger;
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt;
@@ -20,6 +21,7 @@ use crate::customers::record::Rules as CustomerRules;
 use crate::db::{self, Db};
 use crate::http::client::TrustedProxies;
 use crate::http::current::Source;
+use crate::http::examples;
 use crate::http::limits::Limits;
 use crate::http::metrics::{self, Metrics};
 use crate::http::middleware::guard::Gate;
@@ -35,6 +37,7 @@ use crate::identity::access::Access;
 use crate::imports::api::UploadLimit;
 use crate::imports::worker::{Importer, Rules as ImportRules};
 use crate::releases::active::{Active, InForce};
+use crate::releases::api::openapi::{Descriptions, get_description};
 use crate::transactions::record::Rules;
 use crate::{assessments, customers, events, identity, imports, releases, transactions};
 
@@ -101,10 +104,17 @@ pub fn description() -> OpenApi {
     openapi::complete(description)
 }
 
+/// The description of the API as it is given out: every schema with an example.
+pub fn described() -> serde_json::Result<Json> {
+    let mut described = serde_json::to_value(description())?;
+    examples::complete(&mut described);
+    Ok(described)
+}
+
 /// A server on a listener. It answers at once, with 503 until something is in force.
 pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
-    let description = description();
-    let paths = web::Data::new(Paths::of(&description));
+    let paths = web::Data::new(Paths::of(&description()));
+    let descriptions = web::Data::new(Descriptions::new(described()?));
     let state = state.clone();
     let (limits, origins) = (state.limits.clone(), state.origins.clone());
     let (gate, rates, head_time) = (Gate::new(&limits), Rates::new(&limits), limits.head_time);
@@ -129,8 +139,10 @@ pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
             .app_data(customer_rules.clone())
             .app_data(rules.clone())
             .app_data(paths.clone())
+            .app_data(descriptions.clone())
             .service(web::redirect("/docs", "/docs/"))
-            .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", description.clone()))
+            .route("/openapi.json", web::get().to(get_description))
+            .service(SwaggerUi::new("/docs/{_:.*}").config(utoipa_swagger_ui::Config::from("/openapi.json")))
             .default_service(web::to(refuse))
             .configure(pages::configure)
             // Each sees requests before those above it and their answers after them. Who has called is known before he is counted.

@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 const PREFIX: &str = "sha256:";
 
@@ -53,6 +56,19 @@ impl FromStr for Digest {
         bytes.as_deref().and_then(Self::from_bytes).ok_or(NotADigest)
     }
 }
+
+impl PartialSchema for Digest {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("SHA-256 digest of some content."))
+            .pattern(Some("^sha256:[0-9a-f]{64}$"))
+            .examples(["sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"])
+            .into()
+    }
+}
+
+impl ToSchema for Digest {}
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

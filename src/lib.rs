@@ -15,6 +15,7 @@ pub mod identity;
 pub mod imports;
 pub mod policy;
 pub mod releases;
+pub mod schemas;
 pub mod transactions;
 
 pub use db::id::Id;

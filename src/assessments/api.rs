@@ -40,6 +40,7 @@ use crate::identity::model::{Evaluate, ReadCustomers, ReadRuns, WriteRuns};
 use crate::policy::pack::{Cadence, PolicyDeclaration};
 use crate::policy::texts::LabelKind;
 use crate::releases::active::{Active, InForce};
+use crate::schemas::{MetricValues, NewProfile};
 
 /// Mounts the handlers.
 pub fn configure(config: &mut ServiceConfig) {
@@ -88,10 +89,11 @@ pub struct DocumentBody {
     code: Option<String>,
     /// Fields by section, as in a customer.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = NewProfile, required = false)]
     profile: Map<String, Json>,
     /// Values of metrics by key: decimals or dates as strings.
     #[serde(default)]
+    #[schema(value_type = MetricValues, required = false)]
     metrics: BTreeMap<String, String>,
 }
 
@@ -313,6 +315,8 @@ pub struct RunView {
 
 /// How a policy's outcomes are distributed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(example = json!({"policy": "volume_grade", "title": "Volume grade",
+    "outcomes": [{"outcome": "1", "label": "Grade 1", "customers": 6}, {"outcome": "2", "label": "Grade 2", "customers": 9}]}))]
 pub struct PolicySummary {
     /// The policy's id.
     pub policy: String,

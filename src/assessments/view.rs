@@ -14,6 +14,7 @@ use crate::digest::Digest;
 use crate::policy::model::{Decision, Entitlement, Indicator, Input, InputKind, PolicyResult, Reason, Verdict};
 use crate::policy::pack::{Cadence, Pack};
 use crate::policy::texts::LabelKind;
+use crate::schemas::{DecimalText, EntitlementValue, NamedTexts};
 use crate::transactions::model::Period;
 
 /// All policies of one release applied to one customer at one instant.
@@ -27,10 +28,8 @@ pub struct AssessmentView {
     /// Whom it is about.
     subject: SubjectView,
     /// Digest of the release.
-    #[schema(value_type = String, example = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")]
     release: Digest,
     /// Digest of the cohort.
-    #[schema(value_type = String, example = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")]
     cohort: Digest,
     /// The date it is as of.
     #[schema(value_type = String, format = Date, example = "2018-01-01")]
@@ -93,7 +92,12 @@ impl DecisionStatus {
 
 /// One policy's part of an assessment.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Decision)]
+#[schema(as = Decision, example = json!({"policy": "volume_grade", "title": "Volume grade", "cadence": "month", "status": "decided",
+    "outcome": "3", "label": "Grade 3", "entitlements": {"monthly_supply": "15"},
+    "reasons": [{"code": "band", "values": {"value": "12.5", "from": "10", "next": "15"},
+        "text": "12.5 a month reach grade 3 (from 10); grade 2 begins at 15"}],
+    "inputs": [{"key": "monthly_volume", "kind": "metric", "label": "Mean monthly volume", "value": "12.5",
+        "window": {"from": "2017-10-01", "to": "2017-12-31"}}]}))]
 pub struct DecisionView {
     /// The policy's id.
     policy: String,
@@ -119,7 +123,7 @@ pub struct DecisionView {
     error: Option<String>,
     /// The score, a decimal of at most 6 places, where the policy has one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, value_type = String)]
+    #[schema(nullable = false, value_type = Option<DecimalText>)]
     score: Option<Decimal>,
     /// Parts of the score.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -127,7 +131,7 @@ pub struct DecisionView {
     indicators: Vec<IndicatorView>,
     /// What the outcome entitles to, by key: decimals as strings.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(required = false, value_type = Object, example = json!({"monthly_supply": "15"}))]
+    #[schema(required = false, value_type = BTreeMap<String, EntitlementValue>, example = json!({"monthly_supply": "15"}))]
     entitlements: BTreeMap<String, Entitlement>,
     /// Why, most important first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -139,7 +143,8 @@ pub struct DecisionView {
 
 /// A part of a score.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Indicator, no_recursion)]
+#[schema(as = Indicator, no_recursion, example = json!({"key": "volume", "label": "Volume", "value": "80", "weight": "0.4",
+    "contribution": "32"}))]
 pub struct IndicatorView {
     /// Its key.
     key: String,
@@ -147,14 +152,14 @@ pub struct IndicatorView {
     label: String,
     /// Its value; absent where its data are.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, value_type = String)]
+    #[schema(nullable = false, value_type = Option<DecimalText>)]
     value: Option<Decimal>,
     /// Its weight as declared.
-    #[schema(value_type = String)]
+    #[schema(value_type = DecimalText)]
     weight: Decimal,
     /// What it adds to the score: value × weight ÷ sum of the weights present.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, value_type = String)]
+    #[schema(nullable = false, value_type = Option<DecimalText>)]
     contribution: Option<Decimal>,
     /// Its own parts, where it is itself a score.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -172,7 +177,7 @@ pub struct ReasonView {
     /// The sentence.
     text: String,
     /// The values it mentions.
-    #[schema(value_type = Object)]
+    #[schema(value_type = NamedTexts)]
     values: BTreeMap<String, String>,
 }
 
@@ -243,10 +248,8 @@ pub struct AssessmentReference {
     #[schema(value_type = uuid::Uuid)]
     id: Id,
     /// Digest of the release.
-    #[schema(value_type = String)]
     release: Digest,
     /// Digest of the cohort.
-    #[schema(value_type = String)]
     cohort: Digest,
     /// The date it is as of.
     #[schema(value_type = String, format = Date)]

@@ -4,12 +4,11 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use super::Failure;
-use crate::app::description;
+use crate::app::described;
 
 /// The description as it is committed: keys sorted, indented, with a newline at the end.
 pub fn text() -> Result<String, serde_json::Error> {
-    let sorted = serde_json::to_value(description())?;
-    Ok(serde_json::to_string_pretty(&sorted)? + "\n")
+    Ok(serde_json::to_string_pretty(&described()?)? + "\n")
 }
 
 /// Writes it to standard output.

@@ -21,6 +21,7 @@ use crate::http::paging::PageParameters;
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::{ReadCustomers, WriteCustomers};
+use crate::schemas;
 
 /// Mounts the handlers.
 pub fn configure(config: &mut ServiceConfig) {
@@ -44,16 +45,16 @@ pub struct CustomerBody {
     #[schema(value_type = uuid::Uuid)]
     id: Id,
     /// His code in the industry's own systems: unique, never changed.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 64, example = "X17")]
     code: String,
     /// His name.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, example = "Ana")]
     name: String,
     /// Whether he takes part in assessments.
     status: Status,
     /// Values by section and field, as the pack in force declares them (`GET /v1/pack`). Decimals and dates are strings;
     /// absent values are left out.
-    #[schema(value_type = BTreeMap<String, BTreeMap<String, Json>>)]
+    #[schema(value_type = schemas::Profile)]
     profile: Profile,
     /// Rises by one with each change; also his `ETag`.
     #[schema(minimum = 1)]
@@ -96,15 +97,15 @@ pub struct CustomerPage {
 pub struct NewCustomer {
     /// His code in the industry's own systems: unique, without control characters, trimmed.
     #[serde(default)]
-    #[schema(value_type = String, required = true, min_length = 1, max_length = 64)]
+    #[schema(value_type = String, required = true, min_length = 1, max_length = 64, example = "X17")]
     code: Json,
     /// His name, without control characters, trimmed.
     #[serde(default)]
-    #[schema(value_type = String, required = true, min_length = 1, max_length = 200)]
+    #[schema(value_type = String, required = true, min_length = 1, max_length = 200, example = "Ana")]
     name: Json,
     /// Values by section and field, as the pack in force declares them.
     #[serde(default)]
-    #[schema(value_type = BTreeMap<String, BTreeMap<String, Json>>, required = false)]
+    #[schema(value_type = schemas::NewProfile, required = false)]
     profile: Json,
 }
 
@@ -119,11 +120,11 @@ pub struct CustomerPatch {
     code: Option<Json>,
     /// His name.
     #[serde(default, deserialize_with = "sent")]
-    #[schema(value_type = Option<String>, nullable = false, min_length = 1, max_length = 200)]
+    #[schema(value_type = Option<String>, nullable = false, min_length = 1, max_length = 200, example = "Ana María")]
     name: Option<Json>,
     /// Values by section and field; `null` removes a value, a section or the whole profile. The result is checked whole.
     #[serde(default, deserialize_with = "sent")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<schemas::ProfilePatch>)]
     profile: Option<Json>,
 }
 

@@ -66,6 +66,7 @@ pub struct EventList {
     /// The events; those of one customer in the order in which they happened.
     items: Vec<EventView>,
     /// Where to go on, now or later; always there.
+    #[schema(example = "eyI3IjoxMn0")]
     next_cursor: String,
 }
 

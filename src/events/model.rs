@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::Id;
 use crate::digest::Digest;
+use crate::schemas::PolicyDays;
 
 /// Something that has happened.
 #[derive(Clone, Debug)]
@@ -82,7 +83,7 @@ pub struct Content {
     pub changes: Vec<OutcomeChange>,
     /// Digest of the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, value_type = Option<String>)]
+    #[schema(nullable = false)]
     pub release: Option<Digest>,
     /// Number of the basis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,7 +91,7 @@ pub struct Content {
     pub basis: Option<i64>,
     /// The policies that are closed, each with the last day of the period.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(required = false, value_type = Object, example = json!({"volume_grade": "2017-12-31"}))]
+    #[schema(required = false, value_type = PolicyDays)]
     pub policies: BTreeMap<String, Date>,
 }
 

@@ -15,13 +15,17 @@ pub fn version(tag: &str) -> Option<i64> {
 
 /// Whether the client says by `If-None-Match` that it has this version.
 pub fn is_known(request: &HttpRequest, version: i64) -> bool {
+    knows(request, &tag(version))
+}
+
+/// Whether the client says by `If-None-Match` that it has what a tag names.
+pub fn knows(request: &HttpRequest, ETag(current): &ETag) -> bool {
     if !request.headers().contains_key(header::IF_NONE_MATCH) {
         return false;
     }
-    let ETag(current) = tag(version);
     match IfNoneMatch::parse(request) {
         Ok(IfNoneMatch::Any) => true,
-        Ok(IfNoneMatch::Items(known)) => known.iter().any(|known| known.weak_eq(&current)),
+        Ok(IfNoneMatch::Items(known)) => known.iter().any(|known| known.weak_eq(current)),
         Err(_) => false,
     }
 }

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod current;
 pub mod etag;
+pub mod examples;
 pub mod extract;
 pub mod json;
 pub mod limits;

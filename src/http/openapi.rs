@@ -9,7 +9,8 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required, ServerBuilder, Tag};
 
-use super::problem::{Code, Problem};
+use super::problem::{Code, Problem, ProblemBody};
+use crate::faults::Fault;
 
 /// What the description says besides the operations.
 pub fn base() -> OpenApi {
@@ -37,7 +38,13 @@ pub fn base() -> OpenApi {
     OpenApiBuilder::new()
         .info(info)
         .servers(Some([ServerBuilder::new().url("/").build()]))
-        .components(Some(ComponentsBuilder::new().security_scheme("bearer", SecurityScheme::Http(bearer)).build()))
+        .components(Some(
+            ComponentsBuilder::new()
+                .security_scheme("bearer", SecurityScheme::Http(bearer))
+                .schema_from::<ProblemBody>()
+                .schema_from::<Fault>()
+                .build(),
+        ))
         .security(Some([utoipa::openapi::security::SecurityRequirement::new::<_, [&str; 0], &str>("bearer", [])]))
         .tags(Some([
             tag("auth", "Signing in, and what is one's own: password and sessions"),

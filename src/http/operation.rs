@@ -7,7 +7,7 @@ use actix_web::{get, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::problem::{Code, Problem, ProblemBody};
+use super::problem::{Code, Problem, Problems};
 use crate::db::{self, Db};
 use crate::releases::active::InForce;
 
@@ -43,7 +43,8 @@ pub struct Health {
 ///
 /// Asks nothing but the process itself.
 #[utoipa::path(tag = "operation", operation_id = "getLiveness", security(()), responses(
-    (status = 200, body = Health, description = "It lives")
+    (status = 200, body = Health, description = "It lives"),
+    Problems
 ))]
 #[get("/livez")]
 pub async fn livez() -> web::Json<Health> {
@@ -55,7 +56,7 @@ pub async fn livez() -> web::Json<Health> {
 /// It has started, isn't stopping, and reaches its database. It can also answer while its release is stale.
 #[utoipa::path(tag = "operation", operation_id = "getReadiness", security(()), responses(
     (status = 200, body = Health, description = "It can answer"),
-    (status = 503, body = ProblemBody, content_type = "application/problem+json", description = "Not now")
+    Problems
 ))]
 #[get("/readyz")]
 pub async fn readyz(

@@ -1,5 +1,7 @@
 //! The pack, the basis, releases and cohorts over HTTP.
 
+pub mod openapi;
+
 use std::collections::BTreeMap;
 
 use actix_web::{get, web};
@@ -22,6 +24,7 @@ use crate::policy::model::Cohort;
 use crate::policy::pack::{Cadence, EntitlementType, Pack, PolicyDeclaration, SubjectKind};
 use crate::policy::source::Source;
 use crate::policy::texts::LabelKind;
+use crate::schemas::{DecimalText, Labels};
 use crate::transactions::model::{Function, Metric, Window};
 
 /// Mounts the handlers.
@@ -30,26 +33,31 @@ pub fn configure(config: &mut ServiceConfig) {
 }
 
 /// A text in each language of the pack, by language code.
-type Labels = BTreeMap<String, String>;
+type Texts = BTreeMap<String, String>;
 
 /// The pack in force: everything that a form and a result view are built from.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Pack)]
 pub struct PackView {
     /// Its id.
+    #[schema(example = "wholesale")]
     id: String,
     /// Its title.
-    title: Labels,
+    #[schema(value_type = Labels)]
+    title: Texts,
     /// Digest of the release.
-    #[schema(value_type = String)]
     release: Digest,
     /// Time zone of its business dates (IANA).
+    #[schema(example = "Europe/Madrid")]
     time_zone: String,
     /// Currency of its amounts (ISO 4217).
+    #[schema(example = "EUR", pattern = "^[A-Z]{3}$")]
     currency: String,
     /// Unit of its quantities.
+    #[schema(example = "case")]
     unit: String,
     /// Languages of its texts; the first is the fallback.
+    #[schema(example = json!(["en", "es"]))]
     languages: Vec<String>,
     /// The date field from which a newcomer's months are counted.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,6 +81,8 @@ pub struct PackView {
 
 /// A fault in a file of a pack.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"file": "policies/volume_grade.rhai", "line": 12, "column": 5, "code": "unknown_field",
+    "message": "there is no field or metric 'montly_volume'; did you mean 'monthly_volume'?"}))]
 pub struct LoadFault {
     /// Path inside the pack, `policies/volume_grade.rhai`; absent where the whole folder is at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,7 +112,8 @@ impl LoadFault {
 
 /// A field of the customer file.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Field)]
+#[schema(as = Field, example = json!({"key": "floor_area", "section": "network", "type": "decimal", "labels": {"en": "Floor area (m²)"},
+    "required": false, "min": "0", "max": "10000", "maintenance": "static", "filterable": true, "personal": false}))]
 pub struct FieldView {
     /// Its key.
     key: String,
@@ -112,7 +123,8 @@ pub struct FieldView {
     #[serde(rename = "type")]
     field_type: FieldType,
     /// Its labels.
-    labels: Labels,
+    #[schema(value_type = Labels)]
+    labels: Texts,
     /// Whether a file without it is refused.
     required: bool,
     /// Allowed values of a choice, with their labels.
@@ -121,11 +133,11 @@ pub struct FieldView {
     choices: Vec<ChoiceView>,
     /// Smallest number allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, value_type = String)]
+    #[schema(nullable = false, value_type = Option<DecimalText>)]
     min: Option<Decimal>,
     /// Largest number allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, value_type = String)]
+    #[schema(nullable = false, value_type = Option<DecimalText>)]
     max: Option<Decimal>,
     /// Longest text allowed, in characters.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,20 +157,25 @@ pub struct FieldView {
 
 /// A value with its labels.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"value": "grocery", "labels": {"en": "Grocery", "es": "Alimentación"}}))]
 pub struct ChoiceView {
     /// The value.
     value: String,
     /// Its labels.
-    labels: Labels,
+    #[schema(value_type = Labels)]
+    labels: Texts,
 }
 
 /// A kind of transactions.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"key": "order", "labels": {"en": "Order"}, "products": true,
+    "measures": [{"value": "quantity", "labels": {"en": "Quantity"}}]}))]
 pub struct KindView {
     /// Its key.
     key: String,
     /// Its labels.
-    labels: Labels,
+    #[schema(value_type = Labels)]
+    labels: Texts,
     /// Whether each line names a product.
     products: bool,
     /// The kind that it subtracts from.
@@ -171,12 +188,15 @@ pub struct KindView {
 
 /// A derived field.
 #[derive(Serialize, ToSchema)]
-#[schema(as = MetricDeclaration)]
+#[schema(as = MetricDeclaration, example = json!({"key": "monthly_volume", "labels": {"en": "Mean monthly volume"}, "type": "decimal",
+    "function": "mean_per_month", "kind": "order", "measure": "quantity", "window": {"full_months": 3}, "unit": "case",
+    "maintenance": "derived"}))]
 pub struct MetricDeclarationView {
     /// Its key.
     key: String,
     /// Its labels.
-    labels: Labels,
+    #[schema(value_type = Labels)]
+    labels: Texts,
     /// Type of its values: decimal or date.
     #[serde(rename = "type")]
     value_type: FieldType,
@@ -208,12 +228,15 @@ pub struct MetricDeclarationView {
 
 /// A policy.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Policy)]
+#[schema(as = Policy, example = json!({"id": "volume_grade", "labels": {"en": "Volume grade"}, "subject": "customer",
+    "cadence": "month", "outcomes": [{"value": "1", "labels": {"en": "Grade 1"}}, {"value": "2", "labels": {"en": "Grade 2"}}],
+    "entitlements": [{"key": "monthly_supply", "labels": {"en": "Monthly supply"}, "type": "decimal", "unit": "case"}]}))]
 pub struct PolicyView {
     /// Its id.
     id: String,
     /// Its titles.
-    labels: Labels,
+    #[schema(value_type = Labels)]
+    labels: Texts,
     /// What it decides about.
     subject: SubjectKind,
     /// How often its outcome may change.
@@ -232,11 +255,13 @@ pub struct PolicyView {
 
 /// Something that an outcome entitles to.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"key": "monthly_supply", "labels": {"en": "Monthly supply"}, "type": "decimal", "unit": "case"}))]
 pub struct EntitlementView {
     /// Its key.
     key: String,
     /// Its labels.
-    labels: Labels,
+    #[schema(value_type = Labels)]
+    labels: Texts,
     /// What its value is.
     #[serde(rename = "type")]
     entitlement_type: EntitlementType,
@@ -284,7 +309,7 @@ pub async fn get_pack(
 struct Labeller<'a>(&'a Pack);
 
 impl Labeller<'_> {
-    fn of(&self, kind: LabelKind, owner: &str, key: &str) -> Labels {
+    fn of(&self, kind: LabelKind, owner: &str, key: &str) -> Texts {
         let label =
             |language: &String| (language.clone(), self.0.texts.label_of(kind, owner, key, language).to_owned());
         self.0.languages.iter().map(label).collect()
@@ -373,7 +398,6 @@ impl Labeller<'_> {
 #[schema(as = Release)]
 pub struct ReleaseView {
     /// Its digest.
-    #[schema(value_type = String)]
     digest: Digest,
     /// Its files: text by path.
     files: BTreeMap<String, String>,
@@ -406,7 +430,6 @@ pub async fn get_release(
 #[schema(as = Cohort)]
 pub struct CohortView {
     /// Its digest.
-    #[schema(value_type = String)]
     digest: Digest,
     /// Cuts of each declared cohort, for all and by group.
     #[schema(value_type = Object)]

@@ -2,6 +2,7 @@
 
 pub mod active;
 pub mod api;
+pub mod description;
 pub mod model;
 pub mod start;
 pub mod store;

@@ -28,6 +28,7 @@ use crate::http::paging::{self, PageParameters};
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::{ReadCustomers, WriteTransactions};
+use crate::schemas::{DecimalText, Measures, NamedTexts, TransactionKind};
 
 /// Most items of a batch.
 pub const MAX_ITEMS: usize = 10_000;
@@ -57,16 +58,16 @@ pub struct TransactionBatch {
     "occurred_at": "2017-12-28", "lines": [{"product": "P1", "measures": {"quantity": "12", "amount": "480.00"}}]}))]
 pub struct TransactionBody {
     /// The system it comes from.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 64, example = "shop")]
     source: String,
     /// Its id in that system.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, example = "A-17")]
     external_id: String,
     /// One of the pack's kinds.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(value_type = TransactionKind)]
     kind: String,
     /// Code of the customer.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 64, example = "X17")]
     customer_code: String,
     /// When: a date, a local time of the pack's zone, or an instant with zone; not after the business date.
     #[schema(examples("2017-12-28", "2017-12-28T09:30:00", "2017-12-28T09:30:00+08:00"))]
@@ -94,6 +95,7 @@ pub struct LineBody {
     #[schema(nullable = false, max_length = 64)]
     product: Option<String>,
     /// Value of each measure of the kind: decimals of at most 15 digits before and 6 after the point, 0 or more.
+    #[schema(value_type = Measures)]
     measures: BTreeMap<String, String>,
 }
 
@@ -210,15 +212,19 @@ pub struct LineView {
     product: Option<String>,
     /// How many of the pack's units one unit of the product was when the line was recorded; 1 when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, value_type = String)]
+    #[schema(nullable = false, value_type = Option<DecimalText>)]
     factor: Option<Decimal>,
     /// Value of each measure, as it was sent.
+    #[schema(value_type = NamedTexts)]
     measures: BTreeMap<String, String>,
 }
 
 /// A recorded transaction.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Transaction)]
+#[schema(as = Transaction, example = json!({"id": "0193f0a2-7c1e-7aaa-8000-0123456789ab", "source": "shop", "external_id": "A-17",
+    "kind": "order", "order": "A-17", "occurred_on": "2017-12-28", "cancelled": false,
+    "lines": [{"product": "P1", "factor": "0.02", "measures": {"quantity": "12", "amount": "480"}}],
+    "created_at": "2017-12-28T10:00:00.123456Z", "updated_at": "2017-12-28T10:00:00.123456Z"}))]
 pub struct TransactionView {
     /// Its id.
     #[schema(value_type = uuid::Uuid)]
@@ -356,6 +362,7 @@ pub struct MetricView {
     #[schema(nullable = false)]
     unit: Option<String>,
     /// The figures that the value can be computed from by hand, by name.
+    #[schema(value_type = NamedTexts)]
     figures: BTreeMap<&'static str, String>,
 }
 

@@ -31,6 +31,7 @@ use crate::policy::pack::Cadence;
 use crate::releases::active::{Active, InForce};
 use crate::releases::model::{Closing, ClosingCause};
 use crate::releases::store;
+use crate::schemas::PolicyDays;
 
 /// Mounts the handlers.
 pub fn configure(config: &mut ServiceConfig) {
@@ -45,10 +46,8 @@ pub struct BasisView {
     #[schema(minimum = 1)]
     number: i64,
     /// Digest of the release.
-    #[schema(value_type = String)]
     release: Digest,
     /// Digest of the cohort.
-    #[schema(value_type = String)]
     cohort: Digest,
     /// The business date.
     #[schema(value_type = String, format = Date)]
@@ -161,7 +160,7 @@ pub struct ClosingView {
     /// Why.
     cause: ClosingCause,
     /// The last day of the period that was closed, by policy.
-    #[schema(value_type = Object, example = json!({"volume_grade": "2017-12-31"}))]
+    #[schema(value_type = PolicyDays)]
     policies: BTreeMap<String, Date>,
     /// The run in which it was prepared, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -19,6 +19,7 @@ use crate::identity::model::ReadCustomers;
 use crate::policy::model::{Entitlement, Input, InputKind, PolicyResult, Verdict};
 use crate::policy::texts::LabelKind;
 use crate::releases::active::InForce;
+use crate::schemas::{DecimalText, EntitlementValue};
 use crate::transactions::model::Period;
 
 /// Mounts the handler.
@@ -89,7 +90,7 @@ pub struct DecisionSide {
     error: Option<String>,
     /// The score, where the policy has one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, value_type = String)]
+    #[schema(nullable = false, value_type = Option<DecimalText>)]
     score: Option<Decimal>,
     /// Why, most important first; only where the reasons differ.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -105,16 +106,19 @@ pub struct EntitlementDifference {
     key: String,
     /// What it was: a truth value, a text, a decimal as text, or a list of texts; absent where there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, value_type = serde_json::Value)]
+    #[schema(nullable = false, value_type = Option<EntitlementValue>)]
     before: Option<Entitlement>,
     /// What it is, likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, value_type = serde_json::Value)]
+    #[schema(nullable = false, value_type = Option<EntitlementValue>)]
     after: Option<Entitlement>,
 }
 
 /// An input that differs.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"key": "monthly_volume", "kind": "metric", "label": "Mean monthly volume",
+    "before": {"value": "12.5", "window": {"from": "2017-10-01", "to": "2017-12-31"}},
+    "after": {"value": "16", "window": {"from": "2017-11-01", "to": "2018-01-31"}}}))]
 pub struct InputDifference {
     /// Key of the field or metric, id of the policy or cohort.
     key: String,

@@ -19,6 +19,7 @@ use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::ReadCustomers;
 use crate::releases::active::Active;
+use crate::schemas::DecimalText;
 
 /// Mounts the handler.
 pub fn configure(config: &mut ServiceConfig) {
@@ -51,10 +52,10 @@ pub struct NearCut {
     #[schema(nullable = false)]
     group: Option<String>,
     /// His value now.
-    #[schema(value_type = String)]
+    #[schema(value_type = DecimalText)]
     value: Decimal,
     /// The nearest cut: the smallest value of the class above it.
-    #[schema(value_type = String)]
+    #[schema(value_type = DecimalText)]
     cut: Decimal,
     /// His class: 1 below the lowest cut, one more from each cut on.
     #[schema(minimum = 1)]

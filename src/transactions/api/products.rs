@@ -11,6 +11,7 @@ use crate::http::paging::{self, PageParameters};
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::{ReadProducts, WriteProducts};
+use crate::schemas::DecimalText;
 use crate::transactions::products::{Product, ProductBody};
 use crate::transactions::store;
 
@@ -21,7 +22,7 @@ pub fn configure(config: &mut ServiceConfig) {
 
 /// A product with its code.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Product)]
+#[schema(as = Product, example = json!({"code": "P1", "name": "Box of twenty", "category": "standard", "unit": "box", "factor": "0.02"}))]
 pub struct ProductView {
     /// Its code.
     code: String,
@@ -32,7 +33,7 @@ pub struct ProductView {
     /// The unit of the quantities that lines state.
     unit: String,
     /// How many of the pack's units one of them is.
-    #[schema(example = "0.02")]
+    #[schema(value_type = DecimalText)]
     factor: String,
 }
 
