@@ -21,7 +21,6 @@ use crate::customers::record::Rules as CustomerRules;
 use crate::db::{self, Db};
 use crate::http::client::TrustedProxies;
 use crate::http::current::Source;
-use crate::http::examples;
 use crate::http::limits::Limits;
 use crate::http::metrics::{self, Metrics};
 use crate::http::middleware::guard::Gate;
@@ -104,11 +103,9 @@ pub fn description() -> OpenApi {
     openapi::complete(description)
 }
 
-/// The description of the API as it is given out: every schema with an example.
+/// The description of the API as it is given out.
 pub fn described() -> serde_json::Result<Json> {
-    let mut described = serde_json::to_value(description())?;
-    examples::complete(&mut described);
-    Ok(described)
+    openapi::finished(&description())
 }
 
 /// A server on a listener. It answers at once, with 503 until something is in force.

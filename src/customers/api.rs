@@ -238,14 +238,12 @@ pub async fn get_customer(
 
 /// Change a customer
 ///
-/// Takes a JSON merge patch as `application/merge-patch+json` or `application/json`. The result is checked whole. A change of
+/// Takes a JSON merge patch, as `application/json` too. The result is checked whole. A change of
 /// nothing keeps the version.
 #[utoipa::path(tag = "customers", operation_id = "changeCustomer", security(("bearer" = ["customers:write"])), params(
     ("id" = uuid::Uuid, Path, description = "His id"),
     ("If-Match" = String, Header, description = "The `ETag` that the caller read", example = "\"3\""),
-), request_body(content(
-    (CustomerPatch = "application/merge-patch+json"), (CustomerPatch = "application/json")
-)), responses(
+), request_body(content = CustomerPatch, content_type = "application/merge-patch+json"), responses(
     (status = 200, body = CustomerBody, description = "Changed", headers(("ETag" = String, description = "His version"))),
     Problems
 ))]

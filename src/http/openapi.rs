@@ -4,11 +4,13 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use regex::Regex;
+use serde_json::{Value as Json, json};
 use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required, ServerBuilder, Tag};
 
+use super::examples;
 use super::problem::{Code, Problem, ProblemBody};
 use crate::faults::Fault;
 
@@ -92,6 +94,20 @@ pub fn complete(mut description: OpenApi) -> OpenApi {
         operation.parameters.get_or_insert_default().push(RefOr::T(key.clone()));
     }
     description
+}
+
+/// A description as it is given out: every schema with an example, and open operations marked in the way that generators of clients
+/// take for open.
+pub fn finished(description: &OpenApi) -> serde_json::Result<Json> {
+    let mut finished = serde_json::to_value(description)?;
+    let items = finished.pointer_mut("/paths").and_then(Json::as_object_mut);
+    for operation in items.into_iter().flat_map(|items| items.values_mut()).filter_map(Json::as_object_mut).flatten() {
+        if let Some(security) = operation.1.get_mut("security").filter(|security| **security == json!([{}])) {
+            *security = json!([]);
+        }
+    }
+    examples::complete(&mut finished);
+    Ok(finished)
 }
 
 /// The paths of the API with the methods of each, to answer what no handler takes.

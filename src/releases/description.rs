@@ -6,7 +6,6 @@ use serde_json::{Map, Value as Json, json};
 use crate::customers::model::{
     DEFAULT_MAX_LENGTH, Field, FieldType, MAX_SCALE, MAX_WHOLE_DIGITS, Maintenance, Section,
 };
-use crate::http::examples;
 use crate::policy::pack::Pack;
 use crate::policy::texts::LabelKind;
 
@@ -50,7 +49,6 @@ pub fn with_pack(base: &Json, pack: &Pack) -> Json {
             parameter["example"] = json!(cohorts.first());
         }
     }
-    examples::complete(&mut description);
     description
 }
 

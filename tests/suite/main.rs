@@ -17,6 +17,7 @@ mod clock;
 mod comparison;
 mod customers;
 mod decisions;
+mod description;
 mod due;
 mod events;
 mod history;

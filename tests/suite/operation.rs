@@ -1,4 +1,4 @@
-//! Operation and the edge: health, the description of the API, and problems for everything that goes wrong.
+//! Operation and the edge: health, and problems for everything that goes wrong.
 
 use serde_json::{Value as Json, json};
 
@@ -14,7 +14,7 @@ fn health_docs_and_spec_need_no_token_and_all_else_does() {
     let mut guarded = 0;
     for (path, item) in spec["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            if operation.get("security") == Some(&json!([{}])) {
+            if operation.get("security") == Some(&json!([])) {
                 continue;
             }
             let path = path
@@ -61,38 +61,4 @@ fn what_no_handler_takes_is_a_problem() {
     app.send_raw("POST", "/v1/auth/token", &[("Content-Type", "text/plain")], "{}".to_owned()).with(415);
     app.send_raw("POST", "/v1/auth/token", &authorization, format!("\"{}\"", "x".repeat(17 << 20))).with(413);
     app.get("/v1/customers/not-an-id").with(404);
-}
-
-#[test]
-fn the_committed_description_is_that_of_the_handlers() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi/openapi.json");
-    let committed = std::fs::read_to_string(path).unwrap_or_default();
-    let same = committed == baremo::cli::openapi::text().unwrap();
-    assert!(same, "openapi/openapi.json is out of date: cargo run -- openapi > openapi/openapi.json");
-}
-
-#[test]
-fn every_operation_is_described() {
-    let spec: Json = serde_json::from_str(&baremo::cli::openapi::text().unwrap()).unwrap();
-    let mut ids = std::collections::BTreeSet::new();
-    for (path, item) in spec["paths"].as_object().unwrap() {
-        for (method, operation) in item.as_object().unwrap() {
-            let at = format!("{method} {path}");
-            for part in ["operationId", "summary", "description"] {
-                assert!(operation[part].as_str().is_some_and(|text| !text.is_empty()), "{at} has no {part}");
-            }
-            assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{at}: the id stands twice");
-            assert_eq!(operation["tags"].as_array().unwrap().len(), 1, "{at}");
-            let security = operation["security"].as_array().unwrap_or_else(|| panic!("{at} states no security"));
-            let permission = security[0]["bearer"].as_array().map(|permissions| permissions.len());
-            assert!(security == &[json!({})] || (security.len(), permission) == (1, Some(1)), "{at}: {security:?}");
-            let responses = operation["responses"].as_object().unwrap();
-            assert!(responses.keys().any(|status| status.starts_with('2')), "{at} never succeeds");
-            for (status, response) in responses {
-                let problem = response["content"].get("application/problem+json").is_some();
-                assert_eq!(problem, !status.starts_with('2') && status != "304", "{at} {status}");
-            }
-        }
-    }
-    assert!(ids.len() > 20, "{ids:?}");
 }

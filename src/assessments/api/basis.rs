@@ -125,9 +125,7 @@ impl BasisPatch {
 /// moves on by itself.
 #[utoipa::path(tag = "basis", operation_id = "changeBasis", security(("bearer" = ["basis:write"])), params(
     ("If-Match" = String, Header, description = "The `ETag` that the caller read", example = "\"3\""),
-), request_body(content(
-    (BasisPatch = "application/merge-patch+json"), (BasisPatch = "application/json")
-)), responses(
+), request_body(content = BasisPatch, content_type = "application/merge-patch+json"), responses(
     (status = 200, body = BasisView, description = "Changed", headers(("ETag" = String, description = "Its number"))),
     (status = 202, body = BasisView, description = "Changed as far as the next closing", headers(("ETag" = String, description = "Its number"))),
     Problems

@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use serde_json::Value as Json;
 
 use crate::digest::Digest;
-use crate::http::etag;
+use crate::http::{etag, examples};
 use crate::releases::active::InForce;
 use crate::releases::description::with_pack;
 
@@ -39,7 +39,11 @@ impl Descriptions {
             return made;
         }
         let text = match active {
-            Some(active) => with_pack(&self.base, &active.release.pack).to_string(),
+            Some(active) => {
+                let mut description = with_pack(&self.base, &active.release.pack);
+                examples::complete(&mut description);
+                description.to_string()
+            }
             None => self.base.to_string(),
         };
         let tag = EntityTag::new_strong(Digest::of(&text).to_string());
