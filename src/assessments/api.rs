@@ -75,7 +75,7 @@ pub struct EvaluationRequest {
     #[schema(nullable = false, format = Date, example = "2018-01-01")]
     as_of: Option<String>,
     /// Digest of the release to evaluate by; the one in force when absent.
-    #[schema(nullable = false)]
+    #[schema(nullable = false, value_type = Option<Digest>)]
     release: Option<String>,
 }
 

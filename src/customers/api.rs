@@ -116,7 +116,7 @@ pub struct NewCustomer {
 pub struct CustomerPatch {
     /// A code can't change: it may only be repeated.
     #[serde(default, deserialize_with = "sent")]
-    #[schema(value_type = Option<String>, nullable = false)]
+    #[schema(value_type = Option<String>, nullable = false, min_length = 1, max_length = 64)]
     code: Option<Json>,
     /// His name.
     #[serde(default, deserialize_with = "sent")]

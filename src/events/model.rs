@@ -87,7 +87,7 @@ pub struct Content {
     pub release: Option<Digest>,
     /// Number of the basis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(nullable = false, minimum = 1)]
     pub basis: Option<i64>,
     /// The policies that are closed, each with the last day of the period.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

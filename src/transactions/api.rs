@@ -70,14 +70,14 @@ pub struct TransactionBody {
     #[schema(min_length = 1, max_length = 64, example = "X17")]
     customer_code: String,
     /// When: a date, a local time of the pack's zone, or an instant with zone; not after the business date.
-    #[schema(examples("2017-12-28", "2017-12-28T09:30:00", "2017-12-28T09:30:00+08:00"))]
+    #[schema(max_length = 64, examples("2017-12-28", "2017-12-28T09:30:00", "2017-12-28T09:30:00+08:00"))]
     occurred_at: String,
     /// The order it belongs to, where several transactions are one order; the external id when absent.
     #[schema(nullable = false, min_length = 1, max_length = 128)]
     order: Option<String>,
     /// Revision in the source: a transaction with a lower one than the one known changes nothing.
-    #[schema(nullable = false)]
-    revision: Option<i64>,
+    #[schema(nullable = false, minimum = 0)]
+    revision: Option<u64>,
     /// Whether it is cancelled, so that it counts no more.
     #[serde(default)]
     cancelled: bool,
@@ -109,7 +109,7 @@ impl From<TransactionBody> for NewTransaction {
             customer_code: body.customer_code,
             occurred_at: body.occurred_at,
             order: body.order,
-            revision: body.revision,
+            revision: body.revision.map(|revision| i64::try_from(revision).unwrap_or(i64::MAX)),
             cancelled: body.cancelled,
             lines: lines.collect(),
         }
@@ -246,7 +246,7 @@ pub struct TransactionView {
     occurred_at: Option<jiff::Timestamp>,
     /// Revision in the source, where one was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(nullable = false, minimum = 0)]
     revision: Option<i64>,
     /// Whether it is cancelled.
     cancelled: bool,

@@ -41,7 +41,7 @@ pub struct ProductBody {
     #[schema(min_length = 1, max_length = 32)]
     pub unit: String,
     /// How many of the pack's units one of them is, a positive decimal: it holds for transactions that come in after it was set.
-    #[schema(example = "0.02")]
+    #[schema(pattern = "^0*[0-9]{1,15}(\\.[0-9]{1,6}0*)?$", example = "0.02")]
     pub factor: String,
 }
 

@@ -80,7 +80,7 @@ pub async fn get_basis(_: Permit<ReadReleases>, active: Current<Active>) -> Http
 #[schema(example = json!({"business_date": "2018-02-01"}))]
 pub struct BasisPatch {
     /// Digest of a kept release that is to be in force.
-    #[schema(nullable = false)]
+    #[schema(nullable = false, value_type = Option<Digest>)]
     release: Option<String>,
     /// When the policies that the release changes are closed; at once when absent.
     #[schema(nullable = false)]
@@ -154,6 +154,7 @@ pub async fn change_basis(
 #[schema(as = Closing)]
 pub struct ClosingView {
     /// Number of the basis that came into force with it.
+    #[schema(minimum = 1)]
     basis: i64,
     /// Why.
     cause: ClosingCause,
