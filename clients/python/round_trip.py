@@ -58,7 +58,7 @@ def main() -> None:
     """The round trip."""
     api = os.environ.get("BAREMO_API", "http://127.0.0.1:8080")
     credentials = models.Credentials(username="admin", password=os.environ["BAREMO_PASSWORD"])
-    signed_in = good(models.AccessToken, create_token.sync_detailed(client=Client(api), body=credentials))
+    signed_in = good(models.Tokens, create_token.sync_detailed(client=Client(api), body=credentials))
     client = AuthenticatedClient(api, signed_in.access_token)
 
     profile = models.NewProfile(

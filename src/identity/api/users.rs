@@ -211,9 +211,7 @@ pub async fn get_user(_: Permit<ReadUsers>, db: web::Data<Db>, PathId(id): PathI
 #[utoipa::path(tag = "users", operation_id = "changeUser", security(("bearer" = ["users:write"])), params(
     ("id" = uuid::Uuid, Path, description = "His id"),
     ("If-Match" = String, Header, description = "The `ETag` that the caller read", example = "\"3\""),
-), request_body(content(
-    (UserPatch = "application/merge-patch+json"), (UserPatch = "application/json")
-)), responses(
+), request_body(content = UserPatch, content_type = "application/merge-patch+json"), responses(
     (status = 200, body = UserBody, description = "Changed", headers(("ETag" = String, description = "His version"))),
     Problems
 ))]
