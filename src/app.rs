@@ -18,6 +18,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::assessments::worker::Workers;
 use crate::customers::model::Fields;
 use crate::customers::record::Rules as CustomerRules;
+use crate::customers::selection::Outcomes;
 use crate::db::{self, Db};
 use crate::http::client::TrustedProxies;
 use crate::http::current::Source;
@@ -115,7 +116,7 @@ pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
     let state = state.clone();
     let (limits, origins) = (state.limits.clone(), state.origins.clone());
     let (gate, rates, head_time) = (Gate::new(&limits), Rates::new(&limits), limits.head_time);
-    let (active, fields, customer_rules, rules) = sources(&state.in_force);
+    let (active, fields, outcomes, customer_rules, rules) = sources(&state.in_force);
     let server = HttpServer::new(move || {
         let (app, _) = App::new().into_utoipa_app().openapi(openapi::base()).configure(routes).split_for_parts();
         app.app_data(web::PayloadConfig::new(limits.body))
@@ -133,6 +134,7 @@ pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
             .app_data(web::Data::new(state.streams.clone()))
             .app_data(active.clone())
             .app_data(fields.clone())
+            .app_data(outcomes.clone())
             .app_data(customer_rules.clone())
             .app_data(rules.clone())
             .app_data(paths.clone())
@@ -168,19 +170,30 @@ async fn refuse(request: HttpRequest, paths: web::Data<Paths>) -> actix_web::Htt
     paths.refuse(&request)
 }
 
-type Sources =
-    (web::Data<Source<Active>>, web::Data<Source<Fields>>, web::Data<Source<CustomerRules>>, web::Data<Source<Rules>>);
+type Sources = (
+    web::Data<Source<Active>>,
+    web::Data<Source<Fields>>,
+    web::Data<Source<Outcomes>>,
+    web::Data<Source<CustomerRules>>,
+    web::Data<Source<Rules>>,
+);
 
 /// What handlers see of what is in force, each as far as it concerns them.
 fn sources(in_force: &InForce) -> Sources {
     let of = || in_force.clone();
-    let (active, fields, customers, rules) = (of(), of(), of(), of());
+    let (active, fields, outcomes, customers, rules) = (of(), of(), of(), of(), of());
     (
         Source::new(move || active.get()),
         Source::new(move || fields.get().map(|active| active.release.pack.fields.clone())),
+        Source::new(move || outcomes.get().map(|active| Arc::new(outcomes_of(&active)))),
         Source::new(move || customers.get().map(|active| Arc::new(customer_rules(&active)))),
         Source::new(move || rules.get().map(|active| Arc::new(recording_rules(&active)))),
     )
+}
+
+fn outcomes_of(active: &Active) -> Outcomes {
+    let policies = &active.release.pack.policies;
+    Outcomes(policies.iter().map(|(id, policy)| (id.clone(), policy.outcomes.clone())).collect())
 }
 
 /// The rules by which customers are recorded under a state.

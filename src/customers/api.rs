@@ -11,6 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::file::{Customer, Profile, Status, divide};
 use super::model::Fields;
 use super::record::{self, Rules};
+use super::selection::Outcomes;
 use super::{list, store};
 use crate::Id;
 use crate::db::Db;
@@ -160,11 +161,12 @@ pub async fn list_customers(
     _: Permit<ReadCustomers>,
     db: web::Data<Db>,
     fields: Current<Fields>,
+    outcomes: Current<Outcomes>,
     parameters: Parameters,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let known = fields.0.clone();
-    let (found, next_cursor) = db.run(move |conn| list::list(conn, &known, &parameters.0)).await?;
+    let (found, next_cursor) = db.run(move |conn| list::list(conn, (&known, &outcomes), &parameters.0)).await?;
     let items = found.into_iter().map(|customer| CustomerBody::new(&fields, customer)).collect();
     let mut response = HttpResponse::Ok();
     if let Some(cursor) = &next_cursor {

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::error::Error;
-use super::file::{Customer, Status};
+use super::file::{Customer, MAX_CODE, Status};
 use super::model::{Field, FieldType, Fields, Value, date, decimal, excerpt};
-use super::selection::{Comparison, Condition, Position, Selection, Sort, SortBy, ValueKind};
+use super::selection::{Comparison, Condition, Outcomes, Position, Selection, Sort, SortBy, ValueKind};
 use super::store;
 use crate::db::Conn;
 use crate::faults::{Fault, did_you_mean};
@@ -25,10 +25,10 @@ type Refusal = (&'static str, String);
 /// The page that the parameters of a request ask for, and the cursor of the next one if there is one.
 pub fn list(
     conn: &mut Conn,
-    fields: &Fields,
+    known: (&Fields, &Outcomes),
     parameters: &[(String, String)],
 ) -> Result<(Vec<Customer>, Option<String>), Error> {
-    let (selection, sort) = selection(fields, parameters).map_err(Error::Invalid)?;
+    let (selection, sort) = selection(known, parameters).map_err(Error::Invalid)?;
     let found = store::list(conn, &selection)?;
     let (page, next) = paging::page(found, selection.limit, |last| {
         paging::cursor(&Position { sort: sort.clone(), value: last.sort_value.clone(), id: last.customer.id })
@@ -38,7 +38,10 @@ pub fn list(
 
 /// Reads the parameters of a list; also gives the order as it was written. Every fault is found at once; its pointer is the
 /// parameter's name.
-pub fn selection(fields: &Fields, parameters: &[(String, String)]) -> Result<(Selection, String), Vec<Fault>> {
+pub fn selection(
+    (fields, outcomes): (&Fields, &Outcomes),
+    parameters: &[(String, String)],
+) -> Result<(Selection, String), Vec<Fault>> {
     let mut faults = Vec::new();
     let mut seen = BTreeSet::new();
     let mut conditions = Vec::new();
@@ -56,7 +59,7 @@ pub fn selection(fields: &Fields, parameters: &[(String, String)]) -> Result<(Se
                 Ok(number) => limit = number,
                 Err(fault) => faults.push(fault),
             },
-            _ => match condition(fields, name, text) {
+            _ => match condition((fields, outcomes), name, text) {
                 Ok(condition) => conditions.extend(condition),
                 Err(refusal) => refuse(refusal),
             },
@@ -83,9 +86,12 @@ pub fn selection(fields: &Fields, parameters: &[(String, String)]) -> Result<(Se
     }
 }
 
-fn condition(fields: &Fields, name: &str, text: &str) -> Result<Option<Condition>, Refusal> {
+fn condition((fields, outcomes): (&Fields, &Outcomes), name: &str, text: &str) -> Result<Option<Condition>, Refusal> {
     let (root, keys) = split(name).ok_or_else(|| unknown_parameter(name))?;
     match (root, keys.as_slice()) {
+        ("code", []) if text.chars().count() > MAX_CODE => {
+            Err(("too_long", format!("a code has at most {MAX_CODE} characters")))
+        }
         ("code", []) => Ok(Some(Condition::Code(text.trim().to_owned()))),
         ("status", []) => match Status::from_key(text) {
             Some(status) => Ok(Some(Condition::Status(status))),
@@ -116,9 +122,26 @@ fn condition(fields: &Fields, name: &str, text: &str) -> Result<Option<Condition
             }
             Ok(Some(Condition::Field((*key).to_owned(), *comparison, operand(field, text)?)))
         }
-        ("outcome", [policy]) => Ok(Some(Condition::Outcome((*policy).to_owned(), text.to_owned()))),
+        ("outcome", [policy]) => outcome(outcomes, policy, text).map(Some),
         _ => Err(unknown_parameter(name)),
     }
+}
+
+fn outcome(outcomes: &Outcomes, policy: &str, text: &str) -> Result<Condition, Refusal> {
+    let unknown = |what: &str, name: &str, known: &mut dyn Iterator<Item = &str>| {
+        let known: Vec<&str> = known.collect();
+        let hint = did_you_mean(name, known.iter().copied());
+        format!("'{}' is not {what}; there are {}{hint}", excerpt(name), known.join(", "))
+    };
+    let Some(of_policy) = outcomes.0.get(policy) else {
+        let detail = unknown("a policy of the pack", policy, &mut outcomes.0.keys().map(String::as_str));
+        return Err(("unknown_policy", detail));
+    };
+    if !of_policy.iter().any(|outcome| outcome == text) {
+        let what = format!("an outcome of '{policy}'");
+        return Err(("unknown_outcome", unknown(&what, text, &mut of_policy.iter().map(String::as_str))));
+    }
+    Ok(Condition::Outcome(policy.to_owned(), text.to_owned()))
 }
 
 /// `field[floor_area][gte]` as `field` and its keys.
@@ -207,7 +230,8 @@ mod tests {
 
     fn read(query: &[(&str, &str)]) -> Result<(Selection, String), Vec<Fault>> {
         let parameters: Vec<_> = query.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        selection(&fields(), &parameters)
+        let outcomes = Outcomes([("abc".to_owned(), vec!["A".to_owned(), "B".to_owned()])].into());
+        selection((&fields(), &outcomes), &parameters)
     }
 
     fn fault(name: &str, text: &str) -> Fault {
@@ -235,6 +259,9 @@ mod tests {
         assert_eq!(fault("field[area]", "wide").code, "wrong_type");
         assert_eq!(fault("field[format][gt]", "big").code, "not_ordered");
         assert_eq!(fault("field[area][over]", "1").code, "unknown_comparison");
+        assert!(fault("outcome[abd]", "A").detail.ends_with("there are abc; did you mean 'abc'?"));
+        assert_eq!(fault("outcome[abc]", "D").code, "unknown_outcome");
+        assert_eq!(fault("code", &"x".repeat(65)).code, "too_long");
         assert_eq!(fault("field[area", "1").code, "unknown_parameter");
         assert_eq!(fault("sort", "-size").code, "unknown_order");
         assert_eq!(fault("sort", "field[goods]").code, "not_ordered");

@@ -1,5 +1,7 @@
 //! Which customers a list shows, in which order, and where a page begins.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::file::{Customer, Status};
@@ -8,6 +10,10 @@ use crate::Id;
 
 /// Characters of a text that lists can filter and sort by.
 pub const INDEXED_LENGTH: usize = 200;
+
+/// The outcomes of each policy that lists can filter by, best first.
+#[derive(Clone, Debug, Default)]
+pub struct Outcomes(pub BTreeMap<String, Vec<String>>);
 
 /// One page of a list.
 #[derive(Clone, Debug)]

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::app::{TestApp, with_fields};
 use crate::base::{fields, rules};
+use crate::process::until;
 
 const DECLARED: &str = r#"
 city = { section = "basic", type = "text", max_length = 20 }
@@ -184,7 +185,7 @@ fn a_customer_is_deactivated_and_reactivated_once_each() {
 #[test]
 fn lists_are_filtered() {
     let service = service();
-    let ana = create(
+    create(
         &service,
         "A1",
         "Ana 100%",
@@ -223,12 +224,10 @@ fn lists_are_filtered() {
     ] {
         assert_eq!(codes(&service, query), wanted, "{query}");
     }
-    let id = ana["id"].as_str().unwrap().replace('-', "");
-    service.base.execute(&format!(
-        "INSERT INTO outcomes SELECT shard, id, 'abc', 'A', NULL, '2018-01-01', id, NULL, NULL FROM customers WHERE id = x'{id}'"
-    ));
-    assert_eq!(codes(&service, "outcome[abc]=A"), ["A1"]);
-    assert_eq!(codes(&service, "outcome[abc]=B"), Vec::<String>::new());
+    // The only policy of this pack gives everybody its only outcome.
+    until("everybody is assessed", || (codes(&service, "outcome[size]=one") == ["A1", "B2", "C3"]).then_some(()));
+    let refused = service.get("/v1/customers?outcome[size]=two&outcome[sice]=one").with(422);
+    assert_eq!(refused.faults(), [("outcome[size]", "unknown_outcome"), ("outcome[sice]", "unknown_policy")]);
 }
 
 #[test]

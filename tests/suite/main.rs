@@ -15,6 +15,7 @@ mod cadence;
 mod calendar;
 mod clock;
 mod comparison;
+mod compatibility;
 mod customers;
 mod decisions;
 mod description;

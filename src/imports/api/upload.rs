@@ -53,16 +53,16 @@ pub struct ImportForm {
     #[schema(nullable = false)]
     dry_run: Option<bool>,
     /// In which encoding the file is, as a label of the Encoding Standard; `utf-8` when absent. A byte order mark wins.
-    #[schema(nullable = false, example = "gb18030")]
+    #[schema(nullable = false, max_length = 40, example = "gb18030")]
     encoding: Option<String>,
     /// Of transactions: the kind of all rows, where the file has no column `kind`.
-    #[schema(nullable = false, example = "order")]
+    #[schema(nullable = false, max_length = 64, example = "order")]
     transaction_kind: Option<String>,
     /// Of transactions: the system that the rows come from; `csv` when absent. Rows are known by source, order and product.
     #[schema(nullable = false, max_length = 64, example = "shop")]
     source: Option<String>,
     /// The CSV file: separated by comma, semicolon or tab, with a header.
-    #[schema(value_type = String, format = Binary)]
+    #[schema(value_type = String, format = Binary, example = "code,name\nX17,Ana\n")]
     file: Vec<u8>,
 }
 
