@@ -41,7 +41,7 @@ bench: packages ## Measure: how totals are best read
 	@scripts/with-database cargo bench --locked
 
 .PHONY: audit
-audit: packages ## Check spelling, TOML, licences, dependencies and the API's description
+audit: packages ## Check spelling, TOML, licences, dependencies, the API's description and its clients
 	@scripts/audit
 
 .PHONY: clean-data

@@ -476,7 +476,8 @@ async fn find_run(db: &Db, id: Id) -> Result<Run, Problem> {
 /// changed for 15 seconds. A stream ends after 10 minutes, or when the service stops: ask again. 503 where too many are open.
 #[utoipa::path(tag = "runs", operation_id = "followRun", security(("bearer" = ["runs:read"])),
     params(("id" = uuid::Uuid, Path, description = "The run's id")), responses(
-    (status = 200, body = String, content_type = "text/event-stream", description = "The events, each with a `Run` as JSON"),
+    (status = 200, body = String, content_type = "text/event-stream", description = "The events, each with a `Run` as JSON",
+        example = "event: run\ndata: {\"id\": \"0193f0a2-7c1e-7aaa-8000-0123456789ab\", \"status\": \"running\", …}\n\n"),
     Problems
 ))]
 #[get("/v1/runs/{id}/events")]

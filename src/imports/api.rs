@@ -216,7 +216,8 @@ async fn find(db: &Db, id: Id) -> Result<Import, Problem> {
 /// has changed for 15 seconds. A stream ends after 10 minutes, or when the service stops: ask again. 503 where too many are open.
 #[utoipa::path(tag = "imports", operation_id = "followImport", security(("bearer" = ["imports:read"])),
     params(("id" = uuid::Uuid, Path, description = "The import's id")), responses(
-    (status = 200, body = String, content_type = "text/event-stream", description = "The events, each with an `Import` as JSON"),
+    (status = 200, body = String, content_type = "text/event-stream", description = "The events, each with an `Import` as JSON",
+        example = "event: import\ndata: {\"id\": \"0193f0a2-7c1e-7aaa-8000-0123456789ab\", \"status\": \"running\", …}\n\n"),
     Problems
 ))]
 #[get("/v1/imports/{id}/events")]
@@ -243,7 +244,8 @@ pub async fn follow_import(
 /// It is there when the import has finished, and for 30 days. Cells that a spreadsheet would take for formulas begin with `'`.
 #[utoipa::path(tag = "imports", operation_id = "getImportReport", security(("bearer" = ["imports:read"])),
     params(("id" = uuid::Uuid, Path, description = "The import's id")), responses(
-    (status = 200, body = String, content_type = "text/csv", description = "The report"),
+    (status = 200, body = String, content_type = "text/csv", description = "The report",
+        example = "line,severity,column,code,detail\n"),
     Problems
 ))]
 #[get("/v1/imports/{id}/report")]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use baremo::customers::model::Fields;
+use baremo::customers::selection::Outcomes;
 use baremo::customers::store;
 use serde_json::{Value as Json, json};
 
@@ -330,7 +331,13 @@ fn another_pack_hides_what_it_does_not_declare_and_has_its_own_index() {
     );
     let list = |fields: &Fields, name: &str, value: &str| {
         let parameters = [(name.to_owned(), value.to_owned())];
-        service.base.db.run_here(|conn| baremo::customers::list::list(conn, fields, &parameters)).unwrap().0.len()
+        service
+            .base
+            .db
+            .run_here(|conn| baremo::customers::list::list(conn, (fields, &Outcomes::default()), &parameters))
+            .unwrap()
+            .0
+            .len()
     };
     assert_eq!(list(&other, "field[city]", "León"), 0);
     service.base.db.run_here(|conn| store::reindex(conn, None, &other)).unwrap();
