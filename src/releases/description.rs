@@ -133,8 +133,8 @@ impl Industry<'_> {
                 let described = own.map_or_else(|| label.clone(), |own| format!("{label}; matches `{own}`"));
                 let pattern = own.filter(portable).map_or_else(|| PLAIN.to_owned(), |own| format!("^(?:{own})$"));
                 let mut schema = json!({"type": "string", "description": described, "minLength": 1, "maxLength": max_length, "pattern": pattern});
-                if own.is_none() {
-                    schema["example"] = json!("x");
+                if let Some(schema) = schema.as_object_mut().filter(|_| own.is_none()) {
+                    schema.insert("example".to_owned(), json!("x"));
                 }
                 schema
             }
@@ -294,7 +294,9 @@ fn closed_object(description: &str) -> Json {
 }
 
 fn add(object: &mut Json, key: &str, schema: Json, required: bool) {
-    object["properties"][key] = schema;
+    if let Some(Json::Object(properties)) = object.get_mut("properties") {
+        properties.insert(key.to_owned(), schema);
+    }
     if required {
         require(object, key);
     }

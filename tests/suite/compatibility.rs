@@ -37,7 +37,7 @@ fn entries(json: &Json) -> impl Iterator<Item = (&String, &Json)> {
     json.as_object().into_iter().flatten()
 }
 
-fn texts<'a>(json: &'a Json) -> BTreeSet<String> {
+fn texts(json: &Json) -> BTreeSet<String> {
     json.as_array().into_iter().flatten().map(|it| it.as_str().map_or_else(|| it.to_string(), str::to_owned)).collect()
 }
 

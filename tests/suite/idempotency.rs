@@ -67,7 +67,7 @@ fn fifty_at_once_over_two_nodes_have_one_effect() {
     let beside = TestApp::beside(&app, &files(&BAKERY), "2018-01-01");
     let answers: Vec<Answer> = thread::scope(|scope| {
         let send = |number: usize| {
-            let node = if number % 2 == 0 { &app } else { &beside };
+            let node = if number.is_multiple_of(2) { &app } else { &beside };
             scope.spawn(move || {
                 until("the first one is done", || {
                     Some(post(node, "k1", "/v1/customers", &customer("X1"))).filter(|answer| answer.status != 409)
