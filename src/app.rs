@@ -22,6 +22,7 @@ use crate::customers::selection::Outcomes;
 use crate::db::{self, Db};
 use crate::http::client::TrustedProxies;
 use crate::http::current::Source;
+use crate::http::docs;
 use crate::http::limits::Limits;
 use crate::http::metrics::{self, Metrics};
 use crate::http::middleware::guard::Gate;
@@ -140,6 +141,8 @@ pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
             .app_data(paths.clone())
             .app_data(descriptions.clone())
             .service(web::redirect("/docs", "/docs/"))
+            // Before the pattern that takes everything below.
+            .service(docs::front_ends)
             .route("/openapi.json", web::get().to(get_description))
             .service(SwaggerUi::new("/docs/{_:.*}").config(utoipa_swagger_ui::Config::from("/openapi.json")))
             .default_service(web::to(refuse))

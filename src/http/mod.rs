@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod current;
+pub mod docs;
 pub mod etag;
 pub mod examples;
 pub mod extract;

@@ -1,9 +1,10 @@
-//! The README's tour, typed as printed: every command is run, and what comes back must be what the page shows.
+//! The tour of the README and the page for front-end builders, typed as printed: every command is run, and what comes back must be what the
+//! page shows.
 
 use std::path::Path;
 use std::process::Command;
 
-use crate::app::PASSWORD;
+use crate::app::{PASSWORD, TestApp};
 use crate::decisions::sample_app;
 
 /// A line that no command prints: it parts what the commands print.
@@ -33,13 +34,9 @@ fn shows(shown: &str, printed: &str) -> bool {
     regex::Regex::new(&format!("(?s)^{}$", pattern.join(".*"))).unwrap().is_match(printed.trim_end())
 }
 
-#[test]
-fn the_tour_gives_what_it_says() {
-    let app = sample_app();
-    let closing = app.post("/v1/closings", &serde_json::Value::Null).with(202).json;
-    app.run_ended(closing["id"].as_str().unwrap());
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let commands = tour(&page);
+/// Types the commands of a page, in a folder of their own, and compares what they print.
+fn walk(app: &TestApp, page: &str) {
+    let commands = tour(page);
     assert!(commands.len() > 15, "{} commands", commands.len());
     let mut script = String::new();
     for (command, _) in &commands {
@@ -47,12 +44,47 @@ fn the_tour_gives_what_it_says() {
             command.replace("http://127.0.0.1:8080", &app.address).replace("the password that was printed", PASSWORD);
         script += &format!("{command}\necho '{MARK}'\n");
     }
-    let printed = Command::new("bash").arg("-c").arg(&script).output().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    // A command that waits for what never comes ends the walk.
+    let mut bash = Command::new("timeout");
+    let printed = bash.args(["60", "bash", "-c", &script]).current_dir(folder.path()).output().unwrap();
     let printed = String::from_utf8(printed.stdout).unwrap();
-    let outputs: Vec<&str> = printed.split(&format!("{MARK}\n")).collect();
-    for ((command, shown), printed) in commands.iter().zip(outputs) {
+    let mark = format!("{MARK}\n");
+    let mut outputs = printed.split(&mark);
+    for (command, shown) in &commands {
+        let printed = outputs.next().unwrap_or_default();
         assert!(shows(shown, printed), "$ {command}\nthe page shows:\n{shown}\nbut it prints:\n{printed}");
     }
+    assert_eq!(outputs.count(), 1, "every command was run");
+}
+
+fn page(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// What `make run` starts.
+fn closed_sample() -> TestApp {
+    let app = sample_app();
+    let closing = app.post("/v1/closings", &serde_json::Value::Null).with(202).json;
+    app.run_ended(closing["id"].as_str().unwrap());
+    app
+}
+
+#[test]
+fn the_tour_gives_what_it_says() {
+    walk(&closed_sample(), &page("README.md"));
+}
+
+#[test]
+fn the_page_for_front_ends_gives_what_it_says_and_is_served() {
+    let app = closed_sample();
+    walk(&app, &page("docs/front-ends.md"));
+    let served = app.send_raw("GET", "/docs/front-ends", &[], "").with(200);
+    assert_eq!(served.header("Content-Type"), "text/html; charset=utf-8");
+    assert!(served.text.contains("<h1>For front-end builders</h1>"), "{}", served.text);
+    let loaded = regex::Regex::new(r#"<(script|link|img|iframe)|(src|href)="https?:"#).unwrap();
+    assert!(!loaded.is_match(&served.text), "it needs a network");
+    assert!(app.send_raw("GET", "/docs/", &[], "").with(200).text.contains("swagger-ui"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{Code, Entry, LANGUAGES, Problem};
 use crate::faults::CODES;
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}\
-    code{background:#8882;padding:.1em .3em}th,td{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem 0}\
+    code{background:#8882;padding:.1em .3em}pre{background:#8882;padding:.6em;overflow-x:auto}pre code{background:none;padding:0}th,td{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem 0}\
     :root{color-scheme:light dark}";
 
 /// Mounts the pages.
@@ -52,7 +52,7 @@ async fn show(code: web::Path<String>) -> Result<HttpResponse, Problem> {
 }
 
 /// A page of a text in Markdown.
-fn answer(title: &str, text: &str) -> HttpResponse {
+pub fn answer(title: &str, text: &str) -> HttpResponse {
     let mut body = String::new();
     html::push_html(&mut body, Parser::new_ext(text, Options::ENABLE_TABLES));
     let page = format!(
