@@ -17,5 +17,6 @@ pub mod policy;
 pub mod releases;
 pub mod schemas;
 pub mod transactions;
+pub mod versions;
 
 pub use db::id::Id;

@@ -12,6 +12,7 @@ use crate::digest::Digest;
 use crate::faults::Fault;
 use crate::releases::active::{Active, InForce};
 use crate::releases::{start, store};
+use crate::versions::Versions;
 
 /// Furthest that the business date may be moved at once, in years: every closing on the way is made.
 const MAX_YEARS: i64 = 10;
@@ -62,11 +63,11 @@ pub fn change(
     conn: &mut Conn,
     in_force: &InForce,
     setting: Option<Date>,
-    number: i64,
+    numbers: &Versions,
     change: &Change,
 ) -> Result<Arc<Active>, Error> {
     in_force.refresh(conn)?;
-    let active = in_force.get().filter(|active| active.basis.number == number).ok_or(Error::Stale)?;
+    let active = in_force.get().filter(|active| numbers.accept(active.basis.number)).ok_or(Error::Stale)?;
     if let Some(date) = change.business_date {
         move_date(conn, &active, setting, date)?;
     }

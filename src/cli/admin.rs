@@ -161,7 +161,7 @@ fn named(conn: &mut Conn, name: &str) -> Result<User, Error> {
 fn disable(conn: &mut Conn, name: &str) -> Result<(), Error> {
     let user = named(conn, name)?;
     let changes = Changes { status: Some(Status::Disabled), ..Changes::default() };
-    users::change(conn, &Permissions::all(), user.id, user.version, &changes).map(drop)
+    users::change(conn, &Permissions::all(), user.id, &user.version.into(), &changes).map(drop)
 }
 
 /// The password in the first line of a file, or one that is made up; and whether it is.

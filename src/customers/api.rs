@@ -23,6 +23,7 @@ use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::{ReadCustomers, WriteCustomers};
 use crate::schemas;
+use crate::versions::Versions;
 
 /// Mounts the handlers.
 pub fn configure(config: &mut ServiceConfig) {
@@ -213,12 +214,10 @@ pub async fn create_customer(
 /// With the `ETag` that changing him needs.
 #[utoipa::path(tag = "customers", operation_id = "getCustomer", security(("bearer" = ["customers:read"])), params(
     ("id" = uuid::Uuid, Path, description = "His id"),
-    ("If-None-Match" = Option<String>, Header, description = "The `ETag` of a copy that the caller has"),
 ), responses(
     (status = 200, body = CustomerBody, description = "The customer", headers(
         ("ETag" = String, description = "His version")
     )),
-    (status = 304, description = "The caller's copy is still right"),
     Problems
 ))]
 #[get("/v1/customers/{id}")]
@@ -227,15 +226,10 @@ pub async fn get_customer(
     db: web::Data<Db>,
     fields: Current<Fields>,
     PathId(id): PathId,
-    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let found = db.run(move |conn| store::find(conn, id)).await?;
     let customer = found.ok_or_else(|| Problem::new(Code::NotFound))?;
-    let tag = etag::tag(customer.version);
-    if etag::is_known(&request, customer.version) {
-        return Ok(HttpResponse::NotModified().insert_header(tag).finish());
-    }
-    Ok(HttpResponse::Ok().insert_header(tag).json(CustomerBody::new(&fields, customer)))
+    Ok(answer(&fields, customer))
 }
 
 /// Change a customer
@@ -255,13 +249,13 @@ pub async fn change_customer(
     db: web::Data<Db>,
     rules: Current<Rules>,
     PathId(id): PathId,
-    IfMatch(version): IfMatch,
+    IfMatch(versions): IfMatch,
     body: Body<CustomerPatch>,
 ) -> Result<HttpResponse, Problem> {
     let Body(CustomerPatch { code, name, profile }) = body;
     let changes = record::Changes { code, name, profile };
     let known = rules.0.clone();
-    let changed = db.run(move |conn| record::change(conn, &known, id, version, &changes)).await?;
+    let changed = db.run(move |conn| record::change(conn, &known, id, &versions, &changes)).await?;
     Ok(answer(&rules.fields, changed))
 }
 
@@ -283,9 +277,9 @@ pub async fn deactivate_customer(
     db: web::Data<Db>,
     rules: Current<Rules>,
     PathId(id): PathId,
-    IfMatch(version): IfMatch,
+    IfMatch(versions): IfMatch,
 ) -> Result<HttpResponse, Problem> {
-    set_status(&db, rules, id, version, Status::Inactive).await
+    set_status(&db, rules, id, versions, Status::Inactive).await
 }
 
 /// Reactivate a customer
@@ -306,20 +300,20 @@ pub async fn reactivate_customer(
     db: web::Data<Db>,
     rules: Current<Rules>,
     PathId(id): PathId,
-    IfMatch(version): IfMatch,
+    IfMatch(versions): IfMatch,
 ) -> Result<HttpResponse, Problem> {
-    set_status(&db, rules, id, version, Status::Active).await
+    set_status(&db, rules, id, versions, Status::Active).await
 }
 
 async fn set_status(
     db: &Db,
     rules: Current<Rules>,
     id: Id,
-    version: i64,
+    versions: Versions,
     status: Status,
 ) -> Result<HttpResponse, Problem> {
     let known = rules.0.clone();
-    let changed = db.run(move |conn| record::set_status(conn, &known, id, version, status)).await?;
+    let changed = db.run(move |conn| record::set_status(conn, &known, id, &versions, status)).await?;
     Ok(answer(&rules.fields, changed))
 }
 

@@ -12,6 +12,7 @@ use super::store::{self, subjects::Change};
 use crate::Id;
 use crate::db::{self, Conn};
 use crate::faults::Fault;
+use crate::versions::Versions;
 
 /// The circumstances in which customers are recorded.
 #[derive(Clone, Debug)]
@@ -84,9 +85,15 @@ pub fn create(conn: &mut Conn, rules: &Rules, draft: &Draft) -> Result<Customer,
 }
 
 /// Changes a customer who is still as the caller read him; gives him as he is then. A change of nothing raises no version.
-pub fn change(conn: &mut Conn, rules: &Rules, id: Id, version: i64, changes: &Changes) -> Result<Customer, Error> {
+pub fn change(
+    conn: &mut Conn,
+    rules: &Rules,
+    id: Id,
+    versions: &Versions,
+    changes: &Changes,
+) -> Result<Customer, Error> {
     let fields = &rules.fields;
-    update(conn, rules, id, version, |customer| {
+    update(conn, rules, id, versions, |customer| {
         let mut faults = Vec::new();
         if changes.code.as_ref().is_some_and(|code| code.as_str().map(str::trim) != Some(&customer.code)) {
             let detail = format!("the code of a customer can't change; it stays '{}'", customer.code);
@@ -109,8 +116,14 @@ pub fn change(conn: &mut Conn, rules: &Rules, id: Id, version: i64, changes: &Ch
 }
 
 /// Takes a customer out of assessments, or back into them.
-pub fn set_status(conn: &mut Conn, rules: &Rules, id: Id, version: i64, status: Status) -> Result<Customer, Error> {
-    update(conn, rules, id, version, |customer| {
+pub fn set_status(
+    conn: &mut Conn,
+    rules: &Rules,
+    id: Id,
+    versions: &Versions,
+    status: Status,
+) -> Result<Customer, Error> {
+    update(conn, rules, id, versions, |customer| {
         if customer.status == status {
             return Err(Error::StatusAlready(status));
         }
@@ -123,12 +136,12 @@ fn update(
     conn: &mut Conn,
     rules: &Rules,
     id: Id,
-    version: i64,
+    versions: &Versions,
     work: impl Fn(&mut Customer) -> Result<(), Error>,
 ) -> Result<Customer, Error> {
     db::transaction(conn, |conn| {
         let before = store::find(conn, id)?.ok_or(Error::NotFound)?;
-        if before.version != version {
+        if !versions.accept(before.version) {
             return Err(Error::Stale);
         }
         let mut after = before.clone();

@@ -11,12 +11,14 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
+use super::etag;
 use super::json;
 use super::limits::Limits;
 use super::paging::{self, DEFAULT_LIMIT};
 use super::problem::{Code, Problem};
 use crate::Id;
 use crate::faults::{Fault, did_you_mean};
+use crate::versions::Versions;
 
 /// A JSON body. Unknown fields are refused where the type says so.
 pub struct Body<T>(pub T);
@@ -137,21 +139,17 @@ impl FromRequest for Languages {
     }
 }
 
-/// The version that the client read, from `If-Match`; 428 when it is missing.
-pub struct IfMatch(pub i64);
+/// The versions on which the client's change may rest, from `If-Match`; 428 when it is missing.
+pub struct IfMatch(pub Versions);
 
 impl FromRequest for IfMatch {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let Some(value) = request.headers().get(header::IF_MATCH) else {
-            return ready(Err(Problem::detailed(
-                Code::PreconditionRequired,
-                "send the ETag that was read as If-Match",
-            )));
-        };
-        let version = value.to_str().ok().and_then(super::etag::version);
-        ready(version.map(Self).ok_or_else(|| Problem::new(Code::Stale)))
+        if request.headers().contains_key(header::IF_MATCH) {
+            return ready(Ok(Self(etag::versions(request))));
+        }
+        ready(Err(Problem::detailed(Code::PreconditionRequired, "send the ETag that was read as If-Match")))
     }
 }

@@ -5,10 +5,12 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use regex::Regex;
 use serde_json::{Value as Json, json};
-use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required, ServerBuilder, Tag};
+use utoipa::openapi::{
+    ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required, ResponseBuilder, ServerBuilder, Tag,
+};
 
 use super::examples;
 use super::problem::{Code, Problem, ProblemBody};
@@ -89,9 +91,23 @@ pub fn complete(mut description: OpenApi) -> OpenApi {
         .schema(Some(ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255)).build()))
         .example(Some("5f0c2a3e-6d0b-4f6e-9f7e-0d2f4c1b9a77".into()))
         .build();
-    let paths = description.paths.paths.iter_mut().filter(|(path, _)| takes_key(path));
-    for operation in paths.filter_map(|(_, item)| item.post.as_mut()) {
-        operation.parameters.get_or_insert_default().push(RefOr::T(key.clone()));
+    let known = ParameterBuilder::new()
+        .name("If-None-Match")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some("The `ETag` of a copy that the caller has"))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).max_length(Some(200)).build()))
+        .example(Some("\"3\"".into()))
+        .build();
+    for (path, item) in &mut description.paths.paths {
+        if let Some(operation) = item.post.as_mut().filter(|_| takes_key(path)) {
+            operation.parameters.get_or_insert_default().push(RefOr::T(key.clone()));
+        }
+        if let Some(operation) = item.get.as_mut().filter(|operation| has_tag(operation)) {
+            operation.parameters.get_or_insert_default().push(RefOr::T(known.clone()));
+            let same = ResponseBuilder::new().description("The caller's copy is still right").build();
+            operation.responses.responses.insert("304".to_owned(), RefOr::T(same));
+        }
     }
     description
 }
@@ -108,6 +124,12 @@ pub fn finished(description: &OpenApi) -> serde_json::Result<Json> {
     }
     examples::complete(&mut finished);
     Ok(finished)
+}
+
+/// Whether what an operation gives has an `ETag`.
+fn has_tag(operation: &Operation) -> bool {
+    let given = operation.responses.responses.get("200");
+    given.is_some_and(|given| matches!(given, RefOr::T(response) if response.headers.contains_key("ETag")))
 }
 
 /// The paths of the API with the methods of each, to answer what no handler takes.

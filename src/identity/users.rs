@@ -12,6 +12,7 @@ use crate::Id;
 use crate::config::Secret;
 use crate::db::{self, Conn, transaction};
 use crate::faults::Fault;
+use crate::versions::Versions;
 
 /// A user to be created.
 #[derive(Clone, Debug)]
@@ -91,7 +92,13 @@ fn insert(conn: &mut Conn, caller: &Permissions, user: &User, hash: &str) -> Res
 }
 
 /// Changes a user. Who is disabled loses his sessions.
-pub fn change(conn: &mut Conn, caller: &Permissions, id: Id, version: i64, changes: &Changes) -> Result<User, Error> {
+pub fn change(
+    conn: &mut Conn,
+    caller: &Permissions,
+    id: Id,
+    versions: &Versions,
+    changes: &Changes,
+) -> Result<User, Error> {
     let mut faults = roles::unknown(conn, changes.roles.as_deref().unwrap_or_default())?;
     let display_name = changes.display_name.as_deref().map(model::display_name).transpose();
     let display_name = display_name.unwrap_or_else(|fault| {
@@ -104,7 +111,7 @@ pub fn change(conn: &mut Conn, caller: &Permissions, id: Id, version: i64, chang
     transaction(conn, |conn| {
         store::raise_access(conn)?;
         let before = store::find(conn, id)?.ok_or(Error::NotFound)?;
-        if before.version != version {
+        if !versions.accept(before.version) {
             return Err(Error::Stale);
         }
         let mut user = before.clone();

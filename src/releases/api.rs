@@ -4,7 +4,7 @@ pub mod openapi;
 
 use std::collections::BTreeMap;
 
-use actix_web::{get, web};
+use actix_web::{HttpResponse, get, web};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,6 +16,7 @@ use crate::customers::model::{Field, FieldType, Maintenance, Section};
 use crate::db::Db;
 use crate::digest::Digest;
 use crate::http::current::Current;
+use crate::http::etag;
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::{ReadPack, ReadReleases};
@@ -275,7 +276,7 @@ pub struct EntitlementView {
 ///
 /// Fields, metrics, policies and all labels: a form and a result view can be built from it alone.
 #[utoipa::path(tag = "pack", operation_id = "getPack", security(("bearer" = ["pack:read"])), responses(
-    (status = 200, body = PackView, description = "The pack"),
+    (status = 200, body = PackView, description = "The pack", headers(("ETag" = String, description = "Its content's"))),
     Problems
 ))]
 #[get("/v1/pack")]
@@ -283,11 +284,11 @@ pub async fn get_pack(
     _: Permit<ReadPack>,
     active: Current<Active>,
     in_force: web::Data<InForce>,
-) -> web::Json<PackView> {
+) -> Result<HttpResponse, Problem> {
     let pack = &active.release.pack;
     let labels = Labeller(pack);
     let faults = in_force.load_faults();
-    web::Json(PackView {
+    etag::tagged(&PackView {
         id: pack.id.clone(),
         title: pack.title.clone(),
         release: active.basis.release,
@@ -408,7 +409,7 @@ pub struct ReleaseView {
 /// The files of the pack, as they were when it was made.
 #[utoipa::path(tag = "pack", operation_id = "getRelease", security(("bearer" = ["releases:read"])),
     params(("digest" = String, Path, description = "The release's digest, sha256:…")), responses(
-    (status = 200, body = ReleaseView, description = "The release"),
+    (status = 200, body = ReleaseView, description = "The release", headers(("ETag" = String, description = "Its content's"))),
     Problems
 ))]
 #[get("/v1/releases/{digest}")]
@@ -416,13 +417,13 @@ pub async fn get_release(
     _: Permit<ReadReleases>,
     db: web::Data<Db>,
     digest: web::Path<String>,
-) -> Result<web::Json<ReleaseView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let digest: Digest = digest.parse().map_err(|_| Problem::new(Code::NotFound))?;
     let content = db.run(move |conn| store::release(conn, digest)).await?;
     let content = content.ok_or_else(|| Problem::new(Code::NotFound))?;
     let Ok(source) = Source::from_json(&content) else { return Err(Problem::new(Code::Internal)) };
     let files = source.files().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
-    Ok(web::Json(ReleaseView { digest, files }))
+    etag::tagged(&ReleaseView { digest, files })
 }
 
 /// Frozen statistics of the population.
@@ -441,7 +442,7 @@ pub struct CohortView {
 /// The statistics that decisions were relative to.
 #[utoipa::path(tag = "pack", operation_id = "getCohort", security(("bearer" = ["releases:read"])),
     params(("digest" = String, Path, description = "The cohort's digest, sha256:…")), responses(
-    (status = 200, body = CohortView, description = "The cohort"),
+    (status = 200, body = CohortView, description = "The cohort", headers(("ETag" = String, description = "Its content's"))),
     Problems
 ))]
 #[get("/v1/cohorts/{digest}")]
@@ -449,10 +450,10 @@ pub async fn get_cohort(
     _: Permit<ReadReleases>,
     db: web::Data<Db>,
     digest: web::Path<String>,
-) -> Result<web::Json<CohortView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let digest: Digest = digest.parse().map_err(|_| Problem::new(Code::NotFound))?;
     let cohort: Cohort =
         db.run(move |conn| store::cohort(conn, digest)).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
     let cohorts = serde_json::to_value(&cohort.cohorts).map_err(|error| crate::db::Error::corrupt("cohort", error))?;
-    Ok(web::Json(CohortView { digest, cohorts }))
+    etag::tagged(&CohortView { digest, cohorts })
 }

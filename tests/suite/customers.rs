@@ -351,7 +351,7 @@ fn another_pack_hides_what_it_does_not_declare_and_has_its_own_index() {
     let changed = service
         .base
         .db
-        .run_here(|conn| baremo::customers::record::change(conn, &rules(&other), id, 1, &changes))
+        .run_here(|conn| baremo::customers::record::change(conn, &rules(&other), id, &1.into(), &changes))
         .unwrap();
     assert_eq!(changed.profile["network"]["area"], "10", "a value that no field declares is kept");
 }

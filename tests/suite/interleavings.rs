@@ -204,7 +204,7 @@ impl Mill {
             Step::Activate(release, closes) => {
                 let wanted = Change { release: Some(self.releases[*release]), closes: *closes, business_date: None };
                 let number = active.basis.number;
-                match node.db.run_here(|conn| basis::change(conn, &node.in_force, None, number, &wanted)) {
+                match node.db.run_here(|conn| basis::change(conn, &node.in_force, None, &number.into(), &wanted)) {
                     Ok(_) | Err(basis::Error::Stale) => {}
                     Err(error) => panic!("{error}"),
                 }
@@ -221,7 +221,7 @@ impl Mill {
             let changed = node.db.run_here(|conn| {
                 let version = customers::find(conn, id)?.unwrap().version;
                 let changes = Changes { profile: Some(profile.clone()), ..Changes::default() };
-                change(conn, &rules, id, version, &changes)
+                change(conn, &rules, id, &version.into(), &changes)
             });
             match changed {
                 Ok(_) => return,

@@ -334,10 +334,21 @@ impl Service {
         status
     }
 
+    /// Its address, and the token of the one who has signed in.
+    pub fn access(&mut self) -> (String, String) {
+        let client = self.client();
+        (client.address, client.token.unwrap_or_default())
+    }
+
+    /// Tells it to end.
+    pub fn terminate(&self) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    }
+
     /// Ends it as an operator does, and gives its exit code and how long it took.
     pub fn stop(mut self) -> (Option<i32>, Duration) {
         let begun = Instant::now();
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+        self.terminate();
         (self.ended().code(), begun.elapsed())
     }
 

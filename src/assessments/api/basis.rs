@@ -136,13 +136,13 @@ pub async fn change_basis(
     db: web::Data<Db>,
     in_force: web::Data<InForce>,
     workers: web::Data<Workers>,
-    IfMatch(number): IfMatch,
+    IfMatch(numbers): IfMatch,
     body: Body<BasisPatch>,
 ) -> Result<HttpResponse, Problem> {
     let change = body.0.check().map_err(Problem::invalid)?;
     let wanted = change.business_date;
     let setting = workers.business_date();
-    let active = db.run(move |conn| basis::change(conn, &in_force, setting, number, &change)).await?;
+    let active = db.run(move |conn| basis::change(conn, &in_force, setting, &numbers, &change)).await?;
     workers.wake();
     let reached = wanted.is_none_or(|wanted| wanted == active.basis.business_date);
     let mut response = if reached { HttpResponse::Ok() } else { HttpResponse::Accepted() };

@@ -8,6 +8,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse};
 
+use crate::http::etag;
 use crate::http::extract::Languages;
 use crate::http::metrics::REQUEST_ID;
 use crate::http::problem::{LANGUAGES, MEDIA_TYPE, Problem};
@@ -38,7 +39,8 @@ pub async fn write(
     match next.call(request).await {
         Ok(response) => {
             let (request, response) = response.into_parts();
-            Ok(ServiceResponse::new(request, reader.write(response.map_into_boxed_body())))
+            let response = etag::unless_known(&request, response.map_into_boxed_body());
+            Ok(ServiceResponse::new(request, reader.write(response)))
         }
         Err(mut error) => {
             error.add_response_mapper(move |response| reader.write(response));

@@ -60,3 +60,38 @@ async fn unwound<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Resu
         Err(Problem::new(Code::Internal).into())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::middleware::from_fn;
+    use actix_web::{App, HttpResponse, test, web};
+
+    use super::*;
+    use crate::http::middleware::answers;
+
+    async fn panics() -> HttpResponse {
+        panic!("a secret")
+    }
+
+    #[actix_web::test]
+    async fn a_panic_is_a_problem_of_its_own_request() {
+        let app = App::new()
+            .app_data(Gate::new(&Limits { requests_at_once: 1, ..Limits::default() }))
+            .route("/panics", web::get().to(panics))
+            .route("/works", web::get().to(HttpResponse::Ok))
+            .wrap(from_fn(keep))
+            .wrap(from_fn(answers::write));
+        let app = test::init_service(app).await;
+        for _ in 0..2 {
+            let request = test::TestRequest::get().uri("/panics").to_request();
+            let error = test::try_call_service(&app, request).await.unwrap_err();
+            let response = error.error_response();
+            assert_eq!(response.status(), 500);
+            let body = actix_web::body::to_bytes(response.into_body()).await.unwrap_or_default();
+            let text = String::from_utf8_lossy(&body);
+            assert!(text.contains("\"code\":\"internal\"") && !text.contains("secret"), "{text}");
+        }
+        let works = test::TestRequest::get().uri("/works").to_request();
+        assert_eq!(test::call_service(&app, works).await.status(), 200);
+    }
+}

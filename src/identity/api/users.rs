@@ -221,13 +221,13 @@ pub async fn change_user(
     db: web::Data<Db>,
     access: web::Data<Access>,
     PathId(id): PathId,
-    IfMatch(version): IfMatch,
+    IfMatch(versions): IfMatch,
     body: Body<UserPatch>,
 ) -> Result<HttpResponse, Problem> {
     let Body(UserPatch { display_name, roles, status }) = body;
     let changes = Changes { display_name, roles, status };
     let changed =
-        access.change(&db, move |conn| users::change(conn, &permit.principal.permissions, id, version, &changes));
+        access.change(&db, move |conn| users::change(conn, &permit.principal.permissions, id, &versions, &changes));
     Ok(answer(HttpResponse::Ok(), changed.await?))
 }
 

@@ -1,0 +1,71 @@
+//! Entity tags: 304 for what a client has already, 428 and 412 for changes that rest on nothing or on an old version.
+
+use serde_json::{Value as Json, json};
+
+use crate::app::TestApp;
+use crate::base::Answer;
+use crate::transactions::bakery;
+
+/// Where each operation with a tag is tried.
+fn place(app: &TestApp, path: &str) -> Option<String> {
+    let customer = || app.get("/v1/customers").json["items"][0]["id"].as_str().unwrap().to_owned();
+    let user = || app.get("/v1/users").json["items"][0]["id"].as_str().unwrap().to_owned();
+    let basis = || app.get("/v1/basis").json;
+    Some(match path {
+        "/v1/customers/{id}" => format!("/v1/customers/{}", customer()),
+        "/v1/users/{id}" => format!("/v1/users/{}", user()),
+        "/v1/releases/{digest}" => format!("/v1/releases/{}", basis()["release"].as_str().unwrap()),
+        "/v1/cohorts/{digest}" => format!("/v1/cohorts/{}", basis()["cohort"].as_str()?),
+        fixed if !fixed.contains('{') => fixed.to_owned(),
+        other => panic!("{other} has a tag: say where it is tried"),
+    })
+}
+
+fn spec() -> serde_json::Map<String, Json> {
+    let spec: Json = serde_json::from_str(&baremo::cli::openapi::text().unwrap()).unwrap();
+    spec["paths"].as_object().unwrap().clone()
+}
+
+#[test]
+fn what_a_client_has_is_not_sent_again() {
+    let app = bakery();
+    app.customer("X1", json!({}));
+    let mut tried = 0;
+    for (path, _) in spec().iter().filter(|(_, item)| item["get"]["responses"]["200"]["headers"].get("ETag").is_some())
+    {
+        let Some(path) = place(&app, path) else { continue };
+        let first = app.get(&path).with(200);
+        let tag = first.header("ETag");
+        assert!(tag.starts_with('"'), "{path}: {tag}");
+        let asked = |tags: &str| app.send("GET", &path, &[("If-None-Match", tags)], &Json::Null);
+        for known in [tag.to_owned(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()] {
+            let same = asked(&known).with(304);
+            assert_eq!((same.text.as_str(), same.header("ETag")), ("", tag), "{path} {known}");
+        }
+        assert_eq!(asked("\"other\"").with(200).text, first.text, "{path}");
+        tried += 1;
+    }
+    assert!(tried >= 5, "{tried}");
+}
+
+#[test]
+fn every_change_by_patch_wants_the_version_that_was_read() {
+    let app = bakery();
+    app.customer("X1", json!({}));
+    let mut tried = 0;
+    for (path, _) in spec().iter().filter(|(_, item)| item.get("patch").is_some()) {
+        let path = place(&app, path).unwrap();
+        let send = |headers: &[(&str, &str)]| app.send("PATCH", &path, headers, &json!({}));
+        let code = |answer: Answer| answer.json["code"].clone();
+        assert_eq!(code(send(&[]).with(428)), "precondition_required", "{path}");
+        let tag = app.get(&path).with(200).header("ETag").to_owned();
+        for stale in ["\"999\"".to_owned(), format!("W/{tag}"), "\"999\", \"x\"".to_owned(), "1".to_owned()] {
+            assert_eq!(code(send(&[("If-Match", &stale)]).with(412)), "stale", "{path} {stale}");
+        }
+        for right in [tag.clone(), format!("\"999\", {tag}"), "*".to_owned()] {
+            send(&[("If-Match", &right)]).with(200);
+        }
+        tried += 1;
+    }
+    assert!(tried >= 3, "{tried}");
+}
