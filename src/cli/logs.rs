@@ -42,9 +42,12 @@ pub fn begin(config: &Config) -> Result<Logs, Failure> {
     Ok(logs)
 }
 
-/// The finer levels of libraries show headers and statements, and with them secrets and personal data: they are never logged.
+/// The finer levels of libraries show headers and statements, and with them secrets and personal data: they are never logged. The
+/// HTTP server calls it an error when anybody sends what is no HTTP: that isn't told at all.
 fn is_ours(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() <= Level::INFO || metadata.target().starts_with(env!("CARGO_PKG_NAME"))
+    let target = metadata.target();
+    let is_coarse = *metadata.level() <= Level::INFO && !target.starts_with("actix_http");
+    is_coarse || target.starts_with(env!("CARGO_PKG_NAME"))
 }
 
 type Traces = Option<Box<dyn Layer<Registry> + Send + Sync>>;

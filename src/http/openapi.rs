@@ -69,12 +69,14 @@ pub fn base() -> OpenApi {
 
 /// The header by which a request is known that is sent again.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+/// Where files are sent.
+pub const UPLOADS: &str = "/v1/imports";
 
 /// Whether a POST to this path takes an idempotency key: those that create, change or start something. Signing in and passwords are
-/// secrets, of which nothing is kept; evaluations change nothing; an upload is larger than what is compared.
+/// secrets, of which nothing is kept; evaluations change nothing.
 pub fn takes_key(path: &str) -> bool {
     let is_secret = path.starts_with("/v1/auth/") || path.ends_with("/password");
-    path.starts_with("/v1/") && !is_secret && !["/v1/evaluations", "/v1/imports"].contains(&path)
+    path.starts_with("/v1/") && !is_secret && path != "/v1/evaluations"
 }
 
 /// Describes what all operations of a kind have in common.
@@ -133,7 +135,14 @@ fn has_tag(operation: &Operation) -> bool {
 }
 
 /// The paths of the API with the methods of each, to answer what no handler takes.
-pub struct Paths(Vec<(Regex, HeaderValue)>);
+pub struct Paths(Vec<Path>);
+
+struct Path {
+    pattern: Regex,
+    allowed: HeaderValue,
+    /// The permission that a POST states.
+    to_post: Option<String>,
+}
 
 impl Paths {
     /// The paths of a description.
@@ -155,20 +164,33 @@ impl Paths {
             ];
             let allowed: Vec<&str> =
                 methods.iter().filter(|(_, has)| *has).map(|(method, _)| method.as_str()).collect();
-            Regex::new(&format!("^{pattern}$")).ok().zip(HeaderValue::from_str(&allowed.join(", ")).ok())
+            let security = item.post.as_ref().and_then(|post| serde_json::to_value(&post.security).ok());
+            Some(Path {
+                pattern: Regex::new(&format!("^{pattern}$")).ok()?,
+                allowed: HeaderValue::from_str(&allowed.join(", ")).ok()?,
+                to_post: security.and_then(|stated| Some(stated.pointer("/0/bearer/0")?.as_str()?.to_owned())),
+            })
         });
         Self(paths.collect())
     }
 
     /// The answer to a request that no handler takes: what a path allows to OPTIONS, 405 where only the method is wrong, else 404.
     pub fn refuse(&self, request: &HttpRequest) -> HttpResponse {
-        let allowed = self.0.iter().find(|(path, _)| path.is_match(request.path())).map(|(_, allowed)| allowed);
-        match allowed {
+        match self.find(request.path()).map(|path| &path.allowed) {
             Some(allowed) if request.method() == Method::OPTIONS => {
                 HttpResponse::NoContent().insert_header((header::ALLOW, allowed.clone())).finish()
             }
             Some(allowed) => Problem::method_not_allowed(allowed.clone()).error_response(),
             None => Problem::new(Code::NotFound).error_response(),
         }
+    }
+
+    /// The permission that a POST to a path needs.
+    pub fn permission_to_post(&self, path: &str) -> Option<&str> {
+        self.find(path)?.to_post.as_deref()
+    }
+
+    fn find(&self, path: &str) -> Option<&Path> {
+        self.0.iter().find(|known| known.pattern.is_match(path))
     }
 }

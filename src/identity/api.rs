@@ -152,8 +152,8 @@ fn tokens(issued: Issued) -> HttpResponse {
 /// Sign in
 ///
 /// Begins a session: gives an access token for a user's name and password, and a refresh token for the next one. A session lives
-/// for 14 days after it was last refreshed, and for 90 days at most. After 10 failures for an account or 100 from an address
-/// within a quarter of an hour, 429 `too_many_attempts` says by `Retry-After` when it may be tried again.
+/// for 14 days after it was last refreshed, and for 90 days at most. After 10 failures for an account from one address, 100 from all,
+/// or 100 of an address within a quarter of an hour, 429 `too_many_attempts` says by `Retry-After` when it may be tried again.
 #[utoipa::path(tag = "auth", operation_id = "createToken", security(()), request_body = Credentials, responses(
     (status = 200, body = Tokens, description = "Signed in"),
     Problems

@@ -1,4 +1,5 @@
-//! The limits of signing in: failures for an account and from an address, within a quarter of an hour, over all processes.
+//! The limits of signing in: failures for an account and from an address, within a quarter of an hour, over all processes. Few are
+//! allowed for an account from one address, more from all together, so that nobody locks another one out from where he sits alone.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -11,8 +12,10 @@ use crate::digest::Digest;
 
 /// Seconds of a period.
 const PERIOD: i64 = 15 * 60;
-/// Failures for one account in a period.
+/// Failures for one account from one address in a period.
 pub const PER_ACCOUNT: i64 = 10;
+/// Failures for one account from all addresses in a period.
+pub const PER_ACCOUNT_EVERYWHERE: i64 = 100;
 /// Failures from one address in a period.
 pub const PER_ADDRESS: i64 = 100;
 /// Bits of an IPv6 address that its network gives: the others are its owner's to choose.
@@ -22,36 +25,50 @@ const NETWORK: u32 = 64;
 pub struct Attempt {
     period: i64,
     account: Digest,
-    address: Option<Digest>,
+    account_from_address: Digest,
+    address: Digest,
 }
 
 /// Counts an attempt before the password is looked at, so that attempts at the same time don't exceed the limits together.
 /// Names that nobody has are counted like others.
 pub fn begin(conn: &mut Conn, account: &str, address: Option<IpAddr>) -> Result<Attempt, Error> {
     let now = Timestamp::now().as_second();
+    let address = address.map(|address| network(address).to_string()).unwrap_or_default();
     let attempt = Attempt {
         period: now.div_euclid(PERIOD),
         account: Digest::of(format!("account {account}")),
-        address: address.map(|address| Digest::of(format!("address {}", network(address)))),
+        account_from_address: Digest::of(format!("account {account} from {address}")),
+        address: Digest::of(format!("address {address}")),
     };
-    let allowed = transaction(conn, |conn| {
-        // An address that is over its limit can't lock accounts.
-        if let Some(address) = attempt.address
-            && store::attempts::count(conn, address, attempt.period)? > PER_ADDRESS
-        {
-            return Ok(false);
+    // An address that is over its limit can't bring an account nearer to its own.
+    let limits = [
+        (attempt.address, PER_ADDRESS, "an address"),
+        (attempt.account_from_address, PER_ACCOUNT, "an account from an address"),
+        (attempt.account, PER_ACCOUNT_EVERYWHERE, "an account"),
+    ];
+    let exceeded = transaction(conn, |conn| {
+        for (who, limit, what) in limits {
+            let failures = store::attempts::count(conn, who, attempt.period)?;
+            if failures > limit {
+                return Ok(Some((what, failures == limit + 1)));
+            }
         }
-        Ok::<_, Error>(store::attempts::count(conn, attempt.account, attempt.period)? <= PER_ACCOUNT)
+        Ok::<_, Error>(None)
     })?;
-    if allowed { Ok(attempt) } else { Err(Error::TooManyAttempts(PERIOD - now.rem_euclid(PERIOD))) }
+    let Some((what, is_first)) = exceeded else { return Ok(attempt) };
+    if is_first {
+        tracing::warn!(what, "too many failures to sign in: refused until the quarter of an hour ends");
+    }
+    Err(Error::TooManyAttempts(PERIOD - now.rem_euclid(PERIOD)))
 }
 
-/// The attempt was none: the account begins anew, and the address has one failure less. The caller has the transaction.
+/// The attempt was none: the account begins anew from this address, and has one failure less elsewhere, as the address has. The
+/// caller has the transaction.
 pub fn succeed(conn: &mut Conn, attempt: &Attempt) -> Result<(), Error> {
-    if let Some(address) = attempt.address {
-        store::attempts::take_back(conn, address, attempt.period)?;
+    for who in [attempt.address, attempt.account] {
+        store::attempts::take_back(conn, who, attempt.period)?;
     }
-    Ok(store::attempts::forget(conn, attempt.account, attempt.period)?)
+    Ok(store::attempts::forget(conn, attempt.account_from_address, attempt.period)?)
 }
 
 /// Removes some attempts that count no more.

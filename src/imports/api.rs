@@ -14,6 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use self::upload::Received;
 pub use self::upload::UploadLimit;
 use super::model::{Import, ImportError, ImportKind, ImportStatus, REPORT_DAYS, ReportedFault};
 use super::store;
@@ -26,6 +27,7 @@ use crate::http::paging::{self, PageParameters};
 use crate::http::problem::{Code, Problem, Problems};
 use crate::http::streams::Streams;
 use crate::identity::api::Permit;
+use crate::identity::api::idempotency::Key;
 use crate::identity::model::{ReadImports, WriteImports};
 
 /// Mounts the handlers.
@@ -153,10 +155,19 @@ pub async fn create_import(
     body: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let multipart = Multipart::new(request.headers(), body);
-    let import = upload::receive(&db, multipart, permit.principal.user_id, *limit.get_ref()).await?;
+    let user_id = permit.principal.user_id;
+    let key = Key::of(&request, user_id)?;
+    let (import, owned) = match upload::receive(&db, multipart, user_id, *limit.get_ref(), key).await? {
+        Received::New(import, owned) => (import, owned),
+        Received::Answered(response) => return Ok(response),
+    };
     workers.wake();
     let location = (header::LOCATION, format!("/v1/imports/{}", import.id));
-    Ok(HttpResponse::Accepted().insert_header(location).json(ImportView::new(import)))
+    let response = HttpResponse::Accepted().insert_header(location).json(ImportView::new(*import));
+    match owned {
+        Some(owned) => owned.keep(response).await,
+        None => Ok(response),
+    }
 }
 
 /// A page of imports.

@@ -132,8 +132,27 @@ fn every_operation_that_takes_a_key_says_so() {
         }
     }
     assert!(
-        ["/v1/customers", "/v1/runs", "/v1/transactions/batches"].iter().all(|path| taking.contains(path)),
+        ["/v1/customers", "/v1/runs", "/v1/transactions/batches", "/v1/imports"]
+            .iter()
+            .all(|path| taking.contains(path)),
         "{taking:?}"
     );
     assert!(!taking.contains(&"/v1/auth/token") && !taking.contains(&"/v1/evaluations"));
+}
+
+#[test]
+fn who_may_no_longer_do_it_gets_no_old_answer() {
+    let app = bakery();
+    let id = app.user("bob", &["manager"]);
+    let token = app.sign_in("bob")["access_token"].as_str().unwrap().to_owned();
+    let create = || {
+        let body = json!({"code": "B1", "name": "Bakery"});
+        app.send_as(&token, "POST", "/v1/customers", &[("Idempotency-Key", "k")], &body)
+    };
+    create().with(201);
+    assert_eq!(create().with(201).header("Idempotency-Replayed"), "true");
+    let path = format!("/v1/users/{id}");
+    let tag = app.get(&path).header("ETag").to_owned();
+    app.patch(&path, &tag, &json!({"roles": []})).with(200);
+    assert_eq!(create().with(403).json["code"], "forbidden");
 }

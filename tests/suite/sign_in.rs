@@ -33,7 +33,7 @@ fn later(app: &TestApp) {
 }
 
 #[test]
-fn an_account_closes_after_ten_failures_wherever_they_come_from() {
+fn an_account_closes_after_ten_failures_whichever_process_sees_them() {
     let app = counting();
     let beside = TestApp::beside(&app, &bakery_source(), "2018-01-01");
     app.user("ana", &["clerk"]);
@@ -57,6 +57,19 @@ fn an_account_closes_after_ten_failures_wherever_they_come_from() {
     app.sign_in("admin");
     later(&app);
     try_as(&app, "ana", PASSWORD).with(200);
+}
+
+#[test]
+fn an_account_closes_for_others_only_after_a_hundred_failures_elsewhere() {
+    let app = counting();
+    app.user("ana", &["clerk"]);
+    let elsewhere = "INSERT INTO sign_in_attempts SELECT UNHEX(SHA2('account ana', 256)), period, 98 FROM \
+                     (SELECT FLOOR(UNIX_TIMESTAMP() / 900) AS period) now";
+    app.base.execute(elsewhere);
+    try_as(&app, "ana", PASSWORD).with(200);
+    try_as(&app, "ana", "wrong password").with(401);
+    try_as(&app, "ana", "wrong password").with(401);
+    try_as(&app, "ana", PASSWORD).with(429);
 }
 
 #[test]

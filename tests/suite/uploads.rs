@@ -41,6 +41,28 @@ fn send(app: &TestApp, body: &[u8]) -> Answer {
     app.send_raw("POST", "/v1/imports", &[("Authorization", &authorization), ("Content-Type", FORM)], body)
 }
 
+#[test]
+fn an_upload_with_a_key_is_taken_once() {
+    let app = shops();
+    let keyed = |texts: &[(&str, &str)], file: &str| {
+        let authorization = format!("Bearer {}", app.token);
+        let headers =
+            [("Authorization", authorization.as_str()), ("Content-Type", FORM), ("Idempotency-Key", "spring")];
+        app.send_raw("POST", "/v1/imports", &headers, form(texts, file.as_bytes()))
+    };
+    let mapped = [("kind", "customers"), ("mapping", "{\"code\": \"shop_no\"}")];
+    let file = rows(20);
+    let first = keyed(&mapped, &file).with(202);
+    let again = keyed(&mapped, &file).with(202);
+    assert_eq!((&first.json["id"], again.header("Idempotency-Replayed")), (&again.json["id"], "true"));
+    assert_eq!(first.header("Location"), again.header("Location"));
+    for (texts, file) in [(&mapped[..], &rows(21)), (&[mapped[0], mapped[1], ("dry_run", "true")][..], &file)] {
+        assert_eq!(keyed(texts, file).with(422).json["code"], "idempotency_mismatch");
+    }
+    ended(&app, first.json["id"].as_str().unwrap());
+    until("what was sent again is gone", || (count(&app.base, "imports") == 1).then_some(()));
+}
+
 /// Sends a file that is taken.
 #[track_caller]
 pub fn upload(app: &TestApp, texts: &[(&str, &str)], file: &[u8]) -> String {

@@ -7,7 +7,7 @@ use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpResponse, HttpResponseBuilder, rt, web};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, rt, web};
 use tracing::Instrument;
 
 use crate::Id;
@@ -15,7 +15,7 @@ use crate::db::Db;
 use crate::digest::Digest;
 use crate::faults::Fault;
 use crate::http::extract;
-use crate::http::openapi::{IDEMPOTENCY_KEY, takes_key};
+use crate::http::openapi::{IDEMPOTENCY_KEY, Paths, UPLOADS, takes_key};
 use crate::http::problem::{Code, Problem};
 use crate::identity::idempotency::{self, MAX_ANSWER, Turn};
 use crate::identity::model::Principal;
@@ -27,65 +27,132 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Longest key, in characters.
 const MAX_KEY: usize = 255;
 
-/// The middleware. It stands behind what knows the caller.
+/// A key that a request has brought, before it is known whether it is the first with it.
+pub struct Key {
+    value: HeaderValue,
+    line: String,
+    user_id: Id,
+}
+
+/// What becomes of a request with a key.
+pub enum Begun {
+    /// It is the first: it does its work and has its answer kept.
+    First(Owned),
+    /// The answer of the first.
+    Answered(HttpResponse),
+}
+
+impl Key {
+    /// The key of a user's request, if it has one.
+    pub fn of(request: &HttpRequest, user_id: Id) -> Result<Option<Self>, Problem> {
+        let Some(value) = request.headers().get(IDEMPOTENCY_KEY).cloned() else { return Ok(None) };
+        let bytes = value.as_bytes();
+        if (1..=MAX_KEY).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic) {
+            let line = format!("\n{} {}\n", request.method(), request.uri());
+            return Ok(Some(Self { value, line, user_id }));
+        }
+        let detail = format!("a key has 1 to {MAX_KEY} visible ASCII characters, such as those of a UUID");
+        Err(Problem::invalid(vec![Fault::new(IDEMPOTENCY_KEY, "idempotency_key", detail)]))
+    }
+
+    /// Takes the key for what was sent. The digest of that has the key in it, which isn't kept, so that nobody finds out by the
+    /// digest what a body was.
+    pub async fn begin(self, db: &Db, content: &[u8]) -> Result<Begun, Problem> {
+        let request = Digest::of([self.value.as_bytes(), self.line.as_bytes(), content].concat());
+        let sent = Sent { user_id: self.user_id, key: Digest::of(self.value.as_bytes()), request };
+        match db.run(move |conn| idempotency::begin(conn, &sent)).await.map_err(Problem::from)? {
+            Turn::First(owner) => Ok(Begun::First(Owned { db: db.clone(), sent, owner })),
+            Turn::Answered(kept) => Ok(Begun::Answered(replay(kept))),
+            Turn::Running => Err(Problem::new(Code::IdempotencyRunning).retry_after(1)),
+            Turn::Mismatch => Err(Problem::new(Code::IdempotencyMismatch)),
+        }
+    }
+}
+
+/// A key that this request has.
+#[derive(Clone)]
+pub struct Owned {
+    db: Db,
+    sent: Sent,
+    owner: Id,
+}
+
+impl Owned {
+    /// Keeps the answer. One that is too large isn't, and the key is free again.
+    pub async fn keep(&self, response: HttpResponse) -> Result<HttpResponse, Problem> {
+        let (response, body) = response.into_parts();
+        let body = to_bytes(body).await.map_err(|_| Problem::new(Code::Internal))?;
+        let text = |name: &HeaderName| {
+            let value = response.headers().get(name)?.to_str().ok()?;
+            Some((name.as_str().to_owned(), value.to_owned()))
+        };
+        let headers = HEADERS.iter().filter_map(text).collect();
+        if body.len() <= MAX_ANSWER {
+            let kept = Kept { status: response.status().as_u16(), headers, body: body.to_vec() };
+            let (sent, owner) = (self.sent, self.owner);
+            if let Err(error) = self.db.run(move |conn| idempotency::finish(conn, &sent, owner, &kept)).await {
+                tracing::warn!(%error, "the answer to a request with an idempotency key isn't kept");
+            }
+        } else {
+            self.give_back().await;
+        }
+        Ok(response.set_body(BoxBody::new(body)))
+    }
+
+    /// Gives the key back: the request has changed nothing.
+    pub async fn give_back(&self) {
+        let (sent, owner) = (self.sent, self.owner);
+        if let Err(error) = self.db.run(move |conn| idempotency::give_back(conn, &sent, owner)).await {
+            tracing::warn!(%error, "an idempotency key isn't given back, and is free only later");
+        }
+    }
+}
+
+/// The middleware. It stands behind what knows the caller. Files are too long to be read here: their handler sees to the key.
 pub async fn once(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let takes = request.method() == Method::POST && takes_key(request.path());
-    let key = request.headers().get(IDEMPOTENCY_KEY).filter(|_| takes).cloned();
-    let user = request.extensions().get::<Arc<Principal>>().map(|principal| principal.user_id);
-    let db = request.app_data::<web::Data<Db>>().cloned();
-    let (Some(key), Some(user_id), Some(db)) = (key, user, db) else {
+    let takes = request.method() == Method::POST && takes_key(request.path()) && request.path() != UPLOADS;
+    let paths = request.app_data::<web::Data<Paths>>();
+    let needed = paths.and_then(|paths| paths.permission_to_post(request.path())).filter(|_| takes);
+    // Who may no longer do it is refused as without a key, also where he was answered when he might.
+    let user = request.extensions().get::<Arc<Principal>>().cloned().zip(needed);
+    let user = user.filter(|(principal, needed)| principal.permissions.has(needed)).map(|(user, _)| user.user_id);
+    let key = user.map_or(Ok(None), |user_id| Key::of(request.request(), user_id))?;
+    let (Some(key), Some(db)) = (key, request.app_data::<web::Data<Db>>().cloned()) else {
         return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
     };
-    let digest_of_key = read_key(&key)?;
-    let sent = Sent { user_id, key: digest_of_key, request: digest(&mut request, &key).await? };
-    match db.run(move |conn| idempotency::begin(conn, &sent)).await.map_err(Problem::from)? {
-        Turn::First(owner) => answer(request, next, db, sent, owner).await,
-        Turn::Answered(kept) => Ok(request.into_response(replay(kept))),
-        Turn::Running => Err(Problem::new(Code::IdempotencyRunning).retry_after(1).into()),
-        Turn::Mismatch => Err(Problem::new(Code::IdempotencyMismatch).into()),
+    let body = take_body(&mut request).await?;
+    match key.begin(&db, &body).await? {
+        Begun::First(owned) => answer(request, next, owned).await,
+        Begun::Answered(response) => Ok(request.into_response(response)),
     }
 }
 
-fn read_key(key: &HeaderValue) -> Result<Digest, Problem> {
-    let bytes = key.as_bytes();
-    if (1..=MAX_KEY).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic) {
-        return Ok(Digest::of(bytes));
-    }
-    let detail = format!("a key has 1 to {MAX_KEY} visible ASCII characters, such as those of a UUID");
-    Err(Problem::invalid(vec![Fault::new(IDEMPOTENCY_KEY, "idempotency_key", detail)]))
-}
-
-/// The digest of a request, whose body is read and put back unpacked. It has the key in it, which isn't kept, so that nobody finds
-/// out by the digest what a body was.
-async fn digest(request: &mut ServiceRequest, key: &HeaderValue) -> Result<Digest, Problem> {
+/// The body, which is read and put back unpacked.
+async fn take_body(request: &mut ServiceRequest) -> Result<web::Bytes, Problem> {
     let (head, payload) = request.parts_mut();
     let body = extract::bytes(head, payload).await?;
-    let line = format!("\n{} {}\n", request.method(), request.uri());
-    let text = [key.as_bytes(), line.as_bytes(), &body].concat();
     request.headers_mut().remove(header::CONTENT_ENCODING);
     request.headers_mut().remove(header::CONTENT_LENGTH);
-    request.set_payload(Payload::from(body));
-    Ok(Digest::of(text))
+    request.set_payload(Payload::from(body.clone()));
+    Ok(body)
 }
 
 /// Lets the first request do its work and keeps its answer, also when the client goes away meanwhile: he will ask for it.
 async fn answer(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-    db: web::Data<Db>,
-    sent: Sent,
-    owner: Id,
+    owned: Owned,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let returning = db.clone();
-    let work = async move { keep(next.call(request).await, &db, sent, owner).await };
+    let returning = owned.clone();
+    let work = async move { keep(next.call(request).await, owned).await };
     match rt::spawn(work.in_current_span()).await {
         Ok(answered) => answered,
         Err(_) => {
             tracing::error!("a request panicked");
-            give_back(&returning, sent, owner).await;
+            returning.give_back().await;
             Err(Problem::new(Code::Internal).into())
         }
     }
@@ -94,39 +161,17 @@ async fn answer(
 /// Keeps the answer of a request that has done something. One that was refused has changed nothing: its key is free again.
 async fn keep<B: MessageBody + 'static>(
     answered: Result<ServiceResponse<B>, Error>,
-    db: &web::Data<Db>,
-    sent: Sent,
-    owner: Id,
+    owned: Owned,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let response = match answered {
-        Ok(response) if response.status().is_success() => response,
+    match answered.map(ServiceResponse::map_into_boxed_body) {
+        Ok(response) if response.status().is_success() => {
+            let (request, response) = response.into_parts();
+            Ok(ServiceResponse::new(request, owned.keep(response).await?))
+        }
         refused => {
-            give_back(db, sent, owner).await;
-            return refused.map(ServiceResponse::map_into_boxed_body);
+            owned.give_back().await;
+            refused
         }
-    };
-    let (request, response) = response.into_parts();
-    let (response, body) = response.into_parts();
-    let body = to_bytes(body).await.map_err(|_| Problem::new(Code::Internal))?;
-    let text = |name: &HeaderName| {
-        let value = response.headers().get(name)?.to_str().ok()?;
-        Some((name.as_str().to_owned(), value.to_owned()))
-    };
-    let headers = HEADERS.iter().filter_map(text).collect();
-    if body.len() <= MAX_ANSWER {
-        let kept = Kept { status: response.status().as_u16(), headers, body: body.to_vec() };
-        if let Err(error) = db.run(move |conn| idempotency::finish(conn, &sent, owner, &kept)).await {
-            tracing::warn!(%error, "the answer to a request with an idempotency key isn't kept");
-        }
-    } else {
-        give_back(db, sent, owner).await;
-    }
-    Ok(ServiceResponse::new(request, response.set_body(BoxBody::new(body))))
-}
-
-async fn give_back(db: &web::Data<Db>, sent: Sent, owner: Id) {
-    if let Err(error) = db.run(move |conn| idempotency::give_back(conn, &sent, owner)).await {
-        tracing::warn!(%error, "an idempotency key isn't given back, and is free only later");
     }
 }
 

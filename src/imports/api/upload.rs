@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_multipart::{Field, Multipart, MultipartError};
+use actix_web::HttpResponse;
 use futures_util::{Stream, TryStreamExt};
 use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
@@ -16,6 +18,7 @@ use crate::customers::model::excerpt;
 use crate::db::{self, Db, transaction};
 use crate::faults::{Fault, did_you_mean, pointer_segment};
 use crate::http::problem::{Code, Problem};
+use crate::identity::api::idempotency::{Begun, Key, Owned};
 use crate::imports::model::{Import, ImportKind, NewImport, Options, shown_name};
 use crate::imports::store::{self, PART};
 
@@ -66,10 +69,24 @@ pub struct ImportForm {
     file: Vec<u8>,
 }
 
+/// What became of a form.
+pub enum Received {
+    /// An import that waits, with the idempotency key under which its answer is to be kept.
+    New(Box<Import>, Option<Owned>),
+    /// It came before, and was answered so.
+    Answered(HttpResponse),
+}
+
 /// Receives a form with its file and leaves an import that waits.
-pub async fn receive(db: &Db, mut multipart: Multipart, created_by: Id, limit: UploadLimit) -> Result<Import, Problem> {
-    match take(db, &mut multipart, created_by, limit).await {
-        Ok(import) => Ok(import),
+pub async fn receive(
+    db: &Db,
+    mut multipart: Multipart,
+    created_by: Id,
+    limit: UploadLimit,
+    key: Option<Key>,
+) -> Result<Received, Problem> {
+    match take(db, &mut multipart, created_by, limit, key).await {
+        Ok(received) => Ok(received),
         Err(Refusal::OfForm(problem)) => Err(problem),
         Err(Refusal::OfContent(problem)) => {
             // An answer that comes before the end of the request would be lost together with the connection.
@@ -93,27 +110,51 @@ impl<E: Into<Problem>> From<E> for Refusal {
     }
 }
 
-async fn take(db: &Db, multipart: &mut Multipart, created_by: Id, limit: UploadLimit) -> Result<Import, Refusal> {
+async fn take(
+    db: &Db,
+    multipart: &mut Multipart,
+    created_by: Id,
+    limit: UploadLimit,
+    key: Option<Key>,
+) -> Result<Received, Refusal> {
     let (texts, mut file) = texts(multipart).await?;
     let name = file.content_disposition().and_then(|disposition| disposition.get_filename()).unwrap_or_default();
     let new = check(&texts, shown_name(name), created_by).map_err(Problem::invalid)?;
     let id = new.id;
     db.run(move |conn| store::begin(conn, &new)).await?;
     let mut unfinished = Unfinished { db: db.clone(), id: Some(id) };
-    store_file(db, id, &mut file, limit).await?;
+    let digest = store_file(db, id, &mut file, limit).await?;
     drop(file);
     if let Some(field) = next(multipart).await? {
         let name = field.name().unwrap_or_default();
         let detail = format!("the part '{}' comes after the file; send the file last", excerpt(name));
         return Err(Problem::invalid(vec![Fault::new(pointer_segment(name), "order", detail)]).into());
     }
+    let owned = match key {
+        None => None,
+        Some(key) => match key.begin(db, &content(&texts, &digest)).await? {
+            Begun::First(owned) => Some(owned),
+            Begun::Answered(response) => return Ok(Received::Answered(response)),
+        },
+    };
     let completed =
         db.run(move |conn| Ok::<_, db::Error>((store::complete(conn, id)?, store::find(conn, id)?))).await?;
     unfinished.id = None;
     match completed {
-        (true, Some(import)) => Ok(import),
-        _ => Err(too_slow().into()),
+        (true, Some(import)) => Ok(Received::New(Box::new(import), owned)),
+        _ => {
+            if let Some(owned) = owned {
+                owned.give_back().await;
+            }
+            Err(too_slow().into())
+        }
     }
+}
+
+/// What a form says, as one that is sent again says it too.
+fn content(texts: &BTreeMap<String, String>, file: &[u8]) -> Vec<u8> {
+    let texts = texts.iter().flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]);
+    texts.chain([file]).flat_map(|part| [&part.len().to_be_bytes(), part].concat()).collect()
 }
 
 /// A file that is being received. Dropped, it is removed: also when the client goes away, which drops the handler where it waits.
@@ -216,8 +257,9 @@ fn mapping(text: &str) -> Result<BTreeMap<String, String>, String> {
     serde_json::from_value(json).map_err(|_| format!("send {wanted}"))
 }
 
-/// Takes the file into the database, part by part.
-async fn store_file(db: &Db, id: Id, file: &mut Field, UploadLimit(limit): UploadLimit) -> Result<(), Refusal> {
+/// Takes the file into the database, part by part, and gives its digest.
+async fn store_file(db: &Db, id: Id, file: &mut Field, UploadLimit(limit): UploadLimit) -> Result<[u8; 32], Refusal> {
+    let mut digest = Sha256::new();
     let (mut size, mut number, mut part) = (0, 0, Vec::with_capacity(PART));
     loop {
         let bytes = next(file).await?;
@@ -228,6 +270,7 @@ async fn store_file(db: &Db, id: Id, file: &mut Field, UploadLimit(limit): Uploa
             let detail = format!("a file may have at most {} MiB (BAREMO_UPLOAD_MEGABYTES)", limit >> 20);
             return Err(Problem::detailed(Code::TooLarge, detail).into());
         }
+        digest.update(&bytes);
         part.extend_from_slice(&bytes);
         if size == 0 && is_last {
             return Err(Problem::invalid(vec![Fault::new("/file", "empty", "the file is empty")]).into());
@@ -241,7 +284,7 @@ async fn store_file(db: &Db, id: Id, file: &mut Field, UploadLimit(limit): Uploa
             number += 1;
         }
         if is_last {
-            return Ok(());
+            return Ok(digest.finalize().into());
         }
     }
 }
