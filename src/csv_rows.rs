@@ -17,8 +17,7 @@ pub use encoding::Encoding;
 pub use progress::{Progress, Stopped, Watch};
 pub use report::{Counts, Report, Severity, safe_cell};
 
-use crate::customers::model::excerpt;
-use crate::faults::did_you_mean;
+use crate::faults::{did_you_mean, excerpt};
 
 /// Longest row in bytes. A longer one is a quote that was left open, and would take the whole file into memory.
 const MAX_ROW: u64 = 1 << 20;

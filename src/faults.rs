@@ -72,6 +72,17 @@ pub const CODES: &[(&str, &str)] = &[
     ("zero_quantity", "A line has quantity 0, so it says nothing."),
 ];
 
+/// Most faults that are told of one request or one item.
+pub const MOST: usize = 100;
+/// Faults that are told of many items together before each further item has one.
+const MOST_TOGETHER: usize = 10_000;
+/// Longest name or value that is quoted, in characters.
+const SHOWN: usize = 60;
+/// Longest key that is looked for among similar ones, in bytes.
+const MAX_WORD: usize = 64;
+/// Longest pointer and longest detail, in characters: whatever was sent, an error stays small.
+const MAX_TEXT: usize = 2000;
+
 /// One fault of a body, a row or a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Fault {
@@ -89,7 +100,7 @@ pub struct Fault {
 impl Fault {
     /// A fault at `pointer`.
     pub fn new(pointer: impl Into<String>, code: &str, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), code: code.to_owned(), detail: detail.into() }
+        Self { pointer: cut(pointer.into(), MAX_TEXT), code: code.to_owned(), detail: cut(detail.into(), MAX_TEXT) }
     }
 
     /// The same fault, seen from one level further out: `/items/3` is put before its pointer.
@@ -100,15 +111,47 @@ impl Fault {
     }
 }
 
-/// One segment of a JSON pointer, escaped as RFC 6901 wants it.
-pub fn pointer_segment(key: &str) -> String {
-    format!("/{}", key.replace('~', "~0").replace('/', "~1"))
+/// Whether there are more faults than are told, so that looking for others is of no use.
+pub fn enough(faults: &[Fault]) -> bool {
+    faults.len() > MOST
 }
 
-/// The candidate that is nearest to `word`, if one is near enough to be what was meant.
+/// How many faults were told of many items that are answered together.
+#[derive(Debug, Default)]
+pub struct Told(usize);
+
+impl Told {
+    /// Those that are told of one more item.
+    pub fn of(&mut self, mut faults: Vec<Fault>) -> Vec<Fault> {
+        faults.truncate(if self.0 < MOST_TOGETHER { MOST } else { 1 });
+        self.0 += faults.len();
+        faults
+    }
+}
+
+/// One segment of a JSON pointer, escaped as RFC 6901 wants it. Of a long key it has the beginning only.
+pub fn pointer_segment(key: &str) -> String {
+    format!("/{}", excerpt(key).replace('~', "~0").replace('/', "~1"))
+}
+
+/// The beginning of a text that goes into an error message.
+pub fn excerpt(text: &str) -> String {
+    cut(text.to_owned(), SHOWN)
+}
+
+fn cut(mut text: String, most: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// The candidate that is nearest to `word`, if one is near enough to be what was meant. A word longer than any name has none.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
+        .filter(|_| word.len() <= MAX_WORD)
         .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
@@ -134,5 +177,17 @@ mod tests {
     #[test]
     fn pointers_escape_slash_and_tilde() {
         assert_eq!(pointer_segment("a/b~c"), "/a~1b~0c");
+    }
+
+    #[test]
+    fn what_was_sent_makes_no_long_errors() {
+        assert_eq!(excerpt(&"ñ".repeat(60)), "ñ".repeat(60));
+        assert_eq!(excerpt(&"ñ".repeat(61)), format!("{}…", "ñ".repeat(60)));
+        assert_eq!(pointer_segment(&"~".repeat(1000)), format!("/{}…", "~0".repeat(60)));
+        let long = "x".repeat(1_000_000);
+        let fault = Fault::new(long.clone(), "unknown_field", long.clone());
+        assert!(fault.pointer.len() < 3000 && fault.detail.len() < 3000);
+        let almost = format!("{}y", "x".repeat(80));
+        assert_eq!(nearest(&"x".repeat(81), [almost.as_str()]), None);
     }
 }

@@ -16,7 +16,7 @@ use crate::customers::model::{FieldType, Value, date, decimal};
 use crate::customers::store as customer_store;
 use crate::db::{self, Conn, Failure};
 use crate::digest::Digest;
-use crate::faults::{Fault, did_you_mean, pointer_segment};
+use crate::faults::{Fault, did_you_mean, enough, excerpt, pointer_segment};
 use crate::policy::changes::changed_policies;
 use crate::policy::model::Subject;
 use crate::releases::active::{Active, InForce};
@@ -148,10 +148,13 @@ impl Document {
         }
         let mut windows = BTreeMap::new();
         for (key, text) in &self.metrics {
+            if enough(&faults) {
+                break;
+            }
             let pointer = format!("/document/metrics{}", pointer_segment(key));
             let Some(metric) = pack.definitions.metrics.get(key) else {
                 let hint = did_you_mean(key, pack.definitions.metrics.keys().map(String::as_str));
-                let detail = format!("the pack declares no metric '{key}'{hint}");
+                let detail = format!("the pack declares no metric '{}'{hint}", excerpt(key));
                 faults.push(Fault::new(pointer, "unknown_metric", detail));
                 continue;
             };

@@ -8,7 +8,7 @@ use encoding_rs::{Decoder, DecoderResult, UTF_8};
 use serde::{Deserialize, Serialize};
 
 use super::scan::length;
-use crate::customers::model::excerpt;
+use crate::faults::excerpt;
 
 /// Bytes read at once.
 pub(super) const BLOCK: usize = 64 << 10;

@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use serde_json::Value as Json;
 
 use super::file::{self, Customer, MAX_CODE, MAX_NAME, Profile, Status, divide, profile_of, unite, values_of};
-use super::model::{Fields, Value, excerpt};
+use super::model::{Fields, Value};
 use super::record::{self, Rules};
 use super::store::{self, subjects::Change};
 use crate::Id;
 use crate::csv_rows::{Column, Encoding, FileError, Report, Row, RowFault, Rows, Stopped, Watch};
 use crate::db::{self, Db, Failure};
 use crate::faults::Fault;
+use crate::faults::excerpt;
 
 /// Customers that one transaction writes.
 const CHUNK: usize = 500;

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::error::Error;
 use super::file::{Customer, MAX_CODE, Status};
-use super::model::{Field, FieldType, Fields, Value, date, decimal, excerpt};
+use super::model::{Field, FieldType, Fields, Value, date, decimal};
 use super::selection::{Comparison, Condition, Outcomes, Position, Selection, Sort, SortBy, ValueKind};
 use super::store;
 use crate::db::Conn;
-use crate::faults::{Fault, did_you_mean};
+use crate::faults::{Fault, did_you_mean, enough, excerpt};
 use crate::http::paging;
 
 /// The order of a list whose reader doesn't say.
@@ -47,6 +47,9 @@ pub fn selection(
     let mut conditions = Vec::new();
     let (mut sort, mut cursor, mut limit) = (DEFAULT_SORT, None, paging::DEFAULT_LIMIT);
     for (name, text) in parameters {
+        if enough(&faults) {
+            break;
+        }
         let mut refuse = |(code, detail): Refusal| faults.push(Fault::new(name, code, detail));
         if !seen.insert(name) {
             refuse(("doubled", "the parameter stands twice".to_owned()));

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use utoipa::ToSchema;
 
-use crate::faults::{Fault, did_you_mean, pointer_segment};
+use crate::faults::{Fault, did_you_mean, enough, excerpt, pointer_segment};
 
 /// Longest text that a field takes when the pack states no `max_length`, in characters.
 pub const DEFAULT_MAX_LENGTH: u32 = 500;
@@ -231,7 +231,8 @@ impl Fields {
         self.fields.iter().map(|(key, field)| (key.as_str(), field))
     }
 
-    /// Checks a profile (`{section: {field: value}}`) and gives its values, or every fault in it with its pointer.
+    /// Checks a profile (`{section: {field: value}}`) and gives its values, or the faults in it with their pointers: all, unless they
+    /// are [`enough`].
     pub fn check(&self, profile: &Map<String, Json>) -> Result<Values, Vec<Fault>> {
         self.check_beside(profile, &Map::new())
     }
@@ -242,11 +243,15 @@ impl Fields {
         let mut faults = Vec::new();
         let mut values = Values::new();
         for (section_key, content) in profile {
+            if enough(&faults) {
+                break;
+            }
             let at_section = pointer_segment(section_key);
             let Some(section) = Section::ALL.into_iter().find(|section| section.key() == section_key) else {
                 let names = Section::ALL.map(Section::key);
                 let hint = did_you_mean(section_key, names);
-                let detail = format!("'{section_key}' is not a section; sections are {}{hint}", names.join(", "));
+                let names = names.join(", ");
+                let detail = format!("'{}' is not a section; sections are {names}{hint}", excerpt(section_key));
                 faults.push(Fault::new(at_section, "unknown_section", detail));
                 continue;
             };
@@ -255,6 +260,9 @@ impl Fields {
                 continue;
             };
             for (key, json) in content {
+                if enough(&faults) {
+                    break;
+                }
                 let pointer = format!("{at_section}{}", pointer_segment(key));
                 match self.field_in(section, key).and_then(|field| field.check(json)) {
                     Ok(value) => drop(values.insert(key.clone(), value)),
@@ -287,7 +295,7 @@ impl Fields {
             Some(field) => Ok(field),
             None => {
                 let hint = did_you_mean(key, self.iter().map(|(key, _)| key));
-                Err(("unknown_field", format!("the pack declares no field '{key}'{hint}")))
+                Err(("unknown_field", format!("the pack declares no field '{}'{hint}", excerpt(key))))
             }
         }
     }
@@ -480,12 +488,6 @@ pub fn date(text: &str) -> Result<Date, (&'static str, String)> {
     let refused = || ("date", format!("'{}' is not a date such as 2018-01-31 (years 1900 to 9998)", excerpt(text)));
     let date: Date = if text.len() == 10 { text.parse().map_err(|_| refused())? } else { return Err(refused()) };
     if (1900..=9998).contains(&date.year()) { Ok(date) } else { Err(refused()) }
-}
-
-/// The beginning of a text that goes into an error message.
-pub fn excerpt(text: &str) -> String {
-    const SHOWN: usize = 60;
-    if text.chars().count() <= SHOWN { text.to_owned() } else { text.chars().take(SHOWN).chain(['…']).collect() }
 }
 
 fn is_phone(text: &str) -> bool {

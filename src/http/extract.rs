@@ -17,7 +17,7 @@ use super::limits::Limits;
 use super::paging::{self, DEFAULT_LIMIT};
 use super::problem::{Code, Problem};
 use crate::Id;
-use crate::faults::{Fault, did_you_mean};
+use crate::faults::{Fault, did_you_mean, enough, excerpt};
 use crate::versions::Versions;
 
 /// A JSON body. Unknown fields are refused where the type says so.
@@ -100,6 +100,9 @@ impl Parameters {
     pub fn page<T: DeserializeOwned>(&self) -> Result<(Option<T>, u32), Problem> {
         let (mut after, mut limit, mut faults) = (None, DEFAULT_LIMIT, Vec::new());
         for (name, value) in &self.0 {
+            if enough(&faults) {
+                break;
+            }
             let read = match name.as_str() {
                 "cursor" => paging::position(value).map(|position| after = Some(position)),
                 "limit" => paging::limit(value).map(|read| limit = read),
@@ -112,7 +115,7 @@ impl Parameters {
 
     /// The fault of a parameter that there isn't.
     pub fn unknown(name: &str, known: &[&str]) -> Fault {
-        let detail = format!("there is no parameter '{name}'{}", did_you_mean(name, known.iter().copied()));
+        let detail = format!("there is no parameter '{}'{}", excerpt(name), did_you_mean(name, known.iter().copied()));
         Fault::new(name, "unknown_parameter", detail)
     }
 }

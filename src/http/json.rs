@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use utoipa::ToSchema;
 
 use super::problem::{Code, Problem};
-use crate::faults::{Fault, did_you_mean, pointer_segment};
+use crate::faults::{Fault, did_you_mean, excerpt, pointer_segment};
 
 /// What a type is called in messages of the deserializer.
 static RUST_TYPES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
@@ -70,14 +70,17 @@ fn fault(error: &serde_path_to_error::Error<serde_json::Error>) -> Fault {
         let known: Vec<&str> = names.collect();
         let segment = pointer_segment(first);
         let at = if at.ends_with(&segment) { at } else { format!("{at}{segment}") };
-        let detail = format!("there is no '{first}' here{}", did_you_mean(first, known.iter().copied()));
+        let detail = format!("there is no '{}' here{}", excerpt(first), did_you_mean(first, known.iter().copied()));
         return Fault::new(at, "unknown_field", detail);
     }
     if text.starts_with("the key ") {
         return Fault::new(at, "doubled", text);
     }
-    let named =
-        RUST_TYPES.iter().fold(text.to_owned(), |text, (regex, name)| regex.replace_all(&text, *name).into_owned());
+    let text = match text.rsplit_once(", expected ") {
+        Some((sent, wanted)) => format!("{}, expected {wanted}", excerpt(sent)),
+        None => text.to_owned(),
+    };
+    let named = RUST_TYPES.iter().fold(text, |text, (regex, name)| regex.replace_all(&text, *name).into_owned());
     Fault::new(at, "wrong_type", named)
 }
 
@@ -145,7 +148,7 @@ impl<'de> Visitor<'de> for UniqueKeysVisitor {
         while let Some(key) = entries.next_key::<String>()? {
             if keys.contains(&key) {
                 entries.next_value::<IgnoredAny>()?;
-                return Err(A::Error::custom(format!("the key '{key}' stands twice")));
+                return Err(A::Error::custom(format!("the key '{}' stands twice", excerpt(&key))));
             }
             keys.insert(key);
             entries.next_value::<UniqueKeys>()?;

@@ -15,7 +15,7 @@ use utoipa::{IntoResponses, ToSchema};
 
 pub use codes::{Code, Entry, LANGUAGES};
 
-use crate::faults::Fault;
+use crate::faults::{Fault, MOST};
 
 /// Seconds after which a client may try again when the service is busy or the database away.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
@@ -55,7 +55,8 @@ pub struct ProblemBody {
     detail: Option<String>,
     /// The id of the request, as the service's log has it too: what a user quotes who asks for help.
     request_id: String,
-    /// Every fault of the request.
+    /// The faults of the request, at most 100: where there are more, `detail` says so. Long keys and values are shortened.
+    #[schema(max_items = 100)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<Fault>,
@@ -87,9 +88,11 @@ impl Problem {
         Self { detail: Some(detail.into()), ..Self::new(code) }
     }
 
-    /// A request with faults.
-    pub fn invalid(errors: Vec<Fault>) -> Self {
-        Self { errors, ..Self::new(Code::Invalid) }
+    /// A request with faults, of which the first are told.
+    pub fn invalid(mut errors: Vec<Fault>) -> Self {
+        let detail = (errors.len() > MOST).then(|| format!("only the first {MOST} faults are told"));
+        errors.truncate(MOST);
+        Self { errors, detail, ..Self::new(Code::Invalid) }
     }
 
     /// The problem of an answer that isn't ours, such as one of the libraries below.

@@ -6,7 +6,7 @@ use super::error::Error;
 use super::model::{BUILT_IN, PERMISSIONS, Permissions, Role, built_in, is_role_name, permission};
 use super::store;
 use crate::db::{Conn, transaction};
-use crate::faults::{Fault, did_you_mean};
+use crate::faults::{Fault, MOST, did_you_mean, excerpt};
 
 /// All roles: the built-in ones, then the others by name.
 pub fn all(conn: &mut Conn) -> Result<Vec<Role>, Error> {
@@ -39,9 +39,9 @@ pub fn unknown(conn: &mut Conn, roles: &[String]) -> Result<Vec<Fault>, Error> {
     let all: Vec<String> = all(conn)?.into_iter().map(|role| role.name).collect();
     let fault = |(at, role): (usize, &String)| {
         let near = did_you_mean(role, all.iter().map(String::as_str));
-        Fault::new(format!("/roles/{at}"), "unknown_role", format!("there is no role '{role}'{near}"))
+        Fault::new(format!("/roles/{at}"), "unknown_role", format!("there is no role '{}'{near}", excerpt(role)))
     };
-    Ok(roles.iter().enumerate().filter(|(_, role)| !all.contains(role)).map(fault).collect())
+    Ok(roles.iter().enumerate().filter(|(_, role)| !all.contains(role)).map(fault).take(MOST + 1).collect())
 }
 
 /// Adds or replaces a role. Nobody gives what he may not do himself, nor changes a role that may more than he.
@@ -52,12 +52,14 @@ pub fn put(conn: &mut Conn, caller: &Permissions, name: &str, permissions: &[Str
     let mut faults = Vec::new();
     if !is_role_name(name) {
         let detail = format!(
-            "'{name}' is no name of a role: it begins with a small letter and has small letters, digits and _, at most 64"
+            "'{}' is no name of a role: it begins with a small letter and has small letters, digits and _, at most 64",
+            excerpt(name)
         );
         faults.push(Fault::new("", "role_name", detail));
     }
-    for (at, name) in permissions.iter().enumerate().filter(|(_, name)| permission(name).is_none()) {
-        let detail = format!("there is no permission '{name}'{}", did_you_mean(name, PERMISSIONS));
+    let unknown = permissions.iter().enumerate().filter(|(_, name)| permission(name).is_none());
+    for (at, name) in unknown.take(MOST + 1) {
+        let detail = format!("there is no permission '{}'{}", excerpt(name), did_you_mean(name, PERMISSIONS));
         faults.push(Fault::new(format!("/permissions/{at}"), "unknown_permission", detail));
     }
     if !faults.is_empty() {

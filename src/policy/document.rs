@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Diagnostic;
 use crate::customers::model;
-use crate::faults::{did_you_mean, nearest};
+use crate::faults::{did_you_mean, excerpt, nearest};
 
 /// A value with its place in the file.
 pub(super) type Item<'a> = Spanned<DeValue<'a>>;
@@ -230,7 +230,7 @@ fn readable(message: &str) -> String {
 /// What a value is, in the words of an author.
 pub(super) fn found(value: &DeValue<'_>) -> String {
     match value {
-        DeValue::String(text) => format!("the text \"{}\"", model::excerpt(text)),
+        DeValue::String(text) => format!("the text \"{}\"", excerpt(text)),
         DeValue::Integer(number) => format!("the number {number}"),
         DeValue::Float(number) => format!("the number {number}"),
         DeValue::Boolean(yes) => format!("{yes}"),
@@ -323,7 +323,7 @@ pub(super) fn check_key(faults: &Faults<'_>, key: &str, span: &Span) {
     let plain = key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     if !plain || !key.starts_with(|first: char| first.is_ascii_lowercase()) || key.len() > 64 {
         let rule = "a lower-case letter, then lower-case letters, digits and '_', at most 64";
-        faults.at(span, "key", format!("'{}' is no key: {rule}", model::excerpt(key)));
+        faults.at(span, "key", format!("'{}' is no key: {rule}", excerpt(key)));
     }
 }
 

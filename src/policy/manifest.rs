@@ -17,7 +17,8 @@ use super::pack::Pack;
 use super::sandbox::is_reserved;
 use super::source::{MANIFEST, Source};
 use super::texts::Texts;
-use crate::customers::model::{Fields, excerpt};
+use crate::customers::model::Fields;
+use crate::faults::excerpt;
 use crate::faults::{Fault, nearest};
 use crate::transactions::model::Definitions;
 

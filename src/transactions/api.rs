@@ -20,7 +20,7 @@ use crate::customers::file::values_of;
 use crate::customers::model::{Fields, Value, date};
 use crate::customers::store as customer_store;
 use crate::db::{self, Db};
-use crate::faults::Fault;
+use crate::faults::{Fault, Told};
 use crate::http::current::Current;
 use crate::http::extract::{Body, Parameters, PathId};
 use crate::http::json;
@@ -135,7 +135,8 @@ pub struct TransactionResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = uuid::Uuid)]
     id: Option<crate::Id>,
-    /// Every fault of a refused item.
+    /// The faults of a refused item, at most 100. After some ten thousand in all, each further item has its first only.
+    #[schema(max_items = 100)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<Fault>,
@@ -177,11 +178,11 @@ pub async fn create_transactions(
         return Err(Problem::invalid(vec![Fault::new("/items", "out_of_range", detail)]));
     }
     let read = items.iter().map(|item| json::item::<TransactionBody>(item).map(NewTransaction::from));
-    let (mut refused, mut items) = (BTreeMap::new(), Vec::new());
+    let (mut refused, mut items, mut told) = (BTreeMap::new(), Vec::new(), Told::default());
     for (index, item) in read.enumerate() {
         match item {
             Ok(item) => items.push((index, item)),
-            Err(faults) => drop(refused.insert(index, Recorded::Refused(faults))),
+            Err(faults) => drop(refused.insert(index, Recorded::Refused(told.of(faults)))),
         }
     }
     let (places, items): (Vec<usize>, Vec<NewTransaction>) = items.into_iter().unzip();

@@ -14,10 +14,10 @@ use super::model::{Dated, Definitions, Line, MAX_LINES, Month, QUANTITY, in_unit
 use super::products::{MAX_CODE, Product, check_text};
 use super::store::{self, Transaction};
 use crate::Id;
-use crate::customers::model::{decimal, excerpt};
+use crate::customers::model::decimal;
 use crate::customers::store::{self as customer_store, subjects::Change};
 use crate::db::{self, Conn, Failure, transaction};
-use crate::faults::{Fault, did_you_mean, pointer_segment};
+use crate::faults::{Fault, Told, did_you_mean, enough, excerpt, pointer_segment};
 
 /// Items of one database transaction.
 const CHUNK: usize = 250;
@@ -137,11 +137,11 @@ pub fn record(
             *slot = Some(recorded);
         }
     };
-    let mut checked = Vec::new();
+    let (mut checked, mut told) = (Vec::new(), Told::default());
     for (index, item) in items.into_iter().enumerate() {
         match rules.check(index, item) {
             Ok(item) => checked.push(item),
-            Err(faults) => answer(index, Recorded::Refused(faults)),
+            Err(faults) => answer(index, Recorded::Refused(told.of(faults))),
         }
     }
     let customers = find_customers(conn, &checked)?;
@@ -151,7 +151,7 @@ pub fn record(
     for mut item in checked {
         match resolve(&mut item, &customers, &products) {
             Ok(customer_id) => ready.push((customer_id, item)),
-            Err(faults) => answer(item.index, Recorded::Refused(faults)),
+            Err(faults) => answer(item.index, Recorded::Refused(told.of(faults))),
         }
     }
     ready.sort_by_key(|(customer_id, item)| (customer_id.shard(), *customer_id, item.index));
@@ -368,7 +368,7 @@ impl Rules {
         metrics.into_iter().any(|metric| self.definitions.counts(metric, kind, on, self.business_date))
     }
 
-    /// The checks that need no database: all faults of the item at once.
+    /// The checks that need no database: all faults of the item at once, unless they are [`enough`].
     fn check(&self, index: usize, mut item: NewTransaction) -> Result<Checked, Vec<Fault>> {
         let mut faults = Vec::new();
         for (pointer, text, max) in [
@@ -445,6 +445,9 @@ impl Rules {
         }
         let mut lines = Vec::with_capacity(item.lines.len());
         for (index, sent) in item.lines.iter().enumerate() {
+            if enough(faults) {
+                break;
+            }
             let at = format!("/lines/{index}");
             let product = sent.product.as_deref().map(str::trim).filter(|code| !code.is_empty()).map(str::to_owned);
             match (&product, kind.products) {
@@ -469,6 +472,9 @@ impl Rules {
             faults.push(Fault::new(format!("{at}/measures"), "required", detail));
         }
         for (measure, text) in &sent.measures {
+            if enough(faults) {
+                break;
+            }
             let pointer = format!("{at}/measures{}", pointer_segment(measure));
             if !declared.contains(measure) {
                 let hint = did_you_mean(measure, declared.iter().map(String::as_str));

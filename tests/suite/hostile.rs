@@ -2,9 +2,9 @@
 
 use std::net::TcpStream;
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
-use crate::app::PASSWORD;
+use crate::app::{PASSWORD, TestApp, files};
 use crate::base::Base;
 use crate::limits::Wire;
 use crate::process::{Place, until};
@@ -85,4 +85,66 @@ fn nobody_forges_a_line_of_the_log() {
         }
         assert_eq!(service.stop().0, Some(0));
     }
+}
+
+/// Keys that nothing knows, as members of an object.
+fn unknown_keys(number: usize) -> Map<String, Json> {
+    (0..number).map(|number| (format!("k{number}"), json!(1))).collect()
+}
+
+#[test]
+fn errors_stay_small_whatever_was_sent() {
+    let app = TestApp::new(&files(&BAKERY), "2018-01-01");
+    let roles: Vec<String> = (0..50_000).map(|number| format!("r{number}")).collect();
+    let long = "x".repeat(60_000);
+    let customer = |profile: Json| json!({"code": "X", "name": "Ana", "profile": profile});
+    let many = [
+        ("POST", "/v1/customers", Json::from(unknown_keys(200_000))),
+        ("POST", "/v1/customers", customer(Json::from(unknown_keys(200_000)))),
+        ("POST", "/v1/customers", customer(json!({"basic": unknown_keys(200_000)}))),
+        ("PUT", "/v1/roles/auditor", json!({"permissions": roles})),
+        ("POST", "/v1/users", json!({"username": "ana", "password": PASSWORD, "roles": roles})),
+        ("POST", "/v1/evaluations", json!({"document": {"profile": {}, "metrics": unknown_texts(100_000)}})),
+    ];
+    for (method, path, body) in many {
+        let refused = app.send(method, path, &[], &body).with(422);
+        assert_eq!(refused.json["errors"].as_array().unwrap().len(), 100, "{path}");
+        assert_eq!(refused.json["detail"], "only the first 100 faults are told", "{path}");
+        assert!(refused.json.to_string().len() < 50_000, "{path}");
+    }
+    let one = [
+        ("POST", "/v1/auth/token", json!({"username": "a", "password": "b", long.as_str(): 1})),
+        ("POST", "/v1/customers", json!({"code": "X", "name": {"a": long}})),
+        ("POST", "/v1/customers", customer(json!({long.as_str(): {}}))),
+        ("POST", "/v1/customers", customer(json!({"basic": {long.as_str(): 1}}))),
+        ("PUT", "/v1/roles/auditor", json!({"permissions": [long]})),
+        ("PUT", "/v1/roles/auditor", json!({"permissions": long})),
+        ("POST", "/v1/users", json!({"username": long, "password": PASSWORD, "roles": [long]})),
+    ];
+    for (method, path, body) in one {
+        let refused = app.send(method, path, &[], &body).with(422);
+        assert!(refused.json.to_string().len() < 2000, "{path}: {}", refused.json);
+        assert_eq!(refused.json["detail"], Json::Null, "{path}");
+    }
+    let doubled = format!("{{\"{long}\": 1, \"{long}\": 2}}");
+    let headers = [("Content-Type", "application/json")];
+    let refused = app.send_raw("POST", "/v1/auth/token", &headers, doubled).with(422);
+    assert!(refused.json.to_string().len() < 2000);
+}
+
+fn unknown_texts(number: usize) -> Map<String, Json> {
+    (0..number).map(|number| (format!("k{number}"), json!("1"))).collect()
+}
+
+#[test]
+fn a_batch_of_faults_is_answered_with_a_bounded_number() {
+    let app = TestApp::new(&files(&BAKERY), "2018-01-01");
+    let item = json!({"source": "shop", "external_id": "A", "kind": "order", "customer_code": "X", "occurred_at": "2017-12-28",
+        "lines": [{"product": "P", "measures": unknown_texts(120)}]});
+    let batch = json!({"items": vec![item; 1000]});
+    let answer = app.post("/v1/transactions/batches", &batch).with(207);
+    let items = answer.json["items"].as_array().unwrap();
+    let told: Vec<usize> = items.iter().map(|item| item["errors"].as_array().unwrap().len()).collect();
+    assert_eq!((told[0], told[999]), (100, 1));
+    assert_eq!(told.iter().sum::<usize>(), 10_000 + 900);
 }

@@ -8,10 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use serde_json::{Map, Value as Json};
 use utoipa::ToSchema;
 
-use crate::faults::{Fault, did_you_mean, pointer_segment};
-
-/// Faults that are told of one text.
-const MOST: usize = 100;
+use crate::faults::{Fault, did_you_mean, enough, excerpt, pointer_segment};
 
 /// The schema of a type and of those that it refers to, by name.
 struct Shape {
@@ -43,7 +40,7 @@ impl Shape {
 
     fn check(&self, json: &Json, schema: &Json, at: &str, faults: &mut Vec<Fault>) {
         // Whether null may stand for nothing is the reader's to say.
-        if faults.len() >= MOST || json.is_null() {
+        if enough(faults) || json.is_null() {
             return;
         }
         let schema = self.resolved(schema);
@@ -63,6 +60,9 @@ impl Shape {
             Json::Array(items) => {
                 if let Some(schema) = schema.get("items") {
                     for (index, item) in items.iter().enumerate() {
+                        if enough(faults) {
+                            break;
+                        }
                         self.check(item, schema, &format!("{at}/{index}"), faults);
                     }
                 }
@@ -81,12 +81,16 @@ impl Shape {
             faults.push(Fault::new(format!("{at}{}", pointer_segment(name)), "required", detail));
         }
         for (name, value) in members {
+            if enough(faults) {
+                break;
+            }
             let at = format!("{at}{}", pointer_segment(name));
             match (properties.get(name), others) {
                 (Some(schema), _) => self.check(value, schema, &at, faults),
                 (None, Some(Json::Bool(false))) => {
                     let detail = format!(
-                        "there is no '{name}' here{}",
+                        "there is no '{}' here{}",
+                        excerpt(name),
                         did_you_mean(name, properties.keys().map(String::as_str))
                     );
                     faults.push(Fault::new(at, "unknown_field", detail));
@@ -98,8 +102,8 @@ impl Shape {
     }
 }
 
-/// Every fault in the shape of a text that couldn't be read as a `T`: those that its schema tells, and the one that the
-/// deserializer met if it is another.
+/// The faults in the shape of a text that couldn't be read as a `T`, all unless they are [`enough`]: those that its schema tells,
+/// and the one that the deserializer met if it is another.
 pub fn faults<T: ToSchema + 'static>(json: &Json, met: Fault) -> Vec<Fault> {
     let shape = Shape::of::<T>();
     let mut faults = Vec::new();
@@ -107,7 +111,6 @@ pub fn faults<T: ToSchema + 'static>(json: &Json, met: Fault) -> Vec<Fault> {
     if !faults.iter().any(|fault| fault.pointer == met.pointer) {
         faults.push(met);
     }
-    faults.truncate(MOST);
     faults
 }
 

@@ -113,7 +113,8 @@ codes! {
     Invalid = "invalid", UNPROCESSABLE_ENTITY,
         ["The request has faults", "La solicitud contiene errores", "请求包含错误"],
         "The request could be read, but parts of it are wrong. `errors` has every fault that was found, with a JSON pointer to \
-            the part of the body, or the name of the parameter. Nothing was changed.",
+            the part of the body, or the name of the parameter; at most 100, and `detail` says when there are more. Long keys and \
+            values are shortened in them, with `…` at the end. Nothing was changed.",
         "Show each `detail` beside its field. The codes of faults are listed in the [index](/problems#faults).";
     IdempotencyMismatch = "idempotency_mismatch", UNPROCESSABLE_ENTITY,
         ["The key was used for another request", "La clave se usó para otra solicitud", "该键已用于其他请求"],

@@ -14,9 +14,8 @@ use utoipa::ToSchema;
 
 use crate::Id;
 use crate::csv_rows::Encoding;
-use crate::customers::model::excerpt;
 use crate::db::{self, Db, transaction};
-use crate::faults::{Fault, did_you_mean, pointer_segment};
+use crate::faults::{Fault, did_you_mean, excerpt, pointer_segment};
 use crate::http::problem::{Code, Problem};
 use crate::identity::api::idempotency::{Begun, Key, Owned};
 use crate::imports::model::{Import, ImportKind, NewImport, Options, shown_name};

@@ -7,8 +7,9 @@ use toml::Spanned;
 
 use super::{Import, SampleFile};
 use crate::csv_rows::{self, FileError, FileFault};
-use crate::customers::model::{Section, excerpt};
+use crate::customers::model::Section;
 use crate::faults::did_you_mean;
+use crate::faults::excerpt;
 use crate::policy::document::{Faults, Item, Read, Table, entries, found};
 use crate::policy::pack::Pack;
 

@@ -5,8 +5,8 @@ use toml::Spanned;
 
 use super::model::{GeneratedProduct, KindPlan, MeasurePlan, Monthly, Number, Origin, Reference};
 use super::reader::{Reader, Sort};
-use crate::customers::model::excerpt;
 use crate::faults::did_you_mean;
+use crate::faults::excerpt;
 use crate::policy::document::{Item, Read, Span, Table};
 use crate::transactions::model::Kind;
 

@@ -8,8 +8,8 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::model::{Base, Choose, Draw, Number, Pattern, Piece, Reference};
-use crate::customers::model::excerpt;
 use crate::faults::did_you_mean;
+use crate::faults::excerpt;
 use crate::policy::document::{Faults, Item, Read, Span, Table, entries, found};
 use crate::policy::pack::Pack;
 
