@@ -32,6 +32,7 @@ use crate::digest::Digest;
 use crate::faults::Fault;
 use crate::http::current::Current;
 use crate::http::extract::{Body, Languages, Parameters, PathId};
+use crate::http::list::{Listed, Page};
 use crate::http::paging::{self, PageParameters};
 use crate::http::problem::{Code, Problem, Problems};
 use crate::http::streams::Streams;
@@ -210,6 +211,12 @@ pub struct AssessmentList {
     next_cursor: Option<String>,
 }
 
+impl Page for AssessmentList {
+    fn next_cursor(&self) -> Option<&str> {
+        self.next_cursor.as_deref()
+    }
+}
+
 /// Assessments of a customer
 ///
 /// Newest first. One that equals the last one isn't kept again.
@@ -226,7 +233,7 @@ pub async fn list_customer_assessments(
     languages: Languages,
     id: PathId,
     parameters: Parameters,
-) -> Result<web::Json<AssessmentList>, Problem> {
+) -> Result<Listed<AssessmentList>, Problem> {
     let (before, limit) = parameters.page::<Id>()?;
     let (customer, found) = db
         .run(move |conn| {
@@ -239,7 +246,7 @@ pub async fn list_customer_assessments(
     let renderer = Renderer::new(&active.release.pack, &languages.0);
     let (items, next_cursor) = paging::page(found, limit, |last| paging::cursor(&last.id));
     let items = items.iter().map(|assessment| renderer.assessment(assessment, &customer.code)).collect();
-    Ok(web::Json(AssessmentList { items, next_cursor }))
+    Ok(Listed(AssessmentList { items, next_cursor }))
 }
 
 /// Read an assessment
@@ -420,6 +427,12 @@ pub struct RunList {
     next_cursor: Option<String>,
 }
 
+impl Page for RunList {
+    fn next_cursor(&self) -> Option<&str> {
+        self.next_cursor.as_deref()
+    }
+}
+
 /// List runs
 ///
 /// Newest first.
@@ -434,12 +447,12 @@ pub async fn list_runs(
     active: Current<Active>,
     languages: Languages,
     parameters: Parameters,
-) -> Result<web::Json<RunList>, Problem> {
+) -> Result<Listed<RunList>, Problem> {
     let (before, limit) = parameters.page::<Id>()?;
     let found = db.run(move |conn| store::runs_page(conn, before, i64::from(limit) + 1)).await?;
     let (items, next_cursor) = paging::page(found, limit, |last| paging::cursor(&last.id));
     let renderer = Renderer::new(&active.release.pack, &languages.0);
-    Ok(web::Json(RunList {
+    Ok(Listed(RunList {
         items: items.into_iter().map(|run| RunView::new(run, &renderer, &active)).collect(),
         next_cursor,
     }))

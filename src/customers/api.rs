@@ -1,7 +1,7 @@
 //! Customers over HTTP.
 
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, get, patch, post, web};
+use actix_web::{HttpResponse, get, patch, post, web};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value as Json;
@@ -18,6 +18,7 @@ use crate::db::Db;
 use crate::http::current::Current;
 use crate::http::etag;
 use crate::http::extract::{Body, IfMatch, Parameters, PathId};
+use crate::http::list::{Listed, Page};
 use crate::http::paging::PageParameters;
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
@@ -92,6 +93,12 @@ pub struct CustomerPage {
     next_cursor: Option<String>,
 }
 
+impl Page for CustomerPage {
+    fn next_cursor(&self) -> Option<&str> {
+        self.next_cursor.as_deref()
+    }
+}
+
 /// A customer to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -152,9 +159,7 @@ fn sent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::E
     ("sort" = Option<String>, Query, example = "-name",
         description = "`created_at` (the default), `code`, `name` or `field[<key>]`, `-` before it for the largest first; \
             absent values come last"), PageParameters), responses(
-    (status = 200, body = CustomerPage, description = "A page", headers(
-        ("Link" = String, description = "`rel=\"next\"`: the next page, if there is one")
-    )),
+    (status = 200, body = CustomerPage, description = "A page"),
     Problems
 ))]
 #[get("/v1/customers")]
@@ -164,23 +169,11 @@ pub async fn list_customers(
     fields: Current<Fields>,
     outcomes: Current<Outcomes>,
     parameters: Parameters,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Listed<CustomerPage>, Problem> {
     let known = fields.0.clone();
     let (found, next_cursor) = db.run(move |conn| list::list(conn, (&known, &outcomes), &parameters.0)).await?;
     let items = found.into_iter().map(|customer| CustomerBody::new(&fields, customer)).collect();
-    let mut response = HttpResponse::Ok();
-    if let Some(cursor) = &next_cursor {
-        response.insert_header((header::LINK, next_link(&request, cursor)));
-    }
-    Ok(response.json(CustomerPage { items, next_cursor }))
-}
-
-/// The same request with another cursor. What the client sent is already encoded.
-fn next_link(request: &HttpRequest, cursor: &str) -> String {
-    let kept = request.query_string().split('&').filter(|part| !part.is_empty() && !part.starts_with("cursor="));
-    let query: Vec<String> = kept.map(str::to_owned).chain([format!("cursor={cursor}")]).collect();
-    format!("<{}?{}>; rel=\"next\"", request.path(), query.join("&"))
+    Ok(Listed(CustomerPage { items, next_cursor }))
 }
 
 /// Create a customer

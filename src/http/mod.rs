@@ -8,6 +8,7 @@ pub mod examples;
 pub mod extract;
 pub mod json;
 pub mod limits;
+pub mod list;
 pub mod metrics;
 pub mod middleware;
 pub mod openapi;

@@ -5,11 +5,13 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use regex::Regex;
 use serde_json::{Value as Json, json};
-use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required, ResponseBuilder, ServerBuilder, Tag,
+    ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required, Response, ResponseBuilder, ServerBuilder,
+    Tag,
 };
 
 use super::examples;
@@ -110,8 +112,21 @@ pub fn complete(mut description: OpenApi) -> OpenApi {
             let same = ResponseBuilder::new().description("The caller's copy is still right").build();
             operation.responses.responses.insert("304".to_owned(), RefOr::T(same));
         }
+        if let Some(RefOr::T(page)) = item.get.as_mut().filter(|operation| is_paged(operation)).and_then(page) {
+            let next = HeaderBuilder::new().description(Some("`rel=\"next\"`: the next page, if there is one"));
+            page.headers.insert("Link".to_owned(), RefOr::T(next.build()));
+        }
     }
     description
+}
+
+fn is_paged(operation: &Operation) -> bool {
+    let is_cursor = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(known) if known.name == "cursor");
+    operation.parameters.iter().flatten().any(is_cursor)
+}
+
+fn page(operation: &mut Operation) -> Option<&mut RefOr<Response>> {
+    operation.responses.responses.get_mut("200")
 }
 
 /// A description as it is given out: every schema with an example, and open operations marked in the way that generators of clients

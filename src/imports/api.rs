@@ -23,6 +23,7 @@ use crate::assessments::worker::Workers;
 use crate::csv_rows::Counts;
 use crate::db::{self, Db};
 use crate::http::extract::{Parameters, PathId};
+use crate::http::list::{Listed, Page};
 use crate::http::paging::{self, PageParameters};
 use crate::http::problem::{Code, Problem, Problems};
 use crate::http::streams::Streams;
@@ -181,6 +182,12 @@ pub struct ImportList {
     next_cursor: Option<String>,
 }
 
+impl Page for ImportList {
+    fn next_cursor(&self) -> Option<&str> {
+        self.next_cursor.as_deref()
+    }
+}
+
 /// List imports
 ///
 /// Newest first.
@@ -193,11 +200,11 @@ pub async fn list_imports(
     _: Permit<ReadImports>,
     db: web::Data<Db>,
     parameters: Parameters,
-) -> Result<web::Json<ImportList>, Problem> {
+) -> Result<Listed<ImportList>, Problem> {
     let (before, limit) = parameters.page::<Id>()?;
     let found = db.run(move |conn| store::page(conn, before, i64::from(limit) + 1)).await?;
     let (items, next_cursor) = paging::page(found, limit, |last| paging::cursor(&last.id));
-    Ok(web::Json(ImportList { items: items.into_iter().map(ImportView::new).collect(), next_cursor }))
+    Ok(Listed(ImportList { items: items.into_iter().map(ImportView::new).collect(), next_cursor }))
 }
 
 /// Read an import

@@ -24,6 +24,7 @@ use crate::faults::{Fault, Told};
 use crate::http::current::Current;
 use crate::http::extract::{Body, Parameters, PathId};
 use crate::http::json;
+use crate::http::list::{Listed, Page};
 use crate::http::paging::{self, PageParameters};
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
@@ -298,6 +299,12 @@ pub struct TransactionList {
     next_cursor: Option<String>,
 }
 
+impl Page for TransactionList {
+    fn next_cursor(&self) -> Option<&str> {
+        self.next_cursor.as_deref()
+    }
+}
+
 /// Transactions of a customer
 ///
 /// Latest first, cancelled ones included.
@@ -312,7 +319,7 @@ pub async fn list_customer_transactions(
     db: web::Data<Db>,
     id: PathId,
     parameters: Parameters,
-) -> Result<web::Json<TransactionList>, Problem> {
+) -> Result<Listed<TransactionList>, Problem> {
     let (after, limit) = parameters.page::<(Date, crate::Id)>()?;
     let (exists, found) = db
         .run(move |conn| {
@@ -324,7 +331,7 @@ pub async fn list_customer_transactions(
         return Err(Problem::new(Code::NotFound));
     }
     let (items, next_cursor) = paging::page(found, limit, |last| paging::cursor(&(last.occurred_on, last.id)));
-    Ok(web::Json(TransactionList { items: items.into_iter().map(TransactionView::from).collect(), next_cursor }))
+    Ok(Listed(TransactionList { items: items.into_iter().map(TransactionView::from).collect(), next_cursor }))
 }
 
 /// Metrics of a customer.

@@ -62,3 +62,23 @@ fn what_no_handler_takes_is_a_problem() {
     app.send_raw("POST", "/v1/auth/token", &authorization, format!("\"{}\"", "x".repeat(17 << 20))).with(413);
     app.get("/v1/customers/not-an-id").with(404);
 }
+
+#[test]
+fn every_page_names_the_request_of_the_next_one() {
+    let app = bakery();
+    for number in 0..3 {
+        app.customer(&format!("C{number}"), json!({}));
+    }
+    app.run();
+    app.run();
+    for list in ["/v1/customers?sort=code", "/v1/products", "/v1/runs"] {
+        let joined = if list.contains('?') { '&' } else { '?' };
+        let first = app.get(&format!("{list}{joined}limit=1")).with(200);
+        let cursor = first.json["next_cursor"].as_str().unwrap_or_else(|| panic!("{list}: {}", first.json));
+        let (target, rest) = first.header("Link").trim_start_matches('<').split_once('>').unwrap();
+        assert_eq!((rest, target), ("; rel=\"next\"", format!("{list}{joined}limit=1&cursor={cursor}").as_str()));
+        let second = app.get(target).with(200);
+        assert_ne!(first.json["items"][0], second.json["items"][0], "{list}");
+    }
+    assert_eq!(app.get("/v1/customers").with(200).header("Link"), "", "the end has no next page");
+}

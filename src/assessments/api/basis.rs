@@ -23,6 +23,7 @@ use crate::faults::Fault;
 use crate::http::current::Current;
 use crate::http::etag;
 use crate::http::extract::{Body, IfMatch, Languages, Parameters};
+use crate::http::list::{Listed, Page};
 use crate::http::paging::{self, PageParameters};
 use crate::http::problem::{Problem, Problems};
 use crate::identity::api::Permit;
@@ -208,6 +209,12 @@ pub struct ClosingList {
     next_cursor: Option<String>,
 }
 
+impl Page for ClosingList {
+    fn next_cursor(&self) -> Option<&str> {
+        self.next_cursor.as_deref()
+    }
+}
+
 /// List closings
 ///
 /// Past ones, newest first, and the next one of each cadence.
@@ -221,7 +228,7 @@ pub async fn list_closings(
     db: web::Data<Db>,
     active: Current<Active>,
     parameters: Parameters,
-) -> Result<web::Json<ClosingList>, Problem> {
+) -> Result<Listed<ClosingList>, Problem> {
     let (before, limit) = parameters.page::<i64>()?;
     let last = before.map_or(i64::MAX, |before| before.saturating_sub(1));
     let found = db.run(move |conn| store::closings_to(conn, last, i64::from(limit) + 1)).await?;
@@ -230,7 +237,7 @@ pub async fn list_closings(
         let (closes_on, closed_on) = next_closing(&active, cadence);
         NextClosing { cadence, closes_on, closed_on }
     });
-    Ok(web::Json(ClosingList {
+    Ok(Listed(ClosingList {
         items: items.into_iter().map(ClosingView::from).collect(),
         next: next.collect(),
         next_cursor,

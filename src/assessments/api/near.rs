@@ -14,6 +14,7 @@ use crate::digest::Digest;
 use crate::faults::Fault;
 use crate::http::current::Current;
 use crate::http::extract::Parameters;
+use crate::http::list::{Listed, Page};
 use crate::http::paging;
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
@@ -35,6 +36,12 @@ pub struct NearCutList {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next_cursor: Option<String>,
+}
+
+impl Page for NearCutList {
+    fn next_cursor(&self) -> Option<&str> {
+        self.next_cursor.as_deref()
+    }
 }
 
 /// A customer near a cut.
@@ -94,14 +101,14 @@ pub async fn list_near_cuts(
     active: Current<Active>,
     digest: web::Path<String>,
     parameters: Parameters,
-) -> Result<web::Json<NearCutList>, Problem> {
+) -> Result<Listed<NearCutList>, Problem> {
     let digest: Digest = digest.parse().map_err(|_| Problem::new(Code::NotFound))?;
     let question = question(digest, &parameters).map_err(Problem::invalid)?;
     let state = active.0.clone();
     let (found, next) =
         db.run(move |conn| near::page(conn, state, &question)).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
     let next_cursor = next.map(|place| paging::cursor(&place));
-    Ok(web::Json(NearCutList { items: found.into_iter().map(NearCut::from).collect(), next_cursor }))
+    Ok(Listed(NearCutList { items: found.into_iter().map(NearCut::from).collect(), next_cursor }))
 }
 
 fn question(digest: Digest, parameters: &Parameters) -> Result<Question, Vec<Fault>> {

@@ -13,6 +13,7 @@ use crate::config::Secret;
 use crate::db::Db;
 use crate::http::etag;
 use crate::http::extract::{Body, IfMatch, Parameters, PathId};
+use crate::http::list::{Listed, Page};
 use crate::http::paging::{PageParameters, cursor, page};
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::access::Access;
@@ -76,6 +77,12 @@ pub struct UserPage {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next_cursor: Option<String>,
+}
+
+impl Page for UserPage {
+    fn next_cursor(&self) -> Option<&str> {
+        self.next_cursor.as_deref()
+    }
 }
 
 /// A user to be created.
@@ -149,11 +156,11 @@ pub async fn list_users(
     _: Permit<ReadUsers>,
     db: web::Data<Db>,
     parameters: Parameters,
-) -> Result<web::Json<UserPage>, Problem> {
+) -> Result<Listed<UserPage>, Problem> {
     let (after, limit) = parameters.page::<String>()?;
     let users = db.run(move |conn| store::page(conn, after.as_deref(), i64::from(limit) + 1)).await?;
     let (items, next_cursor) = page(users, limit, |user| cursor(&user.username));
-    Ok(web::Json(UserPage { items: items.into_iter().map(UserBody::from).collect(), next_cursor }))
+    Ok(Listed(UserPage { items: items.into_iter().map(UserBody::from).collect(), next_cursor }))
 }
 
 /// Create a user

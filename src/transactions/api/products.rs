@@ -7,6 +7,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::db::{Db, transaction};
 use crate::http::extract::{Body, Parameters};
+use crate::http::list::{Listed, Page};
 use crate::http::paging::{self, PageParameters};
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
@@ -55,6 +56,12 @@ pub struct ProductList {
     next_cursor: Option<String>,
 }
 
+impl Page for ProductList {
+    fn next_cursor(&self) -> Option<&str> {
+        self.next_cursor.as_deref()
+    }
+}
+
 /// List products
 ///
 /// By code.
@@ -67,11 +74,11 @@ pub async fn list_products(
     _: Permit<ReadProducts>,
     db: web::Data<Db>,
     parameters: Parameters,
-) -> Result<web::Json<ProductList>, Problem> {
+) -> Result<Listed<ProductList>, Problem> {
     let (after, limit) = parameters.page::<String>()?;
     let found = db.run(move |conn| store::products_page(conn, after.as_deref(), i64::from(limit) + 1)).await?;
     let (items, next_cursor) = paging::page(found, limit, |last| paging::cursor(&last.code));
-    Ok(web::Json(ProductList { items: items.into_iter().map(ProductView::from).collect(), next_cursor }))
+    Ok(Listed(ProductList { items: items.into_iter().map(ProductView::from).collect(), next_cursor }))
 }
 
 /// Read a product
