@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -486,7 +486,8 @@ async fn find_run(db: &Db, id: Id) -> Result<Run, Problem> {
 /// Follow a run
 ///
 /// Server-sent events: an event `run` with the run at each change, at most two a second, until it has ended; a comment when nothing has
-/// changed for 15 seconds. A stream ends after 10 minutes, or when the service stops: ask again. 503 where too many are open.
+/// changed for 5 seconds. A stream ends with its access token, also when the user signs out, is disabled or may follow it
+/// no more, and when the service stops: ask again. 429 where the user has 8 streams open, 503 where all have too many.
 #[utoipa::path(tag = "runs", operation_id = "followRun", security(("bearer" = ["runs:read"])),
     params(("id" = uuid::Uuid, Path, description = "The run's id")), responses(
     (status = 200, body = String, content_type = "text/event-stream", description = "The events, each with a `Run` as JSON",
@@ -495,7 +496,8 @@ async fn find_run(db: &Db, id: Id) -> Result<Run, Problem> {
 ))]
 #[get("/v1/runs/{id}/events")]
 pub async fn follow_run(
-    _: Permit<ReadRuns>,
+    permit: Permit<ReadRuns>,
+    request: HttpRequest,
     db: web::Data<Db>,
     active: Current<Active>,
     streams: web::Data<Streams>,
@@ -504,7 +506,7 @@ pub async fn follow_run(
 ) -> Result<HttpResponse, Problem> {
     let id = find_run(&db, id.0).await?.id;
     let (active, languages) = (active.0.clone(), Arc::new(languages.0));
-    streams.follow("run", move || {
+    streams.follow(permit.lasting(&request, &db)?, "run", move || {
         let (db, active, languages) = (db.clone(), active.clone(), languages.clone());
         async move {
             let run = find_run(&db, id).await?;

@@ -1,7 +1,7 @@
 //! Following something by server-sent events: each change of it is an event, until it has ended.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::HttpResponse;
@@ -9,49 +9,84 @@ use actix_web::http::header::{self, CacheControl, CacheDirective, ContentEncodin
 use actix_web::web::Bytes;
 use futures_util::stream;
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
 use super::problem::{Code, Problem};
+use crate::Id;
+use crate::identity::access::Lasting;
 
 /// Most streams of one process.
 pub const MAX_STREAMS: usize = 100;
-/// Time between two looks at what is followed.
+/// Most streams of one user.
+pub const MAX_OF_USER: usize = 8;
+/// Time between two looks at what is followed and at whether its follower still may.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
-/// Longest silence: then comes a comment, so that whoever stands between doesn't take the connection for dead.
-const SILENCE: Duration = Duration::from_secs(15);
-/// Longest stream: as long as an access token is valid. Who wants to go on asks again.
-const LIFE: Duration = Duration::from_secs(600);
+/// Longest silence: then comes a comment, so that whoever stands between doesn't take the connection for dead, and that it is
+/// noticed when the other end has left: its place is free again.
+const SILENCE: Duration = Duration::from_secs(5);
+/// Seconds after which a user who has too many may ask for another stream.
+const RETRY_AFTER: i64 = 2;
 
 /// The open streams of this process. Cheap to clone.
 #[derive(Clone)]
-pub struct Streams(Arc<Semaphore>);
+pub struct Streams {
+    most: usize,
+    /// The user of each stream; nothing when the service stops.
+    users: Arc<Mutex<Option<Vec<Id>>>>,
+}
 
 impl Streams {
     /// Room for a number of streams.
     pub fn new(most: usize) -> Self {
-        Self(Arc::new(Semaphore::new(most)))
+        Self { most, users: Arc::new(Mutex::new(Some(Vec::new()))) }
     }
 
     /// Ends all streams within a second, and takes no more: the service stops.
     pub fn close(&self) {
-        self.0.close();
+        *self.users() = None;
     }
 
-    /// Answers with the events of something that `look` finds, with whether it has ended. They are called `name`.
-    pub fn follow<T, F>(&self, name: &'static str, look: impl Fn() -> F + 'static) -> Result<HttpResponse, Problem>
+    fn is_closed(&self) -> bool {
+        self.users().is_none()
+    }
+
+    fn users(&self) -> MutexGuard<'_, Option<Vec<Id>>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self, user: Id) -> Result<Place, Problem> {
+        let mut users = self.users();
+        let Some(users) = users.as_mut().filter(|users| users.len() < self.most) else {
+            let full = "too many streams are open; ask for the resource itself";
+            return Err(Problem::detailed(Code::Unavailable, full));
+        };
+        if users.iter().filter(|other| **other == user).count() >= MAX_OF_USER {
+            let own = format!(
+                "you have {MAX_OF_USER} streams open and may have no more; end one, or ask for the resource itself"
+            );
+            return Err(Problem::detailed(Code::RateLimited, own).retry_after(RETRY_AFTER));
+        }
+        users.push(user);
+        Ok(Place { streams: self.clone(), user })
+    }
+
+    /// Answers with the events of something that `look` finds, with whether it has ended. They are called `name`, and come while the
+    /// permit holds.
+    pub fn follow<T, F>(
+        &self,
+        permit: Lasting,
+        name: &'static str,
+        look: impl Fn() -> F + 'static,
+    ) -> Result<HttpResponse, Problem>
     where
         T: Serialize + 'static,
         F: Future<Output = Result<(T, bool), Problem>> + 'static,
     {
-        let full = || Problem::detailed(Code::Unavailable, "too many streams are open; ask for the resource itself");
-        let place = self.0.clone().try_acquire_owned().map_err(|_| full())?;
         let followed = Followed {
-            streams: self.clone(),
-            _place: place,
+            place: self.enter(permit.user())?,
+            permit,
             name,
             look,
-            begun: Instant::now(),
             told: Instant::now(),
             last: String::new(),
             has_ended: false,
@@ -65,13 +100,28 @@ impl Streams {
     }
 }
 
+/// The place of a user's stream among all, free again when it is dropped.
+struct Place {
+    streams: Streams,
+    user: Id,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(users) = self.streams.users().as_mut()
+            && let Some(at) = users.iter().position(|user| *user == self.user)
+        {
+            users.swap_remove(at);
+        }
+    }
+}
+
 /// A stream.
 struct Followed<L> {
-    streams: Streams,
-    _place: OwnedSemaphorePermit,
+    place: Place,
+    permit: Lasting,
     name: &'static str,
     look: L,
-    begun: Instant,
     /// When something was last sent.
     told: Instant,
     /// What was last sent.
@@ -88,11 +138,14 @@ impl<L> Followed<L> {
         F: Future<Output = Result<(T, bool), Problem>>,
     {
         loop {
-            if self.has_ended || self.streams.0.is_closed() || self.begun.elapsed() >= LIFE {
+            if self.has_ended {
                 return None;
             }
             if !self.last.is_empty() {
                 sleep(BETWEEN_LOOKS).await;
+            }
+            if self.place.streams.is_closed() || !self.permit.holds().await {
+                return None;
             }
             // The cause stands in the log; who follows asks again.
             let (seen, has_ended) = (self.look)().await.ok()?;

@@ -16,6 +16,8 @@ use super::error::Error;
 use super::keys::{self, Cipher, Ring};
 use super::model::{OwnAccount, Permission, Permissions, Principal, Status};
 use super::{roles, store, tokens};
+use crate::Id;
+use crate::config::Secret;
 use crate::db::{self, Conn, Db, Failure};
 use crate::digest::Digest;
 
@@ -183,6 +185,33 @@ impl Access {
         let known = Arc::new(Known { version, changes, read_at, ring });
         self.0.known.store(Some(known.clone()));
         Ok(known)
+    }
+}
+
+/// The permit of somebody for what goes on for long, which may end before that does. Where it comes from: `Permit::lasting`.
+pub struct Lasting {
+    access: Access,
+    db: Db,
+    token: Secret,
+    user: Id,
+    permission: &'static str,
+}
+
+impl Lasting {
+    /// The permit of a user to do what has that permission, as long as his token is good for it.
+    pub fn new(access: Access, db: Db, token: Secret, user: Id, permission: &'static str) -> Self {
+        Self { access, db, token, user, permission }
+    }
+
+    /// Whose it is.
+    pub fn user(&self) -> Id {
+        self.user
+    }
+
+    /// Whether the token is still valid and its user may still do this. Nobody may while that can't be found out.
+    pub async fn holds(&self) -> bool {
+        let found = self.access.principal(&self.db, self.token.reveal()).await;
+        found.is_ok_and(|found| found.is_some_and(|principal| principal.permissions.has(self.permission)))
     }
 }
 

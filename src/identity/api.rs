@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::access::Access;
+use super::access::{Access, Lasting};
 use super::error::Error;
 use super::model::{MAX_PASSWORD, Origin, OwnAccount, Permission, Principal};
 use super::sign_in::{self, Issued};
@@ -43,13 +43,7 @@ pub async fn identify(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let token = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
-        .map(|(_, token)| token.trim().to_owned());
+    let token = bearer(request.request()).map(str::to_owned);
     let state = request.app_data::<web::Data<Access>>().zip(request.app_data::<web::Data<Db>>());
     if let Some(((access, db), token)) = state.zip(token) {
         let found = access.principal(db, &token).await;
@@ -61,11 +55,27 @@ pub async fn identify(
     next.call(request).await
 }
 
+/// The access token of a request.
+fn bearer(request: &HttpRequest) -> Option<&str> {
+    let (scheme, token) = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
+}
+
 /// Proof that the caller may do `P`. A handler without one reaches no data.
 pub struct Permit<P> {
     /// Who calls.
     pub principal: Arc<Principal>,
     permission: PhantomData<P>,
+}
+
+impl<P: Permission> Permit<P> {
+    /// The same permit for what goes on after the request was answered, to be looked at again while it does.
+    pub fn lasting(&self, request: &HttpRequest, db: &Db) -> Result<Lasting, Problem> {
+        let access = request.app_data::<web::Data<Access>>().zip(bearer(request));
+        let (access, token) = access.ok_or_else(|| Problem::new(Code::Unauthenticated))?;
+        let access = access.get_ref().clone();
+        Ok(Lasting::new(access, db.clone(), Secret::new(token), self.principal.user_id, P::NAME))
+    }
 }
 
 impl<P: Permission> FromRequest for Permit<P> {

@@ -231,7 +231,8 @@ async fn find(db: &Db, id: Id) -> Result<Import, Problem> {
 /// Follow an import
 ///
 /// Server-sent events: an event `import` with the import at each change, at most two a second, until it has ended; a comment when nothing
-/// has changed for 15 seconds. A stream ends after 10 minutes, or when the service stops: ask again. 503 where too many are open.
+/// has changed for 5 seconds. A stream ends with its access token, also when the user signs out, is disabled or may
+/// follow it no more, and when the service stops: ask again. 429 where the user has 8 streams open, 503 where all have too many.
 #[utoipa::path(tag = "imports", operation_id = "followImport", security(("bearer" = ["imports:read"])),
     params(("id" = uuid::Uuid, Path, description = "The import's id")), responses(
     (status = 200, body = String, content_type = "text/event-stream", description = "The events, each with an `Import` as JSON",
@@ -240,13 +241,14 @@ async fn find(db: &Db, id: Id) -> Result<Import, Problem> {
 ))]
 #[get("/v1/imports/{id}/events")]
 pub async fn follow_import(
-    _: Permit<ReadImports>,
+    permit: Permit<ReadImports>,
+    request: HttpRequest,
     db: web::Data<Db>,
     streams: web::Data<Streams>,
     id: PathId,
 ) -> Result<HttpResponse, Problem> {
     let id = find(&db, id.0).await?.id;
-    streams.follow("import", move || {
+    streams.follow(permit.lasting(&request, &db)?, "import", move || {
         let db = db.clone();
         async move {
             let import = find(&db, id).await?;

@@ -32,7 +32,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::base::{Answer, Base};
 
 /// Streams that a service of the tests has room for.
-pub const STREAMS: usize = 3;
+pub const STREAMS: usize = 10;
 /// The administrator's password in every test.
 pub const PASSWORD: &str = "correct horse";
 
@@ -193,11 +193,11 @@ impl TestApp {
         Answer::read(self.agent.run(request.body(body).unwrap()).unwrap())
     }
 
-    /// Follows something as the administrator: what comes, as it comes.
-    pub fn follow(&self, path: &str) -> ureq::http::Response<ureq::Body> {
-        let request = ureq::http::Request::builder().uri(format!("{}{path}", self.address));
-        let request = request.header("Authorization", format!("Bearer {}", self.token)).body(()).unwrap();
-        self.agent.run(request).unwrap()
+    /// Follows something with a token: what comes, as it comes, until it ends or a minute is over.
+    pub fn follow(&self, token: &str, path: &str) -> ureq::http::Response<ureq::Body> {
+        let request = self.agent.get(format!("{}{path}", self.address));
+        let request = request.config().timeout_global(Some(Duration::from_secs(60))).build();
+        request.header("Authorization", format!("Bearer {token}")).call().unwrap()
     }
 
     pub fn get(&self, path: &str) -> Answer {

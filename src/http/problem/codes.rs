@@ -126,7 +126,8 @@ codes! {
         "Read the resource and send its `ETag` as `If-Match`.";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS,
         ["Too many requests in a short time", "Demasiadas solicitudes en poco tiempo", "请求过于频繁"],
-        "The user, or without a token the address, has sent more requests than he may. This one was not looked at.",
+        "The user, or without a token the address, has sent more requests than he may, or has as many streams of events open as he may. \
+            This one was not looked at.",
         "Wait as long as `Retry-After` says. Send many items in one request where the API has batches.";
     TooManyAttempts = "too_many_attempts", TOO_MANY_REQUESTS,
         ["There were too many failures to sign in; try again later",
