@@ -34,7 +34,6 @@ pub const CODES: &[(&str, &str)] = &[
     ("not_filterable", "The pack doesn't declare this field as one by which lists are filtered and sorted."),
     ("not_ordered", "The field has no order, so that it can't be compared by size and lists can't be sorted by it."),
     ("one_of", "Exactly one of several parts must be sent; `detail` names them."),
-    ("order", "The parts of a form come in another order than is wanted: the file is the last."),
     ("other_customer", "The assessment is one of another customer."),
     (
         "out_of_range",

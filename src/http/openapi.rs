@@ -32,7 +32,9 @@ pub fn base() -> OpenApi {
         .description(Some(
             "Keeps an industry's customer file and grades every customer by policies that the industry writes itself.\n\n\
              Money, quantities and scores are decimal strings; what is absent is left out, never null; times are RFC 3339; \
-             errors are RFC 9457 problems with a stable `code`. Labels and reasons follow `Accept-Language`.",
+             errors are RFC 9457 problems with a stable `code`. Labels and reasons follow `Accept-Language`.\n\n\
+             Answers to what counts against a limit have `RateLimit-Policy` and `RateLimit`, which tells what is left; 429 and 503 \
+             tell by `Retry-After` in how many seconds to ask again. `If-Match` takes the `ETag` as it came, with its quotes.",
         ))
         .license(Some(license))
         .build();
@@ -95,6 +97,10 @@ pub fn complete(mut description: OpenApi) -> OpenApi {
         .schema(Some(ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255)).build()))
         .example(Some("5f0c2a3e-6d0b-4f6e-9f7e-0d2f4c1b9a77".into()))
         .build();
+    let replayed = HeaderBuilder::new()
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"]))))
+        .description(Some("That the request was done before: this is the answer of that time"))
+        .build();
     let known = ParameterBuilder::new()
         .name("If-None-Match")
         .parameter_in(ParameterIn::Header)
@@ -106,6 +112,13 @@ pub fn complete(mut description: OpenApi) -> OpenApi {
     for (path, item) in &mut description.paths.paths {
         if let Some(operation) = item.post.as_mut().filter(|_| takes_key(path)) {
             operation.parameters.get_or_insert_default().push(RefOr::T(key.clone()));
+            for (status, response) in &mut operation.responses.responses {
+                if let RefOr::T(response) = response
+                    && status.starts_with('2')
+                {
+                    response.headers.insert("Idempotency-Replayed".to_owned(), RefOr::T(replayed.clone()));
+                }
+            }
         }
         if let Some(operation) = item.get.as_mut().filter(|operation| has_tag(operation)) {
             operation.parameters.get_or_insert_default().push(RefOr::T(known.clone()));
@@ -137,6 +150,13 @@ pub fn finished(description: &OpenApi) -> serde_json::Result<Json> {
     for operation in items.into_iter().flat_map(|items| items.values_mut()).filter_map(Json::as_object_mut).flatten() {
         if let Some(security) = operation.1.get_mut("security").filter(|security| **security == json!([{}])) {
             *security = json!([]);
+        }
+        for media in ["text~1csv", "text~1event-stream"] {
+            // So generated clients hand out the answer as it comes.
+            let schema = operation.1.pointer_mut(&format!("/responses/200/content/{media}/schema"));
+            if let Some(Json::Object(schema)) = schema {
+                schema.insert("format".to_owned(), json!("binary"));
+            }
         }
     }
     examples::complete(&mut finished);

@@ -10,7 +10,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
 pub use codes::{Code, Entry, LANGUAGES};
@@ -70,7 +71,15 @@ impl IntoResponses for Problems {
         let response = |description: &str| {
             let body = RefOr::Ref(Ref::from_schema_name("Problem"));
             let content = ContentBuilder::new().schema(Some(body)).build();
-            let response = ResponseBuilder::new().description(description).content(MEDIA_TYPE, content).build();
+            let wait = HeaderBuilder::new()
+                .schema(Some(ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0))))
+                .description(Some("At 429 and 503: seconds until it may be tried again"))
+                .build();
+            let response = ResponseBuilder::new()
+                .description(description)
+                .header("Retry-After", wait)
+                .content(MEDIA_TYPE, content)
+                .build();
             RefOr::T(response)
         };
         [("4XX", "Refused"), ("5XX", "Failed")].map(|(status, text)| (status.to_owned(), response(text))).into()

@@ -140,7 +140,7 @@ impl ImportView {
 /// Import a file
 ///
 /// Takes a CSV file and imports it in the background; follow it at the address in `Location`. Imports are worked one after the other.
-/// Good rows go in, each faulty one is reported; importing a file again changes nothing. All other parts come before the file.
+/// Good rows go in, each faulty one is reported; importing a file again changes nothing. The parts may come in any order.
 #[utoipa::path(tag = "imports", operation_id = "createImport", security(("bearer" = ["imports:write"])),
     request_body(content = upload::ImportForm, content_type = "multipart/form-data"), responses(
     (status = 202, body = ImportView, description = "Received", headers(("Location" = String, description = "Address of the import"))),

@@ -180,16 +180,21 @@ pub struct Import {
 pub struct NewImport {
     /// The import's id.
     pub id: Id,
+    /// The file's name, to be shown.
+    pub file_name: String,
+    /// Who sends it.
+    pub created_by: Id,
+}
+
+/// What the form says of its file; known when all of it has come.
+#[derive(Clone, Debug)]
+pub struct Terms {
     /// What the file holds.
     pub kind: ImportKind,
     /// Whether nothing is written.
     pub dry_run: bool,
     /// How the file is to be read.
     pub options: Options,
-    /// The file's name, to be shown.
-    pub file_name: String,
-    /// Who sends it.
-    pub created_by: Id,
 }
 
 /// A client's name of a file as a text to show: its last part, without control characters, bounded. It is never a path here.

@@ -5,7 +5,7 @@ use diesel::sql_types;
 use jiff::Timestamp;
 use jiff_diesel::ToDiesel;
 
-use super::model::{Import, ImportKind, ImportStatus, NewImport, Outcome, REPORT_DAYS};
+use super::model::{Import, ImportKind, ImportStatus, NewImport, Options, Outcome, REPORT_DAYS, Terms};
 use crate::Id;
 use crate::db::schema::{import_files, import_reports, imports};
 use crate::db::{Conn, Error, Result};
@@ -19,15 +19,15 @@ const RECEIVING_SECONDS: u32 = 600;
 /// The status of an import whose file is still being received. Nobody sees it.
 const RECEIVING: &str = "receiving";
 
-/// Begins to receive a file.
+/// Begins to receive a file. What it holds is told when it is complete.
 pub fn begin(conn: &mut Conn, new: &NewImport) -> Result<()> {
     diesel::insert_into(imports::table)
         .values((
             imports::id.eq(new.id),
-            imports::kind.eq(new.kind.key()),
-            imports::dry_run.eq(new.dry_run),
+            imports::kind.eq(""),
+            imports::dry_run.eq(false),
             imports::status.eq(RECEIVING),
-            imports::options.eq(json("options", &new.options)?),
+            imports::options.eq(json("options", &Options::default())?),
             imports::file_name.eq(&new.file_name),
             imports::total_bytes.eq(0_i64),
             imports::done_bytes.eq(0_i64),
@@ -58,11 +58,18 @@ pub fn add_part(conn: &mut Conn, id: Id, part: u32, content: &[u8]) -> Result<bo
     Ok(kept == 1)
 }
 
-/// A file was received to its end. False when it was given up meanwhile.
-pub fn complete(conn: &mut Conn, id: Id) -> Result<bool> {
+/// A file was received to its end, and so was its form. False when it was given up meanwhile.
+pub fn complete(conn: &mut Conn, id: Id, terms: &Terms) -> Result<bool> {
     let receiving = imports::table.find(id).filter(imports::status.eq(RECEIVING));
-    let completed =
-        diesel::update(receiving).set((imports::status.eq(ImportStatus::Waiting.key()), no_lease())).execute(conn)?;
+    let completed = diesel::update(receiving)
+        .set((
+            imports::kind.eq(terms.kind.key()),
+            imports::dry_run.eq(terms.dry_run),
+            imports::options.eq(json("options", &terms.options)?),
+            imports::status.eq(ImportStatus::Waiting.key()),
+            no_lease(),
+        ))
+        .execute(conn)?;
     Ok(completed == 1)
 }
 

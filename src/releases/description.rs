@@ -36,6 +36,7 @@ pub fn with_pack(base: &Json, pack: &Pack) -> Json {
                 schema.remove("example");
             }
         }
+        industry.line(schemas);
     }
     if let Some(Json::Array(parameters)) = description.pointer_mut("/paths/~1v1~1customers/get/parameters") {
         *parameters = industry.parameters(std::mem::take(parameters));
@@ -220,6 +221,20 @@ impl Industry<'_> {
             add(&mut measures, measure, decimal(format!("{label}; {unit}"), "12"), false);
         }
         schemas.insert("Measures".to_owned(), measures);
+    }
+
+    /// The example of a line: that of the first kind, which is the example of a kind.
+    fn line(&self, schemas: &mut Map<String, Json>) {
+        let definitions = &self.0.definitions;
+        let Some((key, kind)) = definitions.kinds.first() else { return };
+        let measures = definitions.measures(key).iter().map(|measure| (measure.clone(), json!("12")));
+        let mut line = json!({"measures": Json::Object(measures.collect())});
+        if kind.products {
+            line["product"] = json!("P1");
+        }
+        if let Some(Json::Object(schema)) = schemas.get_mut("NewTransactionLine") {
+            schema.insert("example".to_owned(), line);
+        }
     }
 
     /// Values of metrics, as a document may state them.

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 /// The time over which a metric is computed, relative to the as-of date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schema(example = json!({"full_months": 3}))]
 pub enum Window {
     /// The n calendar months before the month of the as-of date, 1 to 60.
     FullMonths(u8),

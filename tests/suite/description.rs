@@ -247,6 +247,10 @@ fn the_examples_of_a_running_service_are_taken() {
             &example("CustomerPatch"),
         );
         app.post("/v1/evaluations", &json!({"document": example("Document")})).with(200);
+        app.post("/v1/evaluations", &example("EvaluationRequest")).with(200);
+        let batch = app.post("/v1/transactions/batches", &example("TransactionBatch"));
+        let faults = batch.json["items"][0]["errors"].as_array().cloned().unwrap_or_default();
+        assert!(faults.iter().all(|fault| fault["code"] == "unknown_product"), "{name}: {}", batch.json);
         titles.insert(description["info"]["title"].to_string());
     }
     assert_eq!(titles.len(), 2, "{titles:?}");

@@ -1,5 +1,5 @@
-//! Receiving a file: the parts of the form, checked before the file is taken, and the file itself, which goes to the database as it
-//! comes. Nothing remains of one that breaks off.
+//! Receiving a file: the parts of the form in any order, and the file itself, which goes to the database as it comes. Nothing remains of
+//! one that breaks off or whose form is refused.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::db::{self, Db, transaction};
 use crate::faults::{Fault, did_you_mean, excerpt, pointer_segment};
 use crate::http::problem::{Code, Problem};
 use crate::identity::api::idempotency::{Begun, Key, Owned};
-use crate::imports::model::{Import, ImportKind, NewImport, Options, shown_name};
+use crate::imports::model::{Import, ImportKind, NewImport, Options, Terms, shown_name};
 use crate::imports::store::{self, PART};
 
 /// Longest text of a part besides the file, in bytes.
@@ -42,11 +42,12 @@ impl UploadLimit {
     }
 }
 
-/// The parts of the form that sends a file. The file is the last one.
+/// The parts of the form that sends a file, in any order.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the form, which is read part by part")]
 pub struct ImportForm {
-    /// What the file holds.
+    // A description of its own would make it a part of two, which generators of clients don't send as a text.
+    #[schema(inline)]
     kind: ImportKind,
     /// A JSON object: column of the file by target, where its name is another one.
     #[schema(nullable = false, example = json!({"code": "shop_no"}))]
@@ -116,28 +117,34 @@ async fn take(
     limit: UploadLimit,
     key: Option<Key>,
 ) -> Result<Received, Refusal> {
-    let (texts, mut file) = texts(multipart).await?;
-    let name = file.content_disposition().and_then(|disposition| disposition.get_filename()).unwrap_or_default();
-    let new = check(&texts, shown_name(name), created_by).map_err(Problem::invalid)?;
-    let id = new.id;
-    db.run(move |conn| store::begin(conn, &new)).await?;
-    let mut unfinished = Unfinished { db: db.clone(), id: Some(id) };
-    let digest = store_file(db, id, &mut file, limit).await?;
-    drop(file);
-    if let Some(field) = next(multipart).await? {
-        let name = field.name().unwrap_or_default();
-        let detail = format!("the part '{}' comes after the file; send the file last", excerpt(name));
-        return Err(Problem::invalid(vec![Fault::new(pointer_segment(name), "order", detail)]).into());
+    let mut form = Form::default();
+    let mut digest = [0; 32];
+    let mut unfinished = Unfinished { db: db.clone(), id: None };
+    while let Some(mut field) = next(multipart).await? {
+        if unfinished.id.is_some() || field.name() != Some(FILE) {
+            form.add(&mut field).await?;
+            continue;
+        }
+        let name = field.content_disposition().and_then(|disposition| disposition.get_filename()).unwrap_or_default();
+        let new = NewImport { id: Id::new(), file_name: shown_name(name), created_by };
+        let id = new.id;
+        db.run(move |conn| store::begin(conn, &new)).await?;
+        unfinished.id = Some(id);
+        match store_file(db, id, &mut field, limit).await? {
+            Some(found) => digest = found,
+            None => form.faults.push(Fault::new("/file", "empty", "the file is empty")),
+        }
     }
+    let (id, terms) = form.read(unfinished.id).map_err(Problem::invalid)?;
     let owned = match key {
         None => None,
-        Some(key) => match key.begin(db, &content(&texts, &digest)).await? {
+        Some(key) => match key.begin(db, &content(&form.texts, &digest)).await? {
             Begun::First(owned) => Some(owned),
             Begun::Answered(response) => return Ok(Received::Answered(response)),
         },
     };
     let completed =
-        db.run(move |conn| Ok::<_, db::Error>((store::complete(conn, id)?, store::find(conn, id)?))).await?;
+        db.run(move |conn| Ok::<_, db::Error>((store::complete(conn, id, &terms)?, store::find(conn, id)?))).await?;
     unfinished.id = None;
     match completed {
         (true, Some(import)) => Ok(Received::New(Box::new(import), owned)),
@@ -170,31 +177,41 @@ impl Drop for Unfinished {
     }
 }
 
-/// The parts before the file, and the file.
-async fn texts(multipart: &mut Multipart) -> Result<(BTreeMap<String, String>, Field), Refusal> {
-    let mut texts = BTreeMap::new();
-    let mut faults = Vec::new();
-    while let Some(mut field) = next(multipart).await? {
+/// The parts besides the file, and what is wrong with the form.
+#[derive(Default)]
+struct Form {
+    texts: BTreeMap<String, String>,
+    faults: Vec<Fault>,
+}
+
+impl Form {
+    /// Adds a part; a file is a second one.
+    async fn add(&mut self, field: &mut Field) -> Result<(), Refusal> {
         let name = field.name().unwrap_or_default().to_owned();
-        if name == FILE {
-            return if faults.is_empty() { Ok((texts, field)) } else { Err(Problem::invalid(faults).into()) };
-        }
-        let mut refuse = |code: &str, detail: String| faults.push(Fault::new(pointer_segment(&name), code, detail));
+        let mut refuse = |code, detail| self.faults.push(Fault::new(pointer_segment(&name), code, detail));
         if !PARTS.contains(&name.as_str()) {
             let hint = did_you_mean(&name, PARTS);
             refuse("unknown_field", format!("there is no part '{}'{hint}", excerpt(&name)));
-            continue;
-        }
-        let Some(text) = text(&mut field).await? else {
-            refuse("too_long", format!("'{name}' is longer than {MAX_TEXT} bytes or no UTF-8"));
-            continue;
-        };
-        if texts.insert(name.clone(), text).is_some() {
+        } else if name == FILE || self.texts.contains_key(&name) {
             refuse("doubled", format!("the part '{name}' stands twice"));
+        } else if let Some(text) = text(field).await? {
+            self.texts.insert(name, text);
+        } else {
+            refuse("too_long", format!("'{name}' is longer than {MAX_TEXT} bytes or no UTF-8"));
+        }
+        Ok(())
+    }
+
+    /// What the whole form says of the file that was received with it, or everything that is wrong.
+    fn read(&mut self, file: Option<Id>) -> Result<(Id, Terms), Vec<Fault>> {
+        if file.is_none() {
+            self.faults.push(Fault::new("/file", "required", "'file' is required"));
+        }
+        match file.filter(|_| self.faults.is_empty()) {
+            Some(id) => Ok((id, terms(&self.texts)?)),
+            None => Err(std::mem::take(&mut self.faults)),
         }
     }
-    faults.push(Fault::new("/file", "required", "'file' is required"));
-    Err(Problem::invalid(faults).into())
 }
 
 /// The text of a part; nothing where it is too long or not UTF-8.
@@ -210,7 +227,7 @@ async fn text(field: &mut Field) -> Result<Option<String>, Refusal> {
 }
 
 /// What the parts say, or everything that is wrong with them.
-fn check(texts: &BTreeMap<String, String>, file_name: String, created_by: Id) -> Result<NewImport, Vec<Fault>> {
+fn terms(texts: &BTreeMap<String, String>) -> Result<Terms, Vec<Fault>> {
     let mut faults = Vec::new();
     let mut refuse = |part: &str, code: &str, detail: String| faults.push(Fault::new(format!("/{part}"), code, detail));
     let text = |part: &str| texts.get(part).map(|text| text.trim()).filter(|text| !text.is_empty());
@@ -244,9 +261,7 @@ fn check(texts: &BTreeMap<String, String>, file_name: String, created_by: Id) ->
     }
     let [transaction_kind, source] = ["transaction_kind", "source"].map(|part| text(part).map(str::to_owned));
     let options = Options { mapping, encoding, transaction_kind, source };
-    kind.filter(|_| faults.is_empty())
-        .map(|kind| NewImport { id: Id::new(), kind, dry_run, options, file_name, created_by })
-        .ok_or(faults)
+    kind.filter(|_| faults.is_empty()).map(|kind| Terms { kind, dry_run, options }).ok_or(faults)
 }
 
 fn mapping(text: &str) -> Result<BTreeMap<String, String>, String> {
@@ -256,8 +271,13 @@ fn mapping(text: &str) -> Result<BTreeMap<String, String>, String> {
     serde_json::from_value(json).map_err(|_| format!("send {wanted}"))
 }
 
-/// Takes the file into the database, part by part, and gives its digest.
-async fn store_file(db: &Db, id: Id, file: &mut Field, UploadLimit(limit): UploadLimit) -> Result<[u8; 32], Refusal> {
+/// Takes the file into the database, part by part, and gives its digest; nothing for an empty file.
+async fn store_file(
+    db: &Db,
+    id: Id,
+    file: &mut Field,
+    UploadLimit(limit): UploadLimit,
+) -> Result<Option<[u8; 32]>, Refusal> {
     let mut digest = Sha256::new();
     let (mut size, mut number, mut part) = (0, 0, Vec::with_capacity(PART));
     loop {
@@ -271,9 +291,6 @@ async fn store_file(db: &Db, id: Id, file: &mut Field, UploadLimit(limit): Uploa
         }
         digest.update(&bytes);
         part.extend_from_slice(&bytes);
-        if size == 0 && is_last {
-            return Err(Problem::invalid(vec![Fault::new("/file", "empty", "the file is empty")]).into());
-        }
         if part.len() >= PART || (is_last && !part.is_empty()) {
             let content = std::mem::replace(&mut part, Vec::with_capacity(PART));
             let add = move |conn: &mut db::Conn| transaction(conn, |conn| store::add_part(conn, id, number, &content));
@@ -283,7 +300,7 @@ async fn store_file(db: &Db, id: Id, file: &mut Field, UploadLimit(limit): Uploa
             number += 1;
         }
         if is_last {
-            return Ok(digest.finalize().into());
+            return Ok((size > 0).then(|| digest.finalize().into()));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::http::header::{self, ETag, EntityTag};
 use actix_web::{HttpRequest, HttpResponse, web};
 use arc_swap::ArcSwapOption;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::digest::Digest;
 use crate::http::{etag, examples};
@@ -42,6 +42,11 @@ impl Descriptions {
             Some(active) => {
                 let mut description = with_pack(&self.base, &active.release.pack);
                 examples::complete(&mut description);
+                let document = description.pointer("/components/schemas/Document/example").cloned();
+                if let Some(Json::Object(request)) = description.pointer_mut("/components/schemas/EvaluationRequest") {
+                    // A customer or a document may be sent, not both.
+                    request.insert("example".to_owned(), json!({"document": document}));
+                }
                 description.to_string()
             }
             None => self.base.to_string(),
