@@ -120,8 +120,7 @@ pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
     let (active, fields, outcomes, customer_rules, rules) = sources(&state.in_force);
     let server = HttpServer::new(move || {
         let (app, _) = App::new().into_utoipa_app().openapi(openapi::base()).configure(routes).split_for_parts();
-        app.app_data(web::PayloadConfig::new(limits.body))
-            .app_data(web::Data::new(limits.clone()))
+        app.app_data(web::Data::new(limits.clone()))
             .app_data(gate.clone())
             .app_data(rates.clone())
             .app_data(web::Data::new(state.db.clone()))
@@ -147,11 +146,13 @@ pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
             .service(SwaggerUi::new("/docs/{_:.*}").config(utoipa_swagger_ui::Config::from("/openapi.json")))
             .default_service(web::to(refuse))
             .configure(pages::configure)
-            // Each sees requests before those above it and their answers after them. Who has called is known before he is counted.
-            // Finding that out costs time, so the gate is before it. The gate is inside of CORS and of what writes answers, so that
-            // pages of other origins can read also why they were refused. What logs and counts is outside, and sees the final status.
+            // Each sees requests before those above it and their answers after them. Who has called is known before he is counted
+            // and before the gate, where those without a valid token have places of their own: verifying one is cheap. What ends
+            // requests is before all of this, but inside of CORS and of what writes answers, so that pages of other origins can read
+            // also why they were refused. What logs and counts is outside, and sees the final status.
             .wrap(from_fn(identity::api::idempotency::once))
             .wrap(from_fn(rate::limit))
+            .wrap(from_fn(guard::admit))
             .wrap(from_fn(identity::api::identify))
             .wrap(from_fn(guard::keep))
             .wrap(origins.cors())

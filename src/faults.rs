@@ -39,7 +39,7 @@ pub const CODES: &[(&str, &str)] = &[
         "out_of_range",
         "A number, or how many there are of something, is below the smallest or above the largest that is allowed.",
     ),
-    ("password", "The password is too short, too long, or has the user's name."),
+    ("password", "The password is too short, too long, blank, or the user's name."),
     ("pattern", "The text doesn't match the pattern that the pack declares for the field."),
     ("phone", "The text isn't a telephone number."),
     ("report_full", "The report has reached its largest size; `detail` says how many lines it lacks."),

@@ -92,6 +92,14 @@ pub struct Client {
 }
 
 impl Client {
+    /// Where he stands: his IPv4 address, or the 64 bits of his IPv6 address that are one customer's of a provider.
+    pub fn place(&self) -> Option<IpAddr> {
+        self.address.map(|address| match address {
+            IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
+            address => address,
+        })
+    }
+
     /// Of a request.
     pub fn of(request: &HttpRequest) -> Self {
         let text = |name: &str| {

@@ -2,11 +2,12 @@
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
+use std::sync::Arc;
 
-use actix_web::dev::Payload;
-use actix_web::error::PayloadError;
-use actix_web::http::header;
+use actix_web::dev::{Decompress, Payload};
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use futures_util::TryStreamExt;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use utoipa::ToSchema;
@@ -18,6 +19,7 @@ use super::paging::{self, DEFAULT_LIMIT};
 use super::problem::{Code, Problem};
 use crate::Id;
 use crate::faults::{Fault, did_you_mean, enough, excerpt};
+use crate::identity::model::Principal;
 use crate::versions::Versions;
 
 /// A JSON body. Unknown fields are refused where the type says so.
@@ -28,8 +30,7 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Body<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let content_type = request.content_type().to_ascii_lowercase();
-        let is_json = matches!(content_type.as_str(), "application/json" | "application/merge-patch+json");
+        let is_json = is_json(request);
         let bytes = bytes(request, payload);
         Box::pin(async move {
             if !is_json {
@@ -40,29 +41,73 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Body<T> {
     }
 }
 
-/// The whole body, unpacked: bounded in size and time.
+/// Whether a body is JSON in UTF-8, as far as its type says.
+fn is_json(request: &HttpRequest) -> bool {
+    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut parts = value.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let is_utf8 = |charset: &str| charset.trim().trim_matches('"').eq_ignore_ascii_case("utf-8");
+    matches!(kind.as_str(), "application/json" | "application/merge-patch+json")
+        && parts
+            .filter_map(|part| part.split_once('='))
+            .all(|(name, value)| !name.trim().eq_ignore_ascii_case("charset") || is_utf8(value))
+}
+
+/// Refuses a body that is packed in another way than those `taken`.
+pub fn check_coding(request: &HttpRequest, taken: &[&str]) -> Result<(), Problem> {
+    let mut codings = request.headers().get_all(header::CONTENT_ENCODING);
+    let is_taken =
+        |coding: &HeaderValue| taken.iter().any(|taken| coding.as_bytes().eq_ignore_ascii_case(taken.as_bytes()));
+    if codings.next().is_none_or(is_taken) && codings.next().is_none() {
+        return Ok(());
+    }
+    let taken = taken.join(", ");
+    let problem = Problem::detailed(Code::UnsupportedMediaType, format!("Content-Encoding may be one of {taken}"));
+    let accepted = HeaderValue::from_str(&taken).unwrap_or_else(|_| HeaderValue::from_static("identity"));
+    Err(problem.with_header(header::ACCEPT_ENCODING, accepted))
+}
+
+/// The whole body, unpacked: bounded in size and time, more narrowly for who has no valid token.
 pub fn bytes(
     request: &HttpRequest,
     payload: &mut Payload,
 ) -> impl Future<Output = Result<web::Bytes, Problem>> + use<> {
     let limits = request.app_data::<web::Data<Limits>>().map(|limits| limits.get_ref().clone()).unwrap_or_default();
-    let bytes = web::Bytes::from_request(request, payload);
+    let (most, time) = match request.extensions().contains::<Arc<Principal>>() {
+        true => (limits.body, limits.body_time),
+        false => (limits.anonymous_body, limits.anonymous_body_time),
+    };
+    let checked = check_coding(request, &["gzip", "identity"]);
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = Decompress::from_headers(payload.take(), request.headers());
     async move {
-        let Ok(read) = timeout(limits.body_time, bytes).await else {
-            let seconds = limits.body_time.as_secs_f64();
-            return Err(Problem::detailed(
-                Code::RequestTimeout,
-                format!("the body must be here within {seconds} seconds"),
-            ));
-        };
-        read.map_err(|error| match error.as_error::<PayloadError>() {
-            Some(PayloadError::Overflow) => {
-                let most = limits.body;
-                Problem::detailed(Code::TooLarge, format!("a body may have at most {most} bytes, also unpacked"))
-            }
-            _ => Problem::detailed(Code::BadRequest, "the body broke off, or isn't packed as its headers say"),
+        checked?;
+        let read = read(body, most, length.unwrap_or(0));
+        timeout(time, read).await.unwrap_or_else(|_| {
+            let seconds = time.as_secs_f64();
+            let detail = format!("the body must be here within {seconds} seconds");
+            Err(Problem::detailed(Code::RequestTimeout, detail))
         })
     }
+}
+
+/// Reads a body of at most so many bytes, of which its sender says how many it has packed.
+async fn read(mut body: Decompress<Payload>, most: usize, length: usize) -> Result<web::Bytes, Problem> {
+    let mut bytes = web::BytesMut::new();
+    let check = |bytes: usize| match bytes > most {
+        true => Err(Problem::detailed(Code::TooLarge, format!("a body may have at most {most} bytes, also unpacked"))),
+        false => Ok(()),
+    };
+    check(length)?;
+    while let Some(part) = body
+        .try_next()
+        .await
+        .map_err(|_| Problem::detailed(Code::BadRequest, "the body broke off, or isn't packed as its headers say"))?
+    {
+        check(bytes.len() + part.len())?;
+        bytes.extend_from_slice(&part);
+    }
+    Ok(bytes.freeze())
 }
 
 /// An id in the path; what is no UUID is no resource.

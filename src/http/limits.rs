@@ -12,10 +12,17 @@ pub struct Limits {
     pub head_time: Duration,
     /// Longest time for a JSON body, from its begin to its end.
     pub body_time: Duration,
+    /// Largest JSON body of a caller without a valid token, in bytes, unpacked: name and password many times over.
+    pub anonymous_body: usize,
+    /// Longest time for such a body.
+    pub anonymous_body_time: Duration,
     /// Longest time until a request is answered. Uploads have their own.
     pub request_time: Duration,
-    /// Requests that are answered at once; more are refused.
+    /// Requests that are answered at once; more are refused. A quarter of the places is for callers without a valid token, so that
+    /// they take none from users, nor users theirs.
     pub requests_at_once: usize,
+    /// Most places of callers without a valid token that are one address's.
+    pub anonymous_of_address: usize,
     /// Requests a second for each user, or for each address without a user; twice as many at once. No limit where there is none.
     pub rate: Option<NonZeroU32>,
 }
@@ -26,8 +33,11 @@ impl Default for Limits {
             body: 16 << 20,
             head_time: Duration::from_secs(10),
             body_time: Duration::from_secs(30),
+            anonymous_body: 64 << 10,
+            anonymous_body_time: Duration::from_secs(10),
             request_time: Duration::from_secs(60),
             requests_at_once: 256,
+            anonymous_of_address: 16,
             rate: NonZeroU32::new(100),
         }
     }

@@ -241,20 +241,21 @@ pub struct Role {
     pub built_in: bool,
 }
 
-/// Reads the name that a user signs in with: trimmed and in small letters, so that names which differ in these alone are one.
+/// Reads the name that a user signs in with: trimmed and in small letters, so that names which differ in these alone are one. It has
+/// ASCII characters only: with others, names could be made that look like those of somebody else.
 pub fn username(text: &str) -> Result<String, Fault> {
-    let name = text.trim().to_lowercase();
+    let name = text.trim();
     let length = name.chars().count();
     if !(1..=MAX_NAME).contains(&length) {
         let detail = format!("a user's name has 1 to {MAX_NAME} characters, and this one has {length}");
         return Err(Fault::new("/username", "out_of_range", detail));
     }
-    match name.chars().find(|char| !(char.is_alphanumeric() || "._-@+".contains(*char))) {
+    match name.chars().find(|char| !(char.is_ascii_alphanumeric() || "._-@+".contains(*char))) {
         Some(char) => {
-            let detail = format!("a user's name has letters, digits and . _ - @ + and not {char:?}");
+            let detail = format!("a user's name has letters from a to z, digits and . _ - @ + and not {char:?}");
             Err(Fault::new("/username", "invalid_character", detail))
         }
-        None => Ok(name),
+        None => Ok(name.to_ascii_lowercase()),
     }
 }
 
@@ -279,11 +280,14 @@ pub fn is_role_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
-/// The one rule of passwords: 12 to 1024 characters, and not the user's name.
+/// The one rule of passwords: 12 to 1024 characters, not only blanks, and not the user's name.
 pub fn check_password(password: &str, username: &str) -> Result<(), String> {
     let length = password.chars().count();
     if !(MIN_PASSWORD..=MAX_PASSWORD).contains(&length) {
         return Err(format!("a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters, and this one has {length}"));
+    }
+    if password.trim().is_empty() {
+        return Err("a password isn't blank".to_owned());
     }
     if password.trim().to_lowercase() == username {
         return Err("a password isn't the user's name".to_owned());
@@ -360,8 +364,11 @@ mod tests {
 
     #[test]
     fn names_that_differ_in_case_and_blanks_alone_are_one() {
-        assert_eq!(username(" Ana.MARÍA ").unwrap(), "ana.maría");
-        for wrong in ["", "  ", "two words", "a\nb", "a/b", "<b>", &"x".repeat(65)] {
+        assert_eq!(username(" Ana.MARIA+1@example.com ").unwrap(), "ana.maria+1@example.com");
+        // The last ones look like names that there are: Cyrillic а, dotless ı, the sign of kelvins.
+        for wrong in
+            ["", "  ", "two words", "a\nb", "a/b", "<b>", &"x".repeat(65), "maría", "аdmin", "admın", "\u{212a}arl"]
+        {
             assert!(username(wrong).is_err(), "{wrong:?}");
         }
     }
@@ -369,7 +376,7 @@ mod tests {
     #[test]
     fn passwords_are_long_and_not_the_name() {
         assert!(check_password(&"x".repeat(12), "ana").is_ok());
-        for wrong in ["x".repeat(11), "x".repeat(1025), "Maria-Fernanda".to_owned()] {
+        for wrong in ["x".repeat(11), "x".repeat(1025), " \t\u{3000}".repeat(5), "Maria-Fernanda".to_owned()] {
             assert!(check_password(&wrong, "maria-fernanda").is_err(), "{wrong}");
         }
     }

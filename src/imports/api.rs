@@ -22,7 +22,7 @@ use crate::Id;
 use crate::assessments::worker::Workers;
 use crate::csv_rows::Counts;
 use crate::db::{self, Db};
-use crate::http::extract::{Parameters, PathId};
+use crate::http::extract::{self, Parameters, PathId};
 use crate::http::list::{Listed, Page};
 use crate::http::paging::{self, PageParameters};
 use crate::http::problem::{Code, Problem, Problems};
@@ -155,6 +155,7 @@ pub async fn create_import(
     request: HttpRequest,
     body: web::Payload,
 ) -> Result<HttpResponse, Problem> {
+    extract::check_coding(&request, &["identity"])?;
     let multipart = Multipart::new(request.headers(), body);
     let user_id = permit.principal.user_id;
     let key = Key::of(&request, user_id)?;

@@ -156,6 +156,81 @@ fn a_request_that_takes_too_long_or_comes_when_there_are_too_many_is_told_so() {
 }
 
 #[test]
+fn whoever_has_no_token_takes_no_place_of_users() {
+    let held = |limits: Limits, anonymous: usize| {
+        let app = limited(limits);
+        let mut idle: Vec<Wire> = (0..anonymous).map(|_| Wire::new(&app)).collect();
+        for wire in &mut idle {
+            wire.begin_post("x", "/v1/auth/token", 100, "");
+            wire.write(b"{");
+        }
+        let without = || app.send_raw("GET", "/openapi.json", &[], String::new());
+        let busy = until("their places are taken", || Some(without()).filter(|answer| answer.status == 503));
+        assert_eq!(busy.json["code"], "busy");
+        app.get("/v1/pack").with(200);
+        app.customer("X1", json!({}));
+        drop(idle);
+        until("their places are free", || Some(without()).filter(|answer| answer.status == 200));
+    };
+    // A quarter of eight, then three of one address.
+    held(Limits { requests_at_once: 8, ..unlimited() }, 2);
+    held(Limits { anonymous_of_address: 3, ..unlimited() }, 3);
+}
+
+#[test]
+fn a_body_without_a_token_is_small_and_soon_here() {
+    let app = limited(Limits { anonymous_body_time: Duration::from_millis(300), ..unlimited() });
+    let path = "/v1/auth/token";
+    let body = |length: usize| json!({"username": "nobody", "password": "x".repeat(length)}).to_string();
+    let send = |bytes: &[u8], headers: &str| {
+        let mut wire = Wire::new(&app);
+        wire.begin_post("x", path, bytes.len(), headers);
+        wire.write(bytes);
+        wire.answer().unwrap()
+    };
+    let gzipped = "Content-Encoding: gzip\r\n";
+    assert_eq!(send(body(60_000).as_bytes(), "").0, 401);
+    assert_eq!(send(&gzip(body(60_000).as_bytes()), gzipped).0, 401);
+    for (status, problem) in [send(body(66_000).as_bytes(), ""), send(&gzip(body(10_000_000).as_bytes()), gzipped)] {
+        assert_eq!((status, &problem["code"]), (413, &json!("too_large")));
+        assert!(problem["detail"].as_str().unwrap().contains("65536"), "{problem}");
+    }
+    let refused = app.post(path, &json!({"username": "nobody", "password": "x".repeat(66_000)}));
+    assert_eq!(refused.status, 401, "a user's body is as small");
+
+    let mut slow = Wire::new(&app);
+    slow.begin_post("x", path, 100, "");
+    slow.write(b"{");
+    assert_eq!(slow.answer().map(|(status, _)| status), Some(408));
+}
+
+#[test]
+fn bodies_come_in_the_packing_and_encoding_that_are_taken() {
+    let app = limited(unlimited());
+    let send = |path: &str, content: &str, headers: &[(&str, &str)]| {
+        let authorization = format!("Bearer {}", app.token);
+        let mut all = vec![("Authorization", authorization.as_str()), ("Content-Type", content)];
+        all.extend(headers);
+        app.send_raw("POST", path, &all, "{}".to_owned())
+    };
+    let json = "application/json";
+    for coding in ["deflate", "br", "zstd", "x", "gzip, gzip", "identity, gzip", ""] {
+        let refused = send("/v1/customers", json, &[("Content-Encoding", coding)]).with(415);
+        assert_eq!(refused.json["code"], "unsupported_media_type", "{coding}");
+        assert_eq!(refused.header("Accept-Encoding"), "gzip, identity", "{coding}");
+    }
+    send("/v1/customers", json, &[("Content-Encoding", "gzip"), ("Content-Encoding", "gzip")]).with(415);
+    send("/v1/customers", json, &[("Content-Encoding", "Identity")]).with(422);
+    send("/v1/imports", "multipart/form-data; boundary=x", &[("Content-Encoding", "gzip")]).with(415);
+    for charset in ["iso-8859-1", "utf-16", "\"gbk\"", ""] {
+        send("/v1/customers", &format!("{json}; charset={charset}"), &[]).with(415);
+    }
+    for charset in ["utf-8", "UTF-8", "\"utf-8\""] {
+        send("/v1/customers", &format!("{json}; charset={charset}"), &[]).with(422);
+    }
+}
+
+#[test]
 fn a_user_has_a_rate_and_whoever_has_no_token_is_his_address() {
     // One a second, two at once: signing in has taken one of the address.
     let app = limited(Limits { rate: NonZeroU32::new(1), ..Limits::default() });

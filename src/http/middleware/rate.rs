@@ -33,9 +33,8 @@ const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     User(Id),
-    /// An IPv4 address, or the 64 bits of an IPv6 address that are one customer's of a provider.
-    Address(IpAddr),
-    Unknown,
+    /// Where he stands, if that is known.
+    Place(Option<IpAddr>),
 }
 
 impl Key {
@@ -43,11 +42,7 @@ impl Key {
         if let Some(principal) = request.extensions().get::<Arc<Principal>>() {
             return Self::User(principal.user_id);
         }
-        match Client::of(request.request()).address {
-            Some(IpAddr::V6(address)) => Self::Address(IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into())),
-            Some(address) => Self::Address(address),
-            None => Self::Unknown,
-        }
+        Self::Place(Client::of(request.request()).place())
     }
 }
 

@@ -108,7 +108,8 @@ codes! {
         "Send several smaller requests.";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE,
         ["The body has a type that isn't taken here", "El tipo del cuerpo no se admite aquí", "不支持该请求体类型"],
-        "The header `Content-Type` is missing, or names a type that the operation doesn't take.",
+        "The header `Content-Type` is missing, or names a type that the operation doesn't take or another encoding of text than UTF-8; or \
+            `Content-Encoding` names another packing than `gzip`, or one where files are uploaded.",
         "Send JSON with `Content-Type: application/json`, or the type that the description of the API names.";
     Invalid = "invalid", UNPROCESSABLE_ENTITY,
         ["The request has faults", "La solicitud contiene errores", "请求包含错误"],
@@ -146,7 +147,8 @@ codes! {
     Busy = "busy", SERVICE_UNAVAILABLE,
         ["The service has too much to do; try again soon", "El servicio está saturado; inténtelo en breve",
             "服务繁忙，请稍后重试"],
-        "As many requests as the service takes at once are being answered. This one was not looked at.",
+        "As many requests as the service takes at once are being answered: of all users, of all callers without a valid token, or of \
+            those of one address. This one was not looked at.",
         "Wait as long as `Retry-After` says and send the request again.";
     TimedOut = "timed_out", SERVICE_UNAVAILABLE,
         ["The answer took too long", "La respuesta ha tardado demasiado", "处理超时"],

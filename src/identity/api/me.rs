@@ -54,8 +54,8 @@ pub struct PasswordChange {
     /// The current one.
     #[schema(min_length = 1, max_length = 1024, format = Password)]
     current_password: String,
-    /// The next one; it isn't the user's name.
-    #[schema(min_length = 12, max_length = 1024, format = Password)]
+    /// The next one; it isn't blank, nor the user's name.
+    #[schema(min_length = 12, max_length = 1024, pattern = "\\S", format = Password)]
     new_password: String,
 }
 

@@ -32,7 +32,7 @@ pub struct UserBody {
     #[schema(value_type = uuid::Uuid)]
     id: Id,
     /// His name at sign-in, in small letters.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 64, pattern = "^[a-z0-9._@+-]+$")]
     username: String,
     /// His name for people.
     #[schema(min_length = 1, max_length = 100)]
@@ -92,8 +92,9 @@ impl Page for UserPage {
     "username": "ana", "display_name": "Ana Ruiz", "roles": ["clerk"], "password": "a-long-password"
 }))]
 pub struct NewUserBody {
-    /// His name at sign-in: letters, digits and `. _ - @ +`. Capital letters count as small ones.
-    #[schema(min_length = 1, max_length = 64)]
+    /// His name at sign-in: letters from a to z, digits and `. _ - @ +`. Capital letters count as small ones, and blanks around it
+    /// don't count.
+    #[schema(min_length = 1, max_length = 64, pattern = "^\\s*[A-Za-z0-9._@+-]+\\s*$")]
     username: String,
     /// His name for people; the name at sign-in where there is none.
     #[schema(min_length = 1, max_length = 100, nullable = false)]
@@ -102,8 +103,8 @@ pub struct NewUserBody {
     #[serde(default)]
     #[schema(required = false)]
     roles: Vec<String>,
-    /// His first password; it isn't his name.
-    #[schema(min_length = 12, max_length = 1024, format = Password)]
+    /// His first password; it isn't blank, nor his name.
+    #[schema(min_length = 12, max_length = 1024, pattern = "\\S", format = Password)]
     password: String,
 }
 
@@ -136,8 +137,8 @@ fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: 
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"password": "a-long-password"}))]
 pub struct NewPassword {
-    /// The password; it isn't the user's name.
-    #[schema(min_length = 12, max_length = 1024, format = Password)]
+    /// The password; it isn't blank, nor the user's name.
+    #[schema(min_length = 12, max_length = 1024, pattern = "\\S", format = Password)]
     password: String,
 }
 
