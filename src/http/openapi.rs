@@ -151,13 +151,6 @@ pub fn finished(description: &OpenApi) -> serde_json::Result<Json> {
         if let Some(security) = operation.1.get_mut("security").filter(|security| **security == json!([{}])) {
             *security = json!([]);
         }
-        for media in ["text~1csv", "text~1event-stream"] {
-            // So generated clients hand out the answer as it comes.
-            let schema = operation.1.pointer_mut(&format!("/responses/200/content/{media}/schema"));
-            if let Some(Json::Object(schema)) = schema {
-                schema.insert("format".to_owned(), json!("binary"));
-            }
-        }
     }
     examples::complete(&mut finished);
     Ok(finished)
