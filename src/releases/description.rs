@@ -228,12 +228,10 @@ impl Industry<'_> {
         let definitions = &self.0.definitions;
         let Some((key, kind)) = definitions.kinds.first() else { return };
         let measures = definitions.measures(key).iter().map(|measure| (measure.clone(), json!("12")));
-        let mut line = json!({"measures": Json::Object(measures.collect())});
-        if kind.products {
-            line["product"] = json!("P1");
-        }
+        let product = kind.products.then(|| ("product".to_owned(), json!("P1")));
+        let line = product.into_iter().chain([("measures".to_owned(), Json::Object(measures.collect()))]);
         if let Some(Json::Object(schema)) = schemas.get_mut("NewTransactionLine") {
-            schema.insert("example".to_owned(), line);
+            schema.insert("example".to_owned(), Json::Object(line.collect()));
         }
     }
 
