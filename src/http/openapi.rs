@@ -106,7 +106,7 @@ pub fn complete(mut description: OpenApi) -> OpenApi {
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .description(Some("The `ETag` of a copy that the caller has"))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).max_length(Some(200)).build()))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
         .example(Some("\"3\"".into()))
         .build();
     for (path, item) in &mut description.paths.paths {
