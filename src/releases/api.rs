@@ -41,7 +41,7 @@ type Texts = BTreeMap<String, String>;
 #[schema(as = Pack)]
 pub struct PackView {
     /// Its id.
-    #[schema(example = "wholesale")]
+    #[schema(example = "bakery")]
     id: String,
     /// Its title.
     #[schema(value_type = Labels)]

@@ -371,3 +371,19 @@ fn nobody_gets_in_without_a_token() {
         assert_eq!(service.send_raw(method, &path, &[], String::new()).status, 401, "{method} {path}");
     }
 }
+
+/// A database that looks for the best of all orders in which twenty tables can be joined doesn't come to an end.
+#[test]
+fn twenty_filters_at_once_are_answered() {
+    let keys: Vec<String> = (0..20).map(|number| format!("f{number}")).collect();
+    let declared: Vec<String> =
+        keys.iter().map(|key| format!("{key} = {{ section = 'basic', type = 'text', filterable = true }}")).collect();
+    let app = TestApp::new(&with_fields(&declared.join("\n")), "2018-01-01");
+    let profile: serde_json::Map<String, Json> = keys.iter().map(|key| (key.clone(), json!("x"))).collect();
+    let id = app.customer("C1", json!({"basic": profile}));
+    app.customer("C2", json!({}));
+    let filters: Vec<String> = keys.iter().map(|key| format!("field[{key}]=x")).collect();
+    let found =
+        app.get(&format!("/v1/customers?{}", filters.join("&").replace('[', "%5B").replace(']', "%5D"))).with(200);
+    assert_eq!((found.json["items"].as_array().unwrap().len(), &found.json["items"][0]["id"]), (1, &json!(id)));
+}
