@@ -141,35 +141,45 @@ fn a_slow_client_is_cut_off() {
 
 #[test]
 fn a_request_that_takes_too_long_or_comes_when_there_are_too_many_is_told_so() {
-    let app = limited(Limits { request_time: Duration::from_millis(500), requests_at_once: 1, ..unlimited() });
-    let mut slow = Wire::new(&app);
+    let app = limited(Limits { request_time: Duration::from_secs(3), requests_at_once: 1, ..unlimited() });
+    let mut slow = Vec::new();
     let begun = Instant::now();
-    slow.begin_post(&app.token, "/v1/customers", 100, "");
-    let busy = until("the one place is taken", || Some(app.get("/v1/pack")).filter(|answer| answer.status == 503));
-    assert_eq!((&busy.json["code"], busy.header("Retry-After")), (&json!("busy"), "2"));
+    // Whichever comes first has the place: sooner or later it is one that doesn't end.
+    let busy = until("the one place is taken", || {
+        let mut wire = Wire::new(&app);
+        wire.begin_post(&app.token, "/v1/customers", 100, "");
+        slow.push(wire);
+        Some(app.get("/v1/runs")).filter(|answer| answer.json["code"] == "busy")
+    });
+    assert_eq!((busy.status, busy.header("Retry-After")), (503, "2"));
     assert_eq!(busy.header("X-Request-Id"), busy.json["request_id"]);
     app.get("/livez").with(200);
-    let (status, problem) = slow.answer().unwrap();
-    assert_eq!((status, &problem["code"]), (503, &json!("timed_out")));
-    assert!(begun.elapsed() >= Duration::from_millis(500));
-    app.get("/v1/pack").with(200);
+    let answers: Vec<Json> = slow.iter_mut().filter_map(|wire| wire.answer().map(|(_, problem)| problem)).collect();
+    assert!(answers.iter().any(|problem| problem["code"] == "timed_out"), "{answers:?}");
+    assert!(begun.elapsed() >= Duration::from_secs(3));
+    app.get("/v1/runs").with(200);
 }
 
 #[test]
 fn whoever_has_no_token_takes_no_place_of_users() {
     let held = |limits: Limits, anonymous: usize| {
         let app = limited(limits);
-        let mut idle: Vec<Wire> = (0..anonymous).map(|_| Wire::new(&app)).collect();
-        for wire in &mut idle {
+        let idle = || {
+            let mut wire = Wire::new(&app);
             wire.begin_post("x", "/v1/auth/token", 100, "");
             wire.write(b"{");
-        }
-        let without = || app.send_raw("GET", "/openapi.json", &[], String::new());
-        let busy = until("their places are taken", || Some(without()).filter(|answer| answer.status == 503));
-        assert_eq!(busy.json["code"], "busy");
+            wire
+        };
+        let mut held: Vec<Wire> = (1..anonymous).map(|_| idle()).collect();
+        let without = || app.send_raw("GET", "/.well-known/jwks.json", &[], String::new());
+        // One that asks may itself have the last place.
+        until("their places are taken", || {
+            held.push(idle());
+            Some(without()).filter(|answer| answer.json["code"] == "busy")
+        });
         app.get("/v1/pack").with(200);
         app.customer("X1", json!({}));
-        drop(idle);
+        drop(held);
         until("their places are free", || Some(without()).filter(|answer| answer.status == 200));
     };
     // A quarter of eight, then three of one address.
