@@ -89,6 +89,7 @@ impl From<Diesel> for Error {
                 "Lock wait timeout",
                 "Record has changed since last read",
                 "try restarting transaction",
+                "please retry transaction",
             ]) =>
             {
                 Self::Transient(message.to_owned())
