@@ -143,14 +143,14 @@ fn every_schema_is_described_with_an_example_and_every_property_with_its_range()
 #[test]
 fn every_text_that_is_sent_has_a_bound() {
     let description = described();
-    let mut todo: Vec<&Json> = Vec::new();
+    let mut waiting: Vec<&Json> = Vec::new();
     for (_, operation) in operations(&description) {
         for media in operation["requestBody"]["content"].as_object().into_iter().flat_map(|content| content.values()) {
-            todo.push(&media["schema"]);
+            waiting.push(&media["schema"]);
         }
     }
     let (mut seen, mut unbounded) = (BTreeSet::new(), Vec::new());
-    while let Some(schema) = todo.pop() {
+    while let Some(schema) = waiting.pop() {
         let target = resolved(&description, schema);
         if !seen.insert(target.to_string()) {
             continue;
@@ -163,9 +163,9 @@ fn every_text_that_is_sent_has_a_bound() {
                 unbounded.push(format!("{name} of {}", target["description"]));
             }
             if property["type"] == "array" {
-                todo.push(&property["items"]);
+                waiting.push(&property["items"]);
             }
-            todo.push(property);
+            waiting.push(property);
         }
     }
     assert!(seen.len() > 20, "{} schemas are sent", seen.len());
