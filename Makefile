@@ -37,7 +37,7 @@ test-with-database:
 	@scripts/step "Cases of the packs" scripts/test-packs
 
 .PHONY: bench
-bench: packages ## Measure: how totals are best read
+bench: packages ## Measure: prints tables and JSON
 	@scripts/with-database cargo bench --locked
 
 .PHONY: audit

@@ -10,6 +10,8 @@
     reason = "a benchmark that can't go on has failed, and prints its figures"
 )]
 
+mod report;
+
 use std::time::{Duration, Instant};
 
 use baremo::Id;
@@ -18,6 +20,7 @@ use baremo::db::{self, Conn};
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Text};
 use diesel::{QueryableByName, connection::SimpleConnection};
+use report::{Report, median};
 
 const CUSTOMERS: usize = 20_000;
 const PAGE: usize = 500;
@@ -71,25 +74,23 @@ fn main() {
         by_month.execute(&mut conn).unwrap();
         by_year.execute(&mut conn).unwrap();
     }
-    println!(
-        "{CUSTOMERS} customers with 12 months of totals, pages of {PAGE}, {ROUNDS} rounds in turn, one connection"
-    );
-    let mut ratios = Vec::new();
-    for round in 1..=ROUNDS {
+    let (mut months, mut years, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
         let (rows, month) = read(&mut conn, "by_month", &ids);
         assert_eq!(rows, CUSTOMERS * 12);
         let (rows, year) = read(&mut conn, "by_year", &ids);
         assert_eq!(rows, CUSTOMERS);
-        let ratio = month.as_secs_f64() / year.as_secs_f64();
-        println!(
-            "round {round}: by month {:>6.1} µs a customer, by year {:>6.1} µs a customer, ratio {ratio:.2}",
-            micros(month),
-            micros(year)
-        );
-        ratios.push(ratio);
+        months.push(micros(month));
+        years.push(micros(year));
+        ratios.push(month.as_secs_f64() / year.as_secs_f64());
     }
-    ratios.sort_by(f64::total_cmp);
-    println!("median ratio: one row a month costs {:.2} times one row a year", ratios.get(ROUNDS / 2).unwrap());
+    let about = format!(
+        "{CUSTOMERS} customers with 12 months of totals, pages of {PAGE}, median of {ROUNDS} rounds in turn, one connection"
+    );
+    let mut report = Report::new("totals", about);
+    report.against("a row a month", median(months), "µs a customer", "a row a year", median(years));
+    report.figure("a row a month ÷ a row a year, round by round", median(ratios), "ratio");
+    report.print();
     conn.batch_execute(&format!("DROP DATABASE {database}")).unwrap();
 }
 

@@ -74,20 +74,22 @@ impl InForce {
     /// Follows the database to the basis that is current there.
     pub fn refresh(&self, conn: &mut Conn) -> db::Result<()> {
         let Some(basis) = store::current_basis(conn)? else { return Ok(()) };
-        if self.get().is_none_or(|active| active.basis != basis) {
-            let release = basis.release;
-            let state = self.state(conn, basis)?;
-            tracing::info!(
-                basis = state.basis.number,
-                release = %state.basis.release,
-                business_date = %state.basis.business_date,
-                "a new basis is in force"
-            );
-            let before = self.current.swap(Some(Arc::new(state)));
-            if before.is_some_and(|before| before.basis.release != release) {
-                // Somebody has published a release since the folder was found faulty.
-                self.mark_fresh();
-            }
+        let is_newer =
+            |known: &Option<Arc<Active>>| known.as_ref().is_none_or(|known| known.basis.number < basis.number);
+        if !is_newer(&self.get()) {
+            return Ok(());
+        }
+        let state = Arc::new(self.state(conn, basis.clone())?);
+        // Several threads follow: whoever read an older basis must not put it behind a newer one.
+        let before = self.current.rcu(|known| if is_newer(known) { Some(state.clone()) } else { known.clone() });
+        if !is_newer(&before) {
+            return Ok(());
+        }
+        let Basis { number, release, business_date, .. } = &basis;
+        tracing::info!(basis = number, %release, %business_date, "a new basis is in force");
+        if before.is_some_and(|before| before.basis.release != *release) {
+            // Somebody has published a release since the folder was found faulty.
+            self.mark_fresh();
         }
         Ok(())
     }

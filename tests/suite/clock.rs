@@ -45,7 +45,7 @@ impl TestApp {
         rows[0].number
     }
 
-    /// Waits until there is nothing left to do: who ought to have been assessed has been.
+    /// Waits until there is nothing left to do: who ought to have been assessed has been, and this process knows the basis in force.
     #[track_caller]
     pub fn settled(&self) {
         until("everybody is assessed", || {
@@ -53,7 +53,8 @@ impl TestApp {
             if left > 0 {
                 self.state.workers.wake();
             }
-            (left == 0).then_some(())
+            let known = self.state.in_force.get().map(|active| active.basis.number);
+            (left == 0 && known == Some(self.number("SELECT MAX(number) FROM bases"))).then_some(())
         });
     }
 
