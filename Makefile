@@ -36,9 +36,14 @@ test-with-database:
 	@scripts/step "Tests" cargo test --locked --lib --bins --tests
 	@scripts/step "Cases of the packs" scripts/test-packs
 
+# Which benchmarks `make bench` runs, each on a server of its own with as much memory as one in earnest would have.
+BENCHES ?= totals run
 .PHONY: bench
-bench: packages ## Measure: prints tables and JSON
-	@scripts/with-database cargo bench --locked
+bench: packages ## Measure, and print tables and JSON: BENCHES="run http"
+	@for bench in $(BENCHES); do \
+	  BAREMO_TEST_ON_DISK=1 BAREMO_TEST_SERVER_OPTIONS="--innodb-buffer-pool-size=2G --innodb-log-file-size=1G" \
+	    scripts/with-database cargo bench --locked --bench $$bench; \
+	done
 
 .PHONY: audit
 audit: packages ## Check spelling, TOML, licences, dependencies, the API's description and its clients

@@ -27,7 +27,7 @@ use super::worker::Workers;
 use crate::Id;
 use crate::customers::model::date;
 use crate::customers::store as customer_store;
-use crate::db::{self, Db};
+use crate::db::{self, Db, Subjects};
 use crate::digest::Digest;
 use crate::faults::Fault;
 use crate::http::current::Current;
@@ -179,7 +179,7 @@ pub async fn list_customer_decisions(
             if customer_store::find(conn, id)?.is_none() {
                 return Ok(None);
             }
-            let outcomes = store::outcomes_of(conn, id.shard(), &[id])?;
+            let outcomes = store::outcomes_of(conn, Subjects::Listed(&[id]))?;
             let latest = store::latest_id(conn, id)?;
             let ids: Vec<Id> = outcomes.values().map(|outcome| outcome.assessment_id).chain(latest).collect();
             let assessments = store::assessments_of(conn, id, &ids)?;

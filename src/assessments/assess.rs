@@ -11,13 +11,13 @@ use super::model::Assessment;
 use super::store::{self, LeanCustomer};
 use crate::Id;
 use crate::customers::file::values_of;
-use crate::db::{Conn, Error, Result};
+use crate::db::{Conn, Error, Result, Subjects};
 use crate::digest::Digest;
 use crate::policy::model::{Assessed, Circumstances, InputKind, Subject};
 use crate::releases::active::Active;
 use crate::transactions::computation::Ledger;
 use crate::transactions::metrics::Gathering;
-use crate::transactions::model::{Definitions, Month};
+use crate::transactions::model::{Definitions, Month, Period};
 use crate::transactions::store::categories;
 
 /// Customers that are read, assessed and written together.
@@ -27,6 +27,8 @@ pub const PAGE: i64 = 500;
 pub struct Assessor {
     active: Arc<Active>,
     categories: BTreeMap<String, String>,
+    /// Windows of the pack's metrics, as of the date.
+    windows: Arc<BTreeMap<String, Period>>,
     as_of: Date,
 }
 
@@ -57,9 +59,11 @@ pub struct Made {
 impl Assessor {
     /// An assessor by a state, as of a date.
     pub fn new(conn: &mut Conn, active: Arc<Active>, as_of: Date) -> Result<Self> {
-        let reads_products = active.release.pack.definitions.read_products();
-        let categories = if reads_products { categories(conn)? } else { BTreeMap::new() };
-        Ok(Self { active, categories, as_of })
+        let reads_categories = active.release.pack.definitions.read_categories();
+        let categories = if reads_categories { categories(conn)? } else { BTreeMap::new() };
+        let metrics = active.release.pack.definitions.metrics.iter();
+        let windows = metrics.map(|(key, metric)| (key.clone(), metric.window.period(as_of))).collect();
+        Ok(Self { active, categories, windows: Arc::new(windows), as_of })
     }
 
     fn gathering(&self) -> Gathering<'_> {
@@ -74,15 +78,15 @@ impl Assessor {
     /// A customer as policies see him.
     pub fn subject(&self, conn: &mut Conn, id: Id, code: &str, profile: &Map<String, Json>) -> Result<Arc<Subject>> {
         let gathering = self.gathering();
-        let ledgers = gathering.ledgers(conn, &[id])?;
+        let ledgers = gathering.ledgers(conn, Subjects::Listed(&[id]), &[id])?;
         Ok(self.with_metrics(&gathering, code, profile, ledgers.get(&id)))
     }
 
-    /// Customers of one shard as policies see them.
-    pub fn subjects(&self, conn: &mut Conn, customers: &[LeanCustomer]) -> Result<Vec<Arc<Subject>>> {
+    /// Customers of one shard, who are `of` those named, as policies see them.
+    pub fn subjects(&self, conn: &mut Conn, of: Subjects<'_>, customers: &[LeanCustomer]) -> Result<Vec<Arc<Subject>>> {
         let ids: Vec<Id> = customers.iter().map(|customer| customer.id).collect();
         let gathering = self.gathering();
-        let ledgers = gathering.ledgers(conn, &ids)?;
+        let ledgers = gathering.ledgers(conn, of, &ids)?;
         let subject = |customer: &LeanCustomer| {
             self.with_metrics(&gathering, &customer.code, &customer.profile, ledgers.get(&customer.id))
         };
@@ -93,14 +97,13 @@ impl Assessor {
     pub fn standing(
         &self,
         conn: &mut Conn,
-        shard: u8,
+        of: Subjects<'_>,
         customers: &[(Id, i64)],
     ) -> Result<BTreeMap<Id, BTreeMap<String, String>>> {
         let pack = &self.active.release.pack;
         let mut read: BTreeSet<&str> = self.active.release.policies.read_by_others();
         read.retain(|policy| pack.closed_policies().any(|(closed, _)| closed == policy));
-        let ids: Vec<Id> = customers.iter().map(|(id, _)| *id).collect();
-        let mut standing = store::closed_outcomes(conn, shard, &ids, &read)?;
+        let mut standing = store::closed_outcomes(conn, of, &read)?;
         for (id, closed_to) in customers {
             if let Some(outcomes) = standing.get_mut(id) {
                 outcomes.retain(|policy, _| self.active.closed.pending(policy, *closed_to).is_none());
@@ -109,11 +112,11 @@ impl Assessor {
         Ok(standing)
     }
 
-    /// Customers of one shard with all that assessing them needs.
-    pub fn read(&self, conn: &mut Conn, shard: u8, customers: Vec<LeanCustomer>) -> Result<Vec<Read>> {
-        let subjects = self.subjects(conn, &customers)?;
+    /// Customers of one shard, who are `of` those named, with all that assessing them needs.
+    pub fn read(&self, conn: &mut Conn, of: Subjects<'_>, customers: Vec<LeanCustomer>) -> Result<Vec<Read>> {
+        let subjects = self.subjects(conn, of, &customers)?;
         let passed: Vec<(Id, i64)> = customers.iter().map(|customer| (customer.id, customer.closed_to)).collect();
-        let mut standing = self.standing(conn, shard, &passed)?;
+        let mut standing = self.standing(conn, of, &passed)?;
         let read = |(customer, subject): (LeanCustomer, Arc<Subject>)| {
             let standing = standing.remove(&customer.id).unwrap_or_default();
             Read { customer, subject, standing }
@@ -132,14 +135,12 @@ impl Assessor {
         let mut values = values_of(&pack.fields, profile);
         let opened_on = pack.definitions.opened_on(&values);
         let empty = Ledger::default();
-        let mut windows = BTreeMap::new();
         for (key, metric) in gathering.values(ledger.unwrap_or(&empty), opened_on) {
             if let Some(value) = metric.value {
                 values.insert(key.clone(), value);
             }
-            windows.insert(key, metric.window);
         }
-        Arc::new(Subject { code: code.to_owned(), values, windows })
+        Arc::new(Subject { code: code.to_owned(), values, windows: self.windows.clone() })
     }
 
     /// What all policies decide, given the outcomes that stand until their next closing.

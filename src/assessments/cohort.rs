@@ -30,7 +30,8 @@ pub fn compute<E: From<db::Error> + db::Failure>(
                 let page = store::customers_page(conn, shard, after, PAGE)?;
                 let Some(last) = page.last() else { break };
                 after = last.id;
-                assessor.subjects(conn, &page)?.iter().for_each(|subject| builder.add(&subject.values));
+                let subjects = assessor.subjects(conn, store::stretch(&page), &page)?;
+                subjects.iter().for_each(|subject| builder.add(&subject.values));
                 if shown.elapsed() > SIGN_OF_LIFE {
                     alive()?;
                     shown = Instant::now();

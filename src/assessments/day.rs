@@ -19,7 +19,8 @@ pub fn follow(conn: &mut Conn, in_force: &InForce, setting: Option<Date>) -> Res
     let Some(deployment) = releases::store::deployment(conn)? else { return Ok(()) };
     let wanted = start::business_date(setting, Some(&deployment), &active.release);
     let basis = &active.basis;
-    let moved = if deployment.catalogue_seq != basis.catalogue_seq && active.release.pack.definitions.read_products() {
+    let moved = if deployment.catalogue_seq != basis.catalogue_seq && active.release.pack.definitions.read_categories()
+    {
         let next = basis.changed(|next| next.catalogue_seq = deployment.catalogue_seq);
         start::put_in_force(conn, &next)
     } else if wanted < basis.business_date {

@@ -11,7 +11,7 @@ use super::store;
 use super::write::{leave, write};
 use crate::Id;
 use crate::customers::store::subjects::DUE_NOW;
-use crate::db::{self, Conn, Db, transaction};
+use crate::db::{self, Conn, Db, Subjects, transaction};
 use crate::releases::active::{Active, InForce};
 
 /// Customers who are read, assessed and written together; few, so that nobody waits long.
@@ -54,14 +54,15 @@ fn work_page(conn: &mut Conn, active: &Arc<Active>, until: Date, (shard, token):
     let (active_ones, inactive): (Vec<_>, Vec<_>) = due.into_iter().partition(|customer| customer.is_active);
     let inactive: BTreeMap<Id, i64> = inactive.iter().map(|customer| (customer.id, customer.input_seq)).collect();
     let assessor = Assessor::new(conn, active.clone(), active.basis.business_date)?;
-    let read = assessor.read(conn, shard, active_ones)?;
+    let ids: Vec<Id> = active_ones.iter().map(|customer| customer.id).collect();
+    let read = assessor.read(conn, Subjects::Listed(&ids), active_ones)?;
     let made: Vec<Made> = read.into_iter().map(|read| assessor.make(read, None)).collect::<Result<_, _>>()?;
     let written = transaction(conn, |conn| {
         if count == 0 || !store::keep_due_shard(conn, shard, token)? || !rules_hold(conn, active)? {
             return Ok(None);
         }
-        leave(conn, shard, &inactive)?;
-        write(conn, &assessor, shard, &made).map(Some)
+        leave(conn, &inactive)?;
+        write(conn, &assessor, Subjects::Listed(&ids), &made).map(Some)
     })?;
     if let Some(written) = written {
         written.count(made.len(), "due");

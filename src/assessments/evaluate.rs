@@ -14,7 +14,7 @@ use crate::Id;
 use crate::customers::file::now;
 use crate::customers::model::{FieldType, Value, date, decimal};
 use crate::customers::store as customer_store;
-use crate::db::{self, Conn, Failure};
+use crate::db::{self, Conn, Failure, Subjects};
 use crate::digest::Digest;
 use crate::faults::{Fault, did_you_mean, enough, excerpt, pointer_segment};
 use crate::policy::changes::changed_policies;
@@ -95,7 +95,8 @@ pub fn evaluate(
             })?;
             let subject = assessor.subject(conn, id, &customer.code, &customer.profile)?;
             let passed = store::closed_to(conn, id)?;
-            standing = assessor.standing(conn, id.shard(), &[(id, passed)])?.remove(&id).unwrap_or_default();
+            standing =
+                assessor.standing(conn, Subjects::Listed(&[id]), &[(id, passed)])?.remove(&id).unwrap_or_default();
             standing.retain(|policy, _| !changed.contains(policy));
             (id, Some(customer.code), subject, false)
         }
@@ -169,7 +170,7 @@ impl Document {
             windows.insert(key.clone(), metric.window.period(assessor.as_of()));
         }
         if faults.is_empty() {
-            Ok(Subject { code: self.code.clone().unwrap_or_default(), values, windows })
+            Ok(Subject { code: self.code.clone().unwrap_or_default(), values, windows: Arc::new(windows) })
         } else {
             Err(faults)
         }

@@ -79,7 +79,7 @@ pub fn page(conn: &mut Conn, active: Arc<Active>, question: &Question) -> Result
     for shard in first..SHARDS {
         loop {
             let page = store::customers_page(conn, shard, after, PAGE.min(left))?;
-            let subjects = assessor.subjects(conn, &page)?;
+            let subjects = assessor.subjects(conn, store::stretch(&page), &page)?;
             if page.is_empty() {
                 break;
             }

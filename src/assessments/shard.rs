@@ -7,7 +7,7 @@ use super::assess::{Assessor, Made, PAGE};
 use super::model::{Flag, RunStatus};
 use super::store::{self, Lease};
 use super::write::{Written, write};
-use crate::db::{self, Conn, transaction};
+use crate::db::{self, Conn, Subjects, transaction};
 use crate::releases::active::Active;
 
 /// Assesses the customers of a shard until it is finished, another worker has it, the run is cancelled, or `stop` says so.
@@ -20,10 +20,11 @@ pub fn work(conn: &mut Conn, active: Arc<Active>, mut lease: Lease, stop: &dyn F
         }
         let page = store::customers_page(conn, lease.shard, lease.after, PAGE)?;
         let is_last = i64::try_from(page.len()).is_ok_and(|length| length < PAGE);
-        let read = assessor.read(conn, lease.shard, page)?;
+        let of = store::stretch(&page);
+        let read = assessor.read(conn, of, page)?;
         let made: Vec<Made> =
             read.into_iter().map(|read| assessor.make(read, Some(lease.run_id))).collect::<Result<_, _>>()?;
-        match transaction(conn, |conn| write_page(conn, &assessor, &lease, &made, is_last))? {
+        match transaction(conn, |conn| write_page(conn, &assessor, &lease, (of, &made), is_last))? {
             Some((moved, written)) => {
                 written.count(made.len(), "run");
                 lease = moved;
@@ -42,14 +43,14 @@ fn write_page(
     conn: &mut Conn,
     assessor: &Assessor,
     lease: &Lease,
-    made: &[Made],
+    (of, made): (Subjects<'_>, &[Made]),
     is_last: bool,
 ) -> Result<Option<(Lease, Written)>, db::Error> {
     if store::run_status(conn, lease.run_id)? != Some(RunStatus::Running) || !store::advance_shard(conn, lease, false)?
     {
         return Ok(None);
     }
-    let written = write(conn, assessor, lease.shard, made)?;
+    let written = write(conn, assessor, of, made)?;
     let mut moved = lease.clone();
     moved.after = made.last().map_or(lease.after, |last| last.customer.id);
     moved.progress.unchanged += written.unchanged;

@@ -15,7 +15,7 @@ use super::model::{Assessment, Flag, Outcome};
 use crate::Id;
 use crate::db::bulk::Insert;
 use crate::db::schema::{assessments, outcomes};
-use crate::db::{Conn, Error, Result};
+use crate::db::{Conn, Error, Result, Subjects};
 use crate::digest::Digest;
 use crate::transactions::model::Month;
 
@@ -26,12 +26,10 @@ pub use subjects::*;
 /// Seconds for which a worker holds a shard without a sign of life.
 pub const LEASE_SECONDS: i64 = 15;
 
-/// Outcomes in force of customers of one shard, by customer and policy.
-pub fn outcomes_of(conn: &mut Conn, shard: u8, ids: &[Id]) -> Result<BTreeMap<(Id, String), Outcome>> {
-    let rows: Vec<OutcomeRow> = outcomes::table
-        .filter(outcomes::shard.eq(shard).and(outcomes::customer_id.eq_any(ids)))
-        .select(OutcomeRow::as_select())
-        .load(conn)?;
+/// Outcomes in force, by customer and policy.
+pub fn outcomes_of(conn: &mut Conn, of: Subjects<'_>) -> Result<BTreeMap<(Id, String), Outcome>> {
+    let Some(of) = of.condition("customer_id") else { return Ok(BTreeMap::new()) };
+    let rows: Vec<OutcomeRow> = outcomes::table.filter(of).select(OutcomeRow::as_select()).load(conn)?;
     Ok(rows.into_iter().map(OutcomeRow::read).collect())
 }
 
@@ -123,13 +121,12 @@ pub fn write_outcomes(conn: &mut Conn, changed: &[(Id, String, Outcome)]) -> Res
 }
 
 /// Takes outcomes out of policies that the release no longer has.
-pub fn delete_outcomes(conn: &mut Conn, shard: u8, ids: &[Id], policies: &BTreeSet<&str>) -> Result<()> {
-    if !policies.is_empty() {
-        diesel::delete(outcomes::table)
-            .filter(outcomes::shard.eq(shard).and(outcomes::customer_id.eq_any(ids)))
-            .filter(outcomes::policy.eq_any(policies))
-            .execute(conn)?;
+pub fn delete_outcomes(conn: &mut Conn, ids: &[Id], policies: &BTreeSet<&str>) -> Result<()> {
+    if policies.is_empty() {
+        return Ok(());
     }
+    let Some(of) = Subjects::Listed(ids).condition("customer_id") else { return Ok(()) };
+    diesel::delete(outcomes::table).filter(of).filter(outcomes::policy.eq_any(policies)).execute(conn)?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use super::model::{Outcome, Standing};
 use super::store::{self, Confirmed, SubjectState};
 use crate::Id;
 use crate::customers::store::subjects::DUE_NOW;
-use crate::db::{Conn, Result};
+use crate::db::{Conn, Result, Subjects};
 use crate::events::model::{Content, Event, EventKind, OutcomeChange};
 use crate::events::store as event_store;
 use crate::policy::pack::Cadence;
@@ -43,10 +43,9 @@ impl Written {
 /// An assessment that is put in force, with the id of the kept one that it equals or its own.
 type InForce<'a> = (&'a Made, Id);
 
-/// Writes assessments of customers of one shard.
-pub fn write(conn: &mut Conn, assessor: &Assessor, shard: u8, made: &[Made]) -> Result<Written> {
-    let ids: Vec<Id> = made.iter().map(|made| made.customer.id).collect();
-    let subjects = store::lock_subjects(conn, shard, &ids)?;
+/// Writes assessments of customers, who are `of` those named.
+pub fn write(conn: &mut Conn, assessor: &Assessor, of: Subjects<'_>, made: &[Made]) -> Result<Written> {
+    let subjects = store::lock_subjects(conn, of)?;
     let basis = &assessor.active().basis;
     // Under a later basis with other rules only history is written. Read behind the locks: who put that basis in force first
     // is seen, and who does so later assesses these customers after this transaction.
@@ -72,8 +71,8 @@ pub fn write(conn: &mut Conn, assessor: &Assessor, shard: u8, made: &[Made]) -> 
     }
     store::insert_assessments(conn, &kept, business_date)?;
     confirm(conn, basis.number, &in_force)?;
-    change_outcomes(conn, assessor, shard, &in_force)?;
-    store::set_due(conn, shard, &overtaken, Some(DUE_NOW))?;
+    change_outcomes(conn, assessor, of, &in_force)?;
+    store::set_due(conn, &overtaken, Some(DUE_NOW))?;
     written.overtaken = u64::try_from(overtaken.len()).unwrap_or(u64::MAX);
     Ok(written)
 }
@@ -94,9 +93,11 @@ fn confirm(conn: &mut Conn, basis: i64, in_force: &[InForce<'_>]) -> Result<()> 
 }
 
 /// Writes the outcomes that changed, with their events, and takes out those of policies that the release doesn't have.
-fn change_outcomes(conn: &mut Conn, assessor: &Assessor, shard: u8, in_force: &[InForce<'_>]) -> Result<()> {
-    let ids: Vec<Id> = in_force.iter().map(|(made, _)| made.customer.id).collect();
-    let known = store::outcomes_of(conn, shard, &ids)?;
+fn change_outcomes(conn: &mut Conn, assessor: &Assessor, of: Subjects<'_>, in_force: &[InForce<'_>]) -> Result<()> {
+    if in_force.is_empty() {
+        return Ok(());
+    }
+    let known = store::outcomes_of(conn, of)?;
     let (mut changed, mut events) = (Vec::new(), Vec::new());
     for (made, assessment_id) in in_force {
         let customer_id = made.customer.id;
@@ -123,7 +124,8 @@ fn change_outcomes(conn: &mut Conn, assessor: &Assessor, shard: u8, in_force: &[
     let policies = &assessor.active().release.pack.policies;
     let gone: BTreeSet<&str> =
         known.keys().map(|(_, policy)| policy.as_str()).filter(|policy| !policies.contains_key(*policy)).collect();
-    store::delete_outcomes(conn, shard, &ids, &gone)?;
+    let ids: Vec<Id> = in_force.iter().map(|(made, _)| made.customer.id).collect();
+    store::delete_outcomes(conn, &ids, &gone)?;
     event_store::append(conn, &events)
 }
 
@@ -156,9 +158,9 @@ fn change(policy: &str, before: Option<&Outcome>, after: &Outcome) -> Option<Out
 }
 
 /// Who is due but inactive is due no more.
-pub fn leave(conn: &mut Conn, shard: u8, inactive: &BTreeMap<Id, i64>) -> Result<()> {
+pub fn leave(conn: &mut Conn, inactive: &BTreeMap<Id, i64>) -> Result<()> {
     let ids: Vec<Id> = inactive.keys().copied().collect();
-    let subjects = store::lock_subjects(conn, shard, &ids)?;
+    let subjects = store::lock_subjects(conn, Subjects::Listed(&ids))?;
     let same = |id: &Id| subjects.get(id).is_some_and(|state| inactive.get(id) == Some(&state.input_seq));
-    store::set_due(conn, shard, &ids.into_iter().filter(same).collect::<Vec<_>>(), None)
+    store::set_due(conn, &ids.into_iter().filter(same).collect::<Vec<_>>(), None)
 }

@@ -27,48 +27,55 @@ pub trait Literal {
 pub struct Insert<'a> {
     head: String,
     tail: &'a str,
-    rows: Vec<String>,
-    row: String,
+    /// Finished statements, then the one that is being made.
+    statements: Vec<String>,
+    /// Rows of the statement that is being made.
+    rows: usize,
+    /// Whether its last row isn't ended.
+    in_row: bool,
 }
 
 impl<'a> Insert<'a> {
     /// An insert into `table (columns)`; `tail` is empty or an `ON DUPLICATE KEY UPDATE` clause.
     pub fn into(table: &str, columns: &[&str], tail: &'a str) -> Self {
-        Self {
-            head: format!("INSERT INTO {table} ({}) VALUES ", columns.join(",")),
-            tail,
-            rows: Vec::new(),
-            row: String::new(),
-        }
+        let head = format!("INSERT INTO {table} ({}) VALUES ", columns.join(","));
+        Self { head, tail, statements: Vec::new(), rows: 0, in_row: false }
     }
 
     /// Appends one value to the row that is being made.
     pub fn value(&mut self, value: impl Literal) -> &mut Self {
-        self.row.push(if self.row.is_empty() { '(' } else { ',' });
-        value.write(&mut self.row);
+        let before = match (self.in_row, self.rows) {
+            (true, _) => ",",
+            (false, 0) => {
+                self.statements.push(self.head.clone());
+                "("
+            }
+            (false, _) => ",(",
+        };
+        self.in_row = true;
+        if let Some(statement) = self.statements.last_mut() {
+            statement.push_str(before);
+            value.write(statement);
+        }
         self
     }
 
     /// Ends the row.
     pub fn end_row(&mut self) {
-        self.row.push(')');
-        self.rows.push(std::mem::take(&mut self.row));
+        self.in_row = false;
+        self.rows += 1;
+        let Some(statement) = self.statements.last_mut() else { return };
+        statement.push(')');
+        if self.rows == ROWS || statement.len() > BYTES {
+            self.rows = 0;
+        }
     }
 
     /// Sends the rows; the caller has the transaction.
     pub fn execute(self, conn: &mut Conn) -> Result<()> {
-        let mut statement = String::new();
-        let mut rows_in_statement = 0;
-        for (index, row) in self.rows.iter().enumerate() {
-            statement.push_str(if rows_in_statement == 0 { &self.head } else { "," });
-            statement.push_str(row);
-            rows_in_statement += 1;
-            if rows_in_statement == ROWS || statement.len() > BYTES || index + 1 == self.rows.len() {
-                statement.push_str(self.tail);
-                conn.batch_execute(&statement)?;
-                statement.clear();
-                rows_in_statement = 0;
-            }
+        for mut statement in self.statements {
+            statement.push_str(self.tail);
+            conn.batch_execute(&statement)?;
         }
         Ok(())
     }
@@ -90,21 +97,28 @@ impl<T: Literal> Literal for Option<T> {
 }
 
 impl Literal for str {
-    /// Escapes what `mysql_real_escape_string` escapes; the connection's character set is utf8mb4 and `NO_BACKSLASH_ESCAPES` is off.
+    /// Escapes what would end or change a text in single quotes; the connection's character set is utf8mb4 and
+    /// `NO_BACKSLASH_ESCAPES` is off. Double quotes, of which JSON is full, mean nothing there.
     fn write(&self, sql: &mut String) {
         sql.push('\'');
-        for character in self.chars() {
-            match character {
-                '\0' => sql.push_str("\\0"),
-                '\n' => sql.push_str("\\n"),
-                '\r' => sql.push_str("\\r"),
-                '\\' => sql.push_str("\\\\"),
-                '\'' => sql.push_str("\\'"),
-                '"' => sql.push_str("\\\""),
-                '\x1a' => sql.push_str("\\Z"),
-                other => sql.push(other),
-            }
+        let mut rest = self;
+        while let Some(at) =
+            rest.bytes().position(|byte| matches!(byte, b'\0' | b'\n' | b'\r' | b'\\' | b'\'' | b'\x1a'))
+        {
+            let (plain, special) = rest.split_at(at);
+            sql.push_str(plain);
+            let (special, after) = special.split_at(1);
+            sql.push_str(match special {
+                "\0" => "\\0",
+                "\n" => "\\n",
+                "\r" => "\\r",
+                "\\" => "\\\\",
+                "'" => "\\'",
+                _ => "\\Z",
+            });
+            rest = after;
         }
+        sql.push_str(rest);
         sql.push('\'');
     }
 }
@@ -118,9 +132,8 @@ impl Literal for String {
 impl Literal for [u8] {
     fn write(&self, sql: &mut String) {
         sql.push_str("x'");
-        for byte in self {
-            let _ = write!(sql, "{byte:02x}");
-        }
+        let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+        sql.extend(self.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
         sql.push('\'');
     }
 }
@@ -151,8 +164,7 @@ impl Literal for Date {
 
 impl Literal for Timestamp {
     fn write(&self, sql: &mut String) {
-        let utc = self.to_zoned(TimeZone::UTC).datetime();
-        let _ = write!(sql, "'{}'", utc.strftime("%Y-%m-%d %H:%M:%S%.6f"));
+        let _ = write!(sql, "'{}'", TimeZone::UTC.to_datetime(*self));
     }
 }
 

@@ -6,6 +6,7 @@ pub mod id;
 pub mod local;
 pub mod migrate;
 pub mod schema;
+pub mod subjects;
 
 use std::thread;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use tokio::runtime::Handle;
 
 pub use error::{Error, Result};
+pub use subjects::Subjects;
 
 /// A connection, as stores and use cases take it.
 pub type Conn = MysqlConnection;

@@ -1,6 +1,7 @@
 //! The metrics of a customer whose transactions are all at hand, as in cases and files, with no database.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 
@@ -34,10 +35,11 @@ impl Transactions {
         let ledger = self.ledger(definitions, as_of);
         let opened_on = definitions.opened_on(&subject.values);
         let basis = Basis { ledger: &ledger, categories, as_of, opened_on };
+        let windows = Arc::make_mut(&mut subject.windows);
         for (key, metric) in &definitions.metrics {
             // No part of a month may pass for the whole: there can be transactions after the as-of date.
             let computed = definitions.evaluate(metric, basis, Date::MAX);
-            subject.windows.insert(key.clone(), computed.window);
+            windows.insert(key.clone(), computed.window);
             if let Some(value) = computed.value {
                 subject.values.entry(key.clone()).or_insert(value);
             }

@@ -1,6 +1,7 @@
 //! What policies decide: outcomes, scores, indicators, reasons and entitlements, as structure that is stored and rendered later.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -163,8 +164,8 @@ pub struct Subject {
     pub code: String,
     /// Fields and metrics by key; absent ones have no entry.
     pub values: crate::customers::model::Values,
-    /// Windows of metrics by key.
-    pub windows: BTreeMap<String, Period>,
+    /// Windows of metrics by key; those of one date are shared.
+    pub windows: Arc<BTreeMap<String, Period>>,
 }
 
 /// When, and relative to whom, a subject is assessed.

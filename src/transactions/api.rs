@@ -419,9 +419,9 @@ pub async fn list_customer_metrics(
             kind: metric.kind.clone(),
             measure: metric.measure.clone(),
             window: value.window,
-            value: value.value.map(|value| Value::Text(value.to_string())),
+            value: value.value.as_ref().map(|value| Value::Text(value.to_string())),
             unit: metric.unit.clone(),
-            figures: value.figures,
+            figures: value.figures(),
         })
     };
     Ok(web::Json(MetricList { as_of, items: values.into_iter().filter_map(view).collect() }))

@@ -13,28 +13,33 @@ use crate::customers::model::Value;
 
 /// Totals of one customer, as far as the pack's metrics read them.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger {
-    months: BTreeMap<(String, Month), (MonthTotals, ProductTotals)>,
-    parts: BTreeMap<(String, Period), (MonthTotals, ProductTotals)>,
+pub struct Ledger(BTreeMap<String, KindLedger>);
+
+/// Totals of one kind, by whole month and by part of a month.
+#[derive(Clone, Debug, Default)]
+struct KindLedger {
+    months: BTreeMap<Month, (MonthTotals, ProductTotals)>,
+    parts: BTreeMap<Period, (MonthTotals, ProductTotals)>,
 }
 
 impl Ledger {
     /// Enters the totals of a whole month.
     pub fn enter_month(&mut self, kind: &str, month: Month, totals: MonthTotals, products: ProductTotals) {
-        self.months.insert((kind.to_owned(), month), (totals, products));
+        self.of_kind(kind).months.insert(month, (totals, products));
     }
 
     /// Enters the totals of a part of a month.
     pub fn enter_part(&mut self, kind: &str, part: Period, totals: MonthTotals, products: ProductTotals) {
-        self.parts.insert((kind.to_owned(), part), (totals, products));
+        self.of_kind(kind).parts.insert(part, (totals, products));
+    }
+
+    fn of_kind(&mut self, kind: &str) -> &mut KindLedger {
+        self.0.entry(kind.to_owned()).or_default()
     }
 
     fn piece(&self, kind: &str, piece: Period) -> Option<&(MonthTotals, ProductTotals)> {
-        if piece.is_whole_month() {
-            self.months.get(&(kind.to_owned(), Month::of(piece.from)))
-        } else {
-            self.parts.get(&(kind.to_owned(), piece))
-        }
+        let ledger = self.0.get(kind)?;
+        if piece.is_whole_month() { ledger.months.get(&Month::of(piece.from)) } else { ledger.parts.get(&piece) }
     }
 }
 
@@ -45,8 +50,21 @@ pub struct MetricValue {
     pub value: Option<Value>,
     /// The window.
     pub window: Period,
+    figures: Figures,
+}
+
+/// Numbers and dates by name.
+type Figures = Vec<(&'static str, Value)>;
+
+impl MetricValue {
     /// The figures that the value can be recomputed from by hand, by name.
-    pub figures: BTreeMap<&'static str, String>,
+    pub fn figures(&self) -> BTreeMap<&'static str, String> {
+        let text = |value: &Value| match value {
+            Value::Number(number) => number.normalize().to_string(),
+            other => other.to_string(),
+        };
+        self.figures.iter().map(|(name, value)| (*name, text(value))).collect()
+    }
 }
 
 /// What a metric is computed from.
@@ -65,7 +83,7 @@ pub struct Basis<'a> {
 impl Definitions {
     /// Computes one metric.
     pub fn evaluate(&self, metric: &Metric, basis: Basis<'_>, known_until: Date) -> MetricValue {
-        Computation { definitions: self, metric, basis, known_until, figures: BTreeMap::new() }.run()
+        Computation { definitions: self, metric, basis, known_until, figures: Figures::new() }.run()
     }
 }
 
@@ -74,7 +92,7 @@ struct Computation<'a> {
     metric: &'a Metric,
     basis: Basis<'a>,
     known_until: Date,
-    figures: BTreeMap<&'static str, String>,
+    figures: Figures,
 }
 
 impl Computation<'_> {
@@ -137,7 +155,7 @@ impl Computation<'_> {
     }
 
     fn figure(&mut self, name: &'static str, value: Decimal) -> Decimal {
-        self.figures.insert(name, value.normalize().to_string());
+        self.figures.push((name, Value::Number(value)));
         value
     }
 
@@ -155,7 +173,7 @@ impl Computation<'_> {
 
     fn last_on(&mut self, window: Period) -> Option<Date> {
         let last = self.own(window).map(|(totals, _)| totals.last_on).max()?;
-        self.figures.insert("last_on", last.to_string());
+        self.figures.push(("last_on", Value::Date(last)));
         Some(last)
     }
 

@@ -10,7 +10,7 @@ use super::computation::{Basis, Ledger, MetricValue};
 use super::model::{Dated, Definitions, Month, Period, total};
 use super::store::{self, TotalsKey};
 use crate::Id;
-use crate::db::{Conn, Result};
+use crate::db::{Conn, Result, Subjects};
 
 /// What metrics of many customers share.
 pub struct Gathering<'a> {
@@ -25,12 +25,12 @@ pub struct Gathering<'a> {
 }
 
 impl Gathering<'_> {
-    /// The ledgers of customers of one shard; one without totals has none.
-    pub fn ledgers(&self, conn: &mut Conn, ids: &[Id]) -> Result<BTreeMap<Id, Ledger>> {
+    /// The ledgers of customers of one shard, whose ids are given too; one without totals has none.
+    pub fn ledgers(&self, conn: &mut Conn, of: Subjects<'_>, ids: &[Id]) -> Result<BTreeMap<Id, Ledger>> {
         let mut ledgers: BTreeMap<Id, Ledger> = BTreeMap::new();
         let Some(reach) = self.definitions.reach(self.as_of) else { return Ok(ledgers) };
         let years = (reach.from.year(), reach.to.year());
-        for (key, totals) in store::totals(conn, ids, years, self.definitions.read_products())? {
+        for (key, totals) in store::totals(conn, of, years, self.definitions.read_products())? {
             let TotalsKey { customer_id, kind, year } = key;
             let ledger = ledgers.entry(customer_id).or_default();
             let mut products = totals.products;
@@ -68,14 +68,15 @@ impl Gathering<'_> {
         Ok(())
     }
 
-    /// Every metric of one customer.
-    pub fn values(&self, ledger: &Ledger, opened_on: Option<Date>) -> IndexMap<String, MetricValue> {
+    /// Every metric of one customer, with its key.
+    pub fn values<'g>(
+        &'g self,
+        ledger: &'g Ledger,
+        opened_on: Option<Date>,
+    ) -> impl Iterator<Item = (&'g String, MetricValue)> {
         let basis = Basis { ledger, categories: self.categories, as_of: self.as_of, opened_on };
-        self.definitions
-            .metrics
-            .iter()
-            .map(|(key, metric)| (key.clone(), self.definitions.evaluate(metric, basis, self.known_until)))
-            .collect()
+        let metrics = self.definitions.metrics.iter();
+        metrics.map(move |(key, metric)| (key, self.definitions.evaluate(metric, basis, self.known_until)))
     }
 }
 
@@ -87,9 +88,10 @@ pub fn of_customer(
     dates: (Date, Date),
     opened_on: Option<Date>,
 ) -> Result<IndexMap<String, MetricValue>> {
-    let categories = if definitions.read_products() { store::categories(conn)? } else { BTreeMap::new() };
+    let categories = if definitions.read_categories() { store::categories(conn)? } else { BTreeMap::new() };
     let (as_of, known_until) = dates;
     let gathering = Gathering { definitions, categories: &categories, as_of, known_until };
-    let ledgers = gathering.ledgers(conn, &[id])?;
-    Ok(gathering.values(&ledgers.get(&id).cloned().unwrap_or_default(), opened_on))
+    let ledgers = gathering.ledgers(conn, Subjects::Listed(&[id]), &[id])?;
+    let ledger = ledgers.get(&id).cloned().unwrap_or_default();
+    Ok(gathering.values(&ledger, opened_on).map(|(key, value)| (key.clone(), value)).collect())
 }

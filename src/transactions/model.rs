@@ -101,6 +101,18 @@ pub struct Definitions {
     pub opening_field: Option<String>,
 }
 
+/// What metrics need of the totals by product; each includes what stands before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProductsRead {
+    /// Nothing of them.
+    #[default]
+    Nothing,
+    /// Which products there were.
+    Codes,
+    /// Their sums.
+    Sums,
+}
+
 /// One line of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
@@ -284,7 +296,7 @@ impl Definitions {
             }
         }
         let has_products = self.kinds.get(&metric.kind).is_some_and(|kind| kind.products);
-        if metric.reads_products() && !has_products {
+        if metric.reads_products() > ProductsRead::Nothing && !has_products {
             fault("/kind", "products", format!("the kind '{}' has no products", metric.kind));
         }
         if metric.category.is_some()
@@ -323,9 +335,14 @@ impl Definitions {
         }
     }
 
-    /// Whether any metric needs the totals by product.
-    pub fn read_products(&self) -> bool {
-        self.metrics.values().any(Metric::reads_products)
+    /// What metrics need of the totals by product.
+    pub fn read_products(&self) -> ProductsRead {
+        self.metrics.values().map(Metric::reads_products).max().unwrap_or_default()
+    }
+
+    /// Whether any metric needs the categories of products.
+    pub fn read_categories(&self) -> bool {
+        self.metrics.values().any(|metric| metric.category.is_some())
     }
 
     /// The first and last day that any metric reads as of a date; nothing when there are no metrics.
@@ -397,8 +414,13 @@ impl Metric {
         of_price.iter().copied().chain(self.measure.as_deref()).chain(self.of.as_deref())
     }
 
-    fn reads_products(&self) -> bool {
-        self.category.is_some() || matches!(self.function, Function::Breadth | Function::Concentration)
+    fn reads_products(&self) -> ProductsRead {
+        match self.function {
+            Function::Breadth => ProductsRead::Codes,
+            Function::Concentration => ProductsRead::Sums,
+            _ if self.category.is_some() => ProductsRead::Sums,
+            _ => ProductsRead::Nothing,
+        }
     }
 
     /// The first day after `as_of` on which time alone can change the value: a day leaves the window or grows older, or the

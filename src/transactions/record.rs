@@ -10,13 +10,13 @@ use jiff::{Timestamp, Zoned};
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
-use super::model::{Dated, Definitions, Line, MAX_LINES, Month, QUANTITY, in_unit, not_negative, total};
+use super::model::{Dated, Definitions, Line, MAX_LINES, Month, ProductsRead, QUANTITY, in_unit, not_negative, total};
 use super::products::{MAX_CODE, Product, check_text};
 use super::store::{self, Transaction};
 use crate::Id;
 use crate::customers::model::decimal;
 use crate::customers::store::{self as customer_store, subjects::Change};
-use crate::db::{self, Conn, Failure, transaction};
+use crate::db::{self, Conn, Failure, Subjects, transaction};
 use crate::faults::{Fault, Told, did_you_mean, enough, excerpt, pointer_segment};
 
 /// Items of one database transaction.
@@ -309,7 +309,7 @@ fn recompute<'a>(conn: &mut Conn, touched: impl Iterator<Item = &'a Transaction>
     let years = (years().min().unwrap_or_default(), years().max().unwrap_or_default());
     let mut rows = BTreeMap::new();
     for ids in ids_by_shard(&touched) {
-        rows.extend(store::totals(conn, &ids, years, true)?);
+        rows.extend(store::totals(conn, Subjects::Listed(&ids), years, ProductsRead::Sums)?);
     }
     let mut changed = BTreeMap::new();
     for (customer_id, kind, month) in touched {

@@ -9,13 +9,14 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff_diesel::ToDiesel;
 use rust_decimal::Decimal;
+use serde::de::IgnoredAny;
 
-use super::model::{Line, Month, MonthTotals, Period, ProductTotals};
+use super::model::{Line, Month, MonthTotals, Period, ProductTotals, ProductsRead};
 use super::products::Product;
 use crate::Id;
 use crate::db::bulk::{Insert, Literal};
 use crate::db::schema::{customers, deployment, products, totals, transactions};
-use crate::db::{Conn, Error, Result};
+use crate::db::{Conn, Error, Result, Subjects};
 
 /// A transaction as it is kept.
 #[derive(Clone, Debug)]
@@ -251,38 +252,42 @@ pub struct TotalsKey {
     pub year: i16,
 }
 
-/// The totals of customers of one shard (the ids lie between the first and the last given) in years, with or without those by product.
+/// The totals of customers in years, with what is read of those by product.
 pub fn totals(
     conn: &mut Conn,
-    ids: &[Id],
+    of: Subjects<'_>,
     years: (i16, i16),
-    with_products: bool,
+    read: ProductsRead,
 ) -> Result<BTreeMap<TotalsKey, YearTotals>> {
-    let Some(shard) = ids.first().map(|id| id.shard()) else { return Ok(BTreeMap::new()) };
-    let of_customers = totals::table
-        .filter(totals::shard.eq(shard).and(totals::customer_id.eq_any(ids)))
-        .filter(totals::year.between(years.0, years.1));
-    let rows: Vec<(Id, String, i16, String, Option<String>)> = if with_products {
+    let Some(of) = of.condition("customer_id") else { return Ok(BTreeMap::new()) };
+    let of_customers = totals::table.filter(of).filter(totals::year.between(years.0, years.1));
+    let rows: Vec<(Id, String, i16, String, Option<String>)> = if read == ProductsRead::Nothing {
+        let absent = diesel::dsl::sql::<sql_types::Nullable<sql_types::Text>>("NULL");
+        of_customers.select((totals::customer_id, totals::kind, totals::year, totals::months, absent)).load(conn)?
+    } else {
         of_customers
             .select((totals::customer_id, totals::kind, totals::year, totals::months, totals::products.nullable()))
             .load(conn)?
-    } else {
-        let absent = diesel::dsl::sql::<sql_types::Nullable<sql_types::Text>>("NULL");
-        of_customers.select((totals::customer_id, totals::kind, totals::year, totals::months, absent)).load(conn)?
     };
     rows.into_iter()
         .map(|(customer_id, kind, year, months, products)| {
-            Ok((TotalsKey { customer_id, kind, year }, read_totals(&months, products.as_deref())?))
+            let corrupt = |error| Error::corrupt("totals", error);
+            let months = serde_json::from_str(&months).map_err(corrupt)?;
+            let products = products.map(|products| read_products(&products, read)).transpose().map_err(corrupt)?;
+            let totals = YearTotals { months, products: products.unwrap_or_default() };
+            Ok((TotalsKey { customer_id, kind, year }, totals))
         })
         .collect()
 }
 
-fn read_totals(months: &str, products: Option<&str>) -> Result<YearTotals> {
-    let corrupt = |error| Error::corrupt("totals", error);
-    Ok(YearTotals {
-        months: serde_json::from_str(months).map_err(corrupt)?,
-        products: products.map_or_else(|| Ok(MonthProducts::new()), serde_json::from_str).map_err(corrupt)?,
-    })
+fn read_products(text: &str, read: ProductsRead) -> serde_json::Result<MonthProducts> {
+    if read == ProductsRead::Sums {
+        return serde_json::from_str(text);
+    }
+    // Most of the text is sums, and skipping them is much faster than reading them.
+    let codes: BTreeMap<i8, BTreeMap<String, IgnoredAny>> = serde_json::from_str(text)?;
+    let bare = |(code, _): (String, IgnoredAny)| (code, BTreeMap::new());
+    Ok(codes.into_iter().map(|(month, codes)| (month, codes.into_iter().map(bare).collect())).collect())
 }
 
 /// Writes totals, whether or not there were some.

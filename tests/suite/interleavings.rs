@@ -19,7 +19,7 @@ use baremo::assessments::store;
 use baremo::assessments::worker::{STACK, Workers};
 use baremo::customers::record::{Changes, change};
 use baremo::customers::store as customers;
-use baremo::db::{self, Db};
+use baremo::db::{self, Db, Subjects};
 use baremo::policy::model::Verdict;
 use baremo::policy::source::Source;
 use baremo::releases::active::InForce;
@@ -262,7 +262,7 @@ impl Mill {
     /// Outcomes in force of every customer, by policy.
     fn outcomes(&self) -> BTreeMap<(Id, String), Outcome> {
         let of = |(_, id): &(String, Id)| {
-            self.nodes[0].db.run_here(|conn| store::outcomes_of(conn, id.shard(), &[*id])).unwrap()
+            self.nodes[0].db.run_here(|conn| store::outcomes_of(conn, Subjects::Listed(&[*id]))).unwrap()
         };
         self.customers.iter().flat_map(of).collect()
     }

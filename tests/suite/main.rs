@@ -11,6 +11,7 @@ mod access;
 mod admin;
 mod app;
 mod base;
+mod bulk;
 mod cadence;
 mod calendar;
 mod clock;

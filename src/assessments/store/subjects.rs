@@ -14,7 +14,7 @@ use crate::Id;
 use crate::db::bulk::Insert;
 use crate::db::id::SHARDS;
 use crate::db::schema::{customers, due_shards, outcomes, subjects};
-use crate::db::{Conn, Error, Result};
+use crate::db::{Conn, Error, Result, Subjects};
 use crate::digest::Digest;
 
 /// A customer as he is read to be assessed.
@@ -41,6 +41,15 @@ pub fn customers_page(conn: &mut Conn, shard: u8, after: Id, limit: i64) -> Resu
         .limit(limit)
         .load(conn)?;
     rows.into_iter().map(read_lean).collect()
+}
+
+/// The customers of a page as one stretch of a shard: those between them are inactive.
+pub fn stretch(page: &[LeanCustomer]) -> Subjects<'static> {
+    match page {
+        [first, .., last] => Subjects::Between(first.id, last.id),
+        [only] => Subjects::Between(only.id, only.id),
+        [] => Subjects::Listed(&[]),
+    }
 }
 
 /// Customers of a shard who are due as of a date.
@@ -129,13 +138,11 @@ pub struct SubjectState {
 
 type SubjectRow = (Id, i64, i64, Option<Id>, Option<Vec<u8>>, i64);
 
-/// Locks customers of one shard as subjects, in the order of ids, so that their inputs and outcomes stay until the transaction ends.
-pub fn lock_subjects(conn: &mut Conn, shard: u8, ids: &[Id]) -> Result<BTreeMap<Id, SubjectState>> {
-    if ids.is_empty() {
-        return Ok(BTreeMap::new());
-    }
+/// Locks customers as subjects, in the order of ids, so that their inputs and outcomes stay until the transaction ends.
+pub fn lock_subjects(conn: &mut Conn, of: Subjects<'_>) -> Result<BTreeMap<Id, SubjectState>> {
+    let Some(of) = of.condition("customer_id") else { return Ok(BTreeMap::new()) };
     let rows: Vec<SubjectRow> = subjects::table
-        .filter(subjects::shard.eq(shard).and(subjects::customer_id.eq_any(ids)))
+        .filter(of)
         .order(subjects::customer_id)
         .select((
             subjects::customer_id,
@@ -208,31 +215,26 @@ pub fn confirm(conn: &mut Conn, confirmed: &[Confirmed], basis: i64, confirmed_a
 }
 
 /// Sets when active customers of one shard are due; those who are due never, because they are inactive, stay so.
-pub fn set_due(conn: &mut Conn, shard: u8, ids: &[Id], on: Option<Date>) -> Result<()> {
-    if ids.is_empty() {
-        return Ok(());
-    }
+pub fn set_due(conn: &mut Conn, ids: &[Id], on: Option<Date>) -> Result<()> {
+    let Some(of) = Subjects::Listed(ids).condition("customer_id") else { return Ok(()) };
     diesel::update(subjects::table)
-        .filter(subjects::shard.eq(shard).and(subjects::customer_id.eq_any(ids)))
+        .filter(of)
         .filter(subjects::next_due_on.is_not_null())
         .set(subjects::next_due_on.eq(on.to_diesel()))
         .execute(conn)?;
     Ok(())
 }
 
-/// Outcomes of some policies that stand until their next closing, of customers of one shard.
+/// Outcomes of some policies that stand until their next closing.
 pub fn closed_outcomes(
     conn: &mut Conn,
-    shard: u8,
-    ids: &[Id],
+    of: Subjects<'_>,
     policies: &BTreeSet<&str>,
 ) -> Result<BTreeMap<Id, BTreeMap<String, String>>> {
     let mut standing: BTreeMap<Id, BTreeMap<String, String>> = BTreeMap::new();
-    if policies.is_empty() {
-        return Ok(standing);
-    }
+    let Some(of) = of.condition("customer_id").filter(|_| !policies.is_empty()) else { return Ok(standing) };
     let rows: Vec<(Id, String, String)> = outcomes::table
-        .filter(outcomes::shard.eq(shard).and(outcomes::customer_id.eq_any(ids)))
+        .filter(of)
         .filter(outcomes::policy.eq_any(policies).and(outcomes::closed_on.is_not_null()))
         .select((outcomes::customer_id, outcomes::policy, outcomes::outcome))
         .load(conn)?;

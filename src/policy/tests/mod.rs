@@ -102,7 +102,7 @@ fn customer() -> Subject {
     Subject {
         code: "C-7".to_owned(),
         values: values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
-        windows: BTreeMap::new(),
+        windows: Arc::default(),
     }
 }
 

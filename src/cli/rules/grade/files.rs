@@ -68,7 +68,7 @@ impl Customers {
 impl Customer {
     /// His name, and himself as policies see him.
     pub(super) fn into_subject(self, pack: &Pack, as_of: Date) -> (String, Arc<Subject>) {
-        let mut subject = Subject { code: self.code, values: self.values, windows: BTreeMap::new() };
+        let mut subject = Subject { code: self.code, values: self.values, windows: Arc::default() };
         self.transactions.compute(&pack.definitions, &self.categories, as_of, &mut subject);
         (self.name, Arc::new(subject))
     }
