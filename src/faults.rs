@@ -63,6 +63,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("unknown_product", "There is no product of this code."),
     ("unknown_release", "There is no release of this digest."),
     ("unknown_role", "There is no such role."),
+    ("unknown_run", "There is no run of this id."),
     ("unknown_section", "There is no such section of the customer file."),
     ("unused_column", "A column of the file isn't read; `detail` names the one that was perhaps meant."),
     ("wrong_password", "The present password is another."),

@@ -1,19 +1,20 @@
 //! Assessing customers: from the file and the totals to what the policies decide.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Map, Value as Json};
 
-use super::model::Assessment;
+use super::model::{Assessment, FailureReason};
 use super::store::{self, LeanCustomer};
 use crate::Id;
 use crate::customers::file::values_of;
 use crate::db::{Conn, Error, Result, Subjects};
 use crate::digest::Digest;
-use crate::policy::model::{Assessed, Circumstances, InputKind, Subject};
+use crate::policy::model::{Assessed, Circumstances, InputKind, Subject, Verdict};
 use crate::releases::active::Active;
 use crate::transactions::computation::Ledger;
 use crate::transactions::metrics::Gathering;
@@ -32,12 +33,15 @@ pub struct Assessor {
     as_of: Date,
 }
 
+/// A customer as policies see him, or what of his data can't be read, without the values.
+pub type Sound = std::result::Result<Arc<Subject>, String>;
+
 /// A customer as he was read.
 pub struct Read {
     /// His row.
     pub customer: LeanCustomer,
-    /// As policies see him.
-    pub subject: Arc<Subject>,
+    /// As policies see him, or what of his data can't be read.
+    pub subject: Sound,
     /// Outcomes that stand until their next closing.
     pub standing: BTreeMap<String, String>,
 }
@@ -48,12 +52,30 @@ pub struct Made {
     pub customer: LeanCustomer,
     /// The assessment.
     pub assessment: Assessment,
+    /// What of his data can't be read, so that all policies failed.
+    pub unreadable: Option<String>,
     /// What the policies decided, as it is kept.
     pub content: String,
     /// What makes it equal to another one: the same decisions from the same inputs by the same rules.
     pub digest: Digest,
     /// The first day on which time alone could change something that was read.
     pub next_due_on: Date,
+}
+
+impl Made {
+    /// What failed: nothing where every policy decided.
+    pub fn failures(&self) -> Vec<FailureReason> {
+        if let Some(unreadable) = &self.unreadable {
+            return vec![FailureReason::new(None, unreadable)];
+        }
+        let policies = self.assessment.assessed.policies.iter();
+        policies
+            .filter_map(|policy| match &policy.result {
+                Verdict::Failed(said) => Some(FailureReason::new(Some(&policy.policy), said)),
+                Verdict::Decided(_) | Verdict::Blocked(_) => None,
+            })
+            .collect()
+    }
 }
 
 impl Assessor {
@@ -82,15 +104,42 @@ impl Assessor {
         Ok(self.with_metrics(&gathering, code, profile, ledgers.get(&id)))
     }
 
-    /// Customers of one shard, who are `of` those named, as policies see them.
-    pub fn subjects(&self, conn: &mut Conn, of: Subjects<'_>, customers: &[LeanCustomer]) -> Result<Vec<Arc<Subject>>> {
+    /// Customers of one shard, who are `of` those named, as policies see them. Data that can't be read, or of which no metric can be
+    /// computed, are the fault of those alone who have them: they are found by halves.
+    pub fn subjects(&self, conn: &mut Conn, of: Subjects<'_>, customers: &[LeanCustomer]) -> Result<Vec<Sound>> {
+        let read = catch_unwind(AssertUnwindSafe(|| self.sound_subjects(conn, of, customers)));
+        let read = read.unwrap_or_else(|_| Err(Error::Corrupt("the metrics can't be computed".to_owned())));
+        match read {
+            Err(error @ Error::Corrupt(_)) => {
+                let (first, second) = customers.split_at(customers.len() / 2);
+                if first.is_empty() {
+                    return Ok(vec![Err(error.to_string())]);
+                }
+                let mut subjects = Vec::with_capacity(customers.len());
+                for half in [first, second] {
+                    let ids: Vec<Id> = half.iter().map(|customer| customer.id).collect();
+                    subjects.extend(self.subjects(conn, Subjects::Listed(&ids), half)?);
+                }
+                Ok(subjects)
+            }
+            read => Ok(read?.into_iter().map(Ok).collect()),
+        }
+    }
+
+    fn sound_subjects(
+        &self,
+        conn: &mut Conn,
+        of: Subjects<'_>,
+        customers: &[LeanCustomer],
+    ) -> Result<Vec<Arc<Subject>>> {
         let ids: Vec<Id> = customers.iter().map(|customer| customer.id).collect();
         let gathering = self.gathering();
         let ledgers = gathering.ledgers(conn, of, &ids)?;
         let subject = |customer: &LeanCustomer| {
-            self.with_metrics(&gathering, &customer.code, &customer.profile, ledgers.get(&customer.id))
+            let profile = serde_json::from_str(&customer.profile).map_err(|error| Error::corrupt("profile", error))?;
+            Ok(self.with_metrics(&gathering, &customer.code, &profile, ledgers.get(&customer.id)))
         };
-        Ok(customers.iter().map(subject).collect())
+        customers.iter().map(subject).collect()
     }
 
     /// Outcomes of a customer that other policies read and that stand until their next closing: those that close now don't.
@@ -117,7 +166,7 @@ impl Assessor {
         let subjects = self.subjects(conn, of, &customers)?;
         let passed: Vec<(Id, i64)> = customers.iter().map(|customer| (customer.id, customer.closed_to)).collect();
         let mut standing = self.standing(conn, of, &passed)?;
-        let read = |(customer, subject): (LeanCustomer, Arc<Subject>)| {
+        let read = |(customer, subject): (LeanCustomer, Sound)| {
             let standing = standing.remove(&customer.id).unwrap_or_default();
             Read { customer, subject, standing }
         };
@@ -152,7 +201,10 @@ impl Assessor {
     /// A customer's assessment, ready to be written.
     pub fn make(&self, read: Read, run_id: Option<Id>) -> Result<Made> {
         let Read { customer, subject, standing } = read;
-        let assessed = self.assess(&subject, &standing);
+        let assessed = match &subject {
+            Ok(subject) => self.assess(subject, &standing),
+            Err(unreadable) => self.active.release.policies.all_failed(unreadable),
+        };
         let content = serde_json::to_string(&assessed).map_err(|error| Error::corrupt("assessment", error))?;
         let basis = &self.active.basis;
         let digest = Digest::of(format!("{} {} {content}", basis.release, basis.cohort));
@@ -168,7 +220,7 @@ impl Assessor {
             assessed_at: Timestamp::now(),
             assessed,
         };
-        Ok(Made { customer, assessment, content, digest, next_due_on })
+        Ok(Made { customer, assessment, unreadable: subject.err(), content, digest, next_due_on })
     }
 
     /// The state by which it assesses.

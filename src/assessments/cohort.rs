@@ -14,7 +14,7 @@ use crate::releases::active::Active;
 /// How often who computes gives a sign of life, far within a lease.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
 
-/// Every cohort that the state's release declares, as of its business date. `alive` is called every few seconds.
+/// Every cohort that the state's release declares, as of its business date, of all whose data can be read. `alive` is called every few seconds.
 pub fn compute<E: From<db::Error> + db::Failure>(
     conn: &mut Conn,
     active: &Arc<Active>,
@@ -31,7 +31,7 @@ pub fn compute<E: From<db::Error> + db::Failure>(
                 let Some(last) = page.last() else { break };
                 after = last.id;
                 let subjects = assessor.subjects(conn, store::stretch(&page), &page)?;
-                subjects.iter().for_each(|subject| builder.add(&subject.values));
+                subjects.iter().flatten().for_each(|subject| builder.add(&subject.values));
                 if shown.elapsed() > SIGN_OF_LIFE {
                     alive()?;
                     shown = Instant::now();

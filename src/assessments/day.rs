@@ -67,6 +67,7 @@ fn step(conn: &mut Conn, active: &Active, wanted: Date) -> Result<(), start::Err
                 id: Id::new(),
                 cause: RunCause::Closing,
                 closing: Some(PlannedClosing { cause: ClosingCause::Schedule, periods: closing.periods.clone() }),
+                failed_of: None,
                 basis: basis.number,
                 status: RunStatus::Preparing,
                 total: store::count_active(conn)?,

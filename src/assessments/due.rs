@@ -43,7 +43,8 @@ fn due_until(conn: &mut Conn, active: &Active) -> Result<Option<Date>, db::Error
     if !active.release.pack.cohorts.keys().all(is_known) && runs.iter().any(store::OpenRun::is_preparing) {
         return Ok(None);
     }
-    let comes = runs.iter().any(|run| (run.is_preparing() && run.closing.is_some()) || run.basis >= active.basis.rules);
+    let mut to_all = runs.iter().filter(|run| run.failed_of.is_none());
+    let comes = to_all.any(|run| (run.is_preparing() && run.closing.is_some()) || run.basis >= active.basis.rules);
     Ok(Some(if comes { DUE_NOW } else { active.basis.business_date }))
 }
 

@@ -230,7 +230,7 @@ pub struct PlannedClosing {
     pub periods: BTreeMap<Cadence, Date>,
 }
 
-/// The assessment of all active customers.
+/// The assessment of all active customers, or of those for whom another run failed.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// Its id.
@@ -239,11 +239,13 @@ pub struct Run {
     pub cause: RunCause,
     /// What it closes, if it does.
     pub closing: Option<PlannedClosing>,
+    /// The run whose failed customers it assesses; everybody when there is none.
+    pub failed_of: Option<Id>,
     /// Number of the basis it rests on.
     pub basis: i64,
     /// How far it is.
     pub status: RunStatus,
-    /// Active customers when it began.
+    /// Customers to assess: those who were active when it began.
     pub total: u64,
     /// When it was started.
     pub created_at: Timestamp,
@@ -264,4 +266,37 @@ pub struct Progress {
     pub failed: u64,
     /// Customers by policy and outcome.
     pub summary: Summary,
+}
+
+/// Days after the start of a run for which its failures are kept.
+pub const FAILURE_DAYS: i64 = 30;
+/// Most characters that are kept of a failure's message.
+const MAX_MESSAGE: usize = 500;
+
+/// A customer for whom a run failed.
+#[derive(Clone, Debug)]
+pub struct RunFailure {
+    /// His id.
+    pub customer_id: Id,
+    /// His code.
+    pub customer_code: String,
+    /// What failed.
+    pub reasons: Vec<FailureReason>,
+}
+
+/// A policy that failed, or data that can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureReason {
+    /// The policy's id; absent where all failed because the customer's data can't be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// What its script said, or what can't be read; the first 500 characters.
+    pub message: String,
+}
+
+impl FailureReason {
+    /// Of a policy, or of the data.
+    pub fn new(policy: Option<&str>, message: &str) -> Self {
+        Self { policy: policy.map(str::to_owned), message: message.chars().take(MAX_MESSAGE).collect() }
+    }
 }

@@ -86,7 +86,7 @@ pub fn page(conn: &mut Conn, active: Arc<Active>, question: &Question) -> Result
             for (customer, subject) in page.into_iter().zip(subjects) {
                 after = customer.id;
                 left -= 1;
-                let near = nearest(declared, cuts, &subject.values, question.within);
+                let near = subject.ok().and_then(|subject| nearest(declared, cuts, &subject.values, question.within));
                 found.extend(near.map(|near| Near { customer_id: customer.id, code: customer.code, ..near }));
                 if left == 0 || found.len() == question.limit {
                     return Ok(Some((found, Some((shard, after)))));

@@ -12,6 +12,7 @@ use crate::db::id::SHARDS;
 use crate::db::{self, Conn, Db, Failure, transaction};
 use crate::events::model::{Content, Event, EventKind};
 use crate::events::store as event_store;
+use crate::faults::Fault;
 use crate::policy::pack::Cadence;
 use crate::releases::active::{Active, InForce};
 use crate::releases::model::{Closing, ClosingCause};
@@ -26,6 +27,9 @@ pub enum Error {
     /// Another one is open.
     #[error("the run {0} is still open; wait for its end or cancel it")]
     Open(Id),
+    /// What it is to repeat isn't there.
+    #[error("the request has faults")]
+    Invalid(Vec<Fault>),
     /// There is none of this id.
     #[error("there is no such run")]
     NotFound,
@@ -61,14 +65,24 @@ pub enum Purpose {
     RenewCohort,
     /// To close all policies that have a cadence, with new statistics.
     Close,
+    /// To assess again, by the statistics of the basis, those for whom a run failed.
+    Repeat(Id),
 }
 
-/// Starts a run over all active customers.
+/// Starts a run over all active customers, or over those for whom another one failed.
 pub fn create(conn: &mut Conn, active: &Active, purpose: Purpose) -> Result<Run, Error> {
     transaction(conn, |conn| {
         if let Some(open) = store::open_runs(conn)?.first() {
             return Err(Error::Open(open.id));
         }
+        let failed_of = if let Purpose::Repeat(of) = purpose { Some(of) } else { None };
+        if let Some(of) = failed_of
+            && store::run_status(conn, of)?.is_none()
+        {
+            let detail = format!("there is no run {of}");
+            return Err(Error::Invalid(vec![Fault::new("/failed_of", "unknown_run", detail)]));
+        }
+        let by_basis = matches!(purpose, Purpose::Assess | Purpose::Repeat(_));
         let ended = |cadence| (cadence, schedule::last_ended(cadence, active.basis.business_date));
         let closing = (purpose == Purpose::Close).then(|| PlannedClosing {
             cause: ClosingCause::Command,
@@ -77,8 +91,8 @@ pub fn create(conn: &mut Conn, active: &Active, purpose: Purpose) -> Result<Run,
         let run = Run {
             cause: if purpose == Purpose::Close { RunCause::Closing } else { RunCause::Command },
             closing,
-            status: if purpose == Purpose::Assess { RunStatus::Running } else { RunStatus::Preparing },
-            ..new(conn, active)?
+            status: if by_basis { RunStatus::Running } else { RunStatus::Preparing },
+            ..new(conn, active, failed_of)?
         };
         open(conn, &run)?;
         Ok(run)
@@ -96,20 +110,25 @@ pub fn follow(conn: &mut Conn, active: &Active) -> Result<bool, Error> {
         if store::is_followed(conn, active.basis.rules)? {
             return Ok(false);
         }
-        let run = new(conn, active)?;
+        let run = new(conn, active, None)?;
         open(conn, &run)?;
         Ok(true)
     })
 }
 
-fn new(conn: &mut Conn, active: &Active) -> Result<Run, db::Error> {
+fn new(conn: &mut Conn, active: &Active, failed_of: Option<Id>) -> Result<Run, db::Error> {
+    let total = match failed_of {
+        Some(of) => store::count_failed(conn, of)?,
+        None => store::count_active(conn)?,
+    };
     Ok(Run {
         id: Id::new(),
         cause: RunCause::Basis,
         closing: None,
+        failed_of,
         basis: active.basis.number,
         status: RunStatus::Running,
-        total: store::count_active(conn)?,
+        total,
         created_at: Timestamp::now(),
         finished_at: None,
         progress: Progress::default(),
@@ -118,7 +137,11 @@ fn new(conn: &mut Conn, active: &Active) -> Result<Run, db::Error> {
 
 /// Opens a run for the workers; the caller has the transaction.
 pub fn open(conn: &mut Conn, run: &Run) -> Result<(), db::Error> {
-    let shards = if run.status == RunStatus::Preparing { vec![COHORT_STEP] } else { store::inhabited_shards(conn)? };
+    let shards = match run.failed_of {
+        Some(of) => store::failed_shards(conn, of)?,
+        None if run.status == RunStatus::Preparing => vec![COHORT_STEP],
+        None => store::inhabited_shards(conn)?,
+    };
     store::insert_run(conn, run, shards.into_iter())
 }
 
@@ -145,7 +168,7 @@ pub fn work(db: &Db, in_force: &InForce, owner: Id, stop: &dyn Fn() -> bool) -> 
                     (RunStatus::Preparing, Some(active)) => prepare(conn, db, in_force, active, lease, run.closing)?,
                     _ => {
                         let active = state(conn, in_force, run.basis)?;
-                        shard::work(conn, active, lease.clone(), stop)?;
+                        shard::work(conn, active, lease.clone(), run.failed_of, stop)?;
                     }
                 }
             }
@@ -177,10 +200,12 @@ fn finish(conn: &mut Conn, run_id: Id) -> Result<(), Error> {
             return Ok(());
         }
         store::set_run(conn, run_id, RunStatus::Finished, None)?;
-        tracing::info!(run = %run_id, "a run is finished");
         let run = store::run(conn, run_id)?.ok_or(Error::NotFound)?;
+        let Progress { assessed, failed, .. } = run.progress;
+        tracing::info!(run = %run_id, assessed, failed, "a run is finished");
         let current = releases::store::current_basis(conn)?;
-        if current.is_some_and(|current| run.basis >= current.rules) && releases::store::open_closing(conn)?.is_some() {
+        let has_met_all = run.failed_of.is_none() && current.is_some_and(|current| run.basis >= current.rules);
+        if has_met_all && releases::store::open_closing(conn)?.is_some() {
             releases::store::finish_closings(conn)?;
             let content = Content { basis: Some(run.basis), ..Content::default() };
             event_store::append(conn, &[Event::new(EventKind::ClosingFinished, None, content)])?;

@@ -4,23 +4,34 @@
 use std::sync::Arc;
 
 use super::assess::{Assessor, Made, PAGE};
-use super::model::{Flag, RunStatus};
+use super::model::RunStatus;
 use super::store::{self, Lease};
 use super::write::{Written, write};
+use crate::Id;
 use crate::db::{self, Conn, Subjects, transaction};
 use crate::releases::active::Active;
 
-/// Assesses the customers of a shard until it is finished, another worker has it, the run is cancelled, or `stop` says so.
-pub fn work(conn: &mut Conn, active: Arc<Active>, mut lease: Lease, stop: &dyn Fn() -> bool) -> Result<(), db::Error> {
+/// Assesses the customers of a shard, or those for whom the run `failed_of` failed, until it is finished, another worker has it, the run is cancelled, or `stop` says so.
+pub fn work(
+    conn: &mut Conn,
+    active: Arc<Active>,
+    mut lease: Lease,
+    failed_of: Option<Id>,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), db::Error> {
     let as_of = active.basis.business_date;
     let assessor = Assessor::new(conn, active, as_of)?;
     loop {
         if stop() {
             return store::release_shard(conn, &lease);
         }
-        let page = store::customers_page(conn, lease.shard, lease.after, PAGE)?;
+        let page = match failed_of {
+            Some(run) => store::failed_customers_page(conn, run, lease.shard, lease.after, PAGE)?,
+            None => store::customers_page(conn, lease.shard, lease.after, PAGE)?,
+        };
         let is_last = i64::try_from(page.len()).is_ok_and(|length| length < PAGE);
-        let of = store::stretch(&page);
+        let ids: Vec<Id> = page.iter().map(|customer| customer.id).collect();
+        let of = if failed_of.is_some() { Subjects::Listed(&ids) } else { store::stretch(&page) };
         let read = assessor.read(conn, of, page)?;
         let made: Vec<Made> =
             read.into_iter().map(|read| assessor.make(read, Some(lease.run_id))).collect::<Result<_, _>>()?;
@@ -54,12 +65,17 @@ fn write_page(
     let mut moved = lease.clone();
     moved.after = made.last().map_or(lease.after, |last| last.customer.id);
     moved.progress.unchanged += written.unchanged;
+    let mut failed = Vec::new();
     for one in made {
         moved.progress.assessed += 1;
-        let policies = &one.assessment.assessed.policies;
-        moved.progress.failed += u64::from(policies.iter().any(|policy| Flag::of(&policy.result).is_some()));
+        let reasons = one.failures();
+        if !reasons.is_empty() {
+            moved.progress.failed += 1;
+            failed.push((one.customer.id, reasons));
+        }
         moved.progress.summary.count(&one.assessment.assessed);
     }
+    store::insert_failures(conn, lease.run_id, &failed)?;
     store::advance_shard(conn, &moved, is_last)?;
     Ok(Some((moved, written)))
 }

@@ -1,5 +1,6 @@
 //! Assessments, outcomes, subjects and runs in the database.
 
+mod failures;
 mod retention;
 mod runs;
 mod subjects;
@@ -19,6 +20,7 @@ use crate::db::{Conn, Error, Result, Subjects};
 use crate::digest::Digest;
 use crate::transactions::model::Month;
 
+pub use failures::*;
 pub use retention::*;
 pub use runs::*;
 pub use subjects::*;

@@ -2,7 +2,7 @@
 
 use comfy_table::{Cell, CellAlignment, Table};
 
-use crate::assessments::api::{PolicySummary, summary};
+use crate::assessments::api::runs::{PolicySummary, summary};
 use crate::assessments::model::Run;
 use crate::assessments::view::Renderer;
 use crate::releases::active::Active;
@@ -20,7 +20,11 @@ pub fn table(run: &Run, active: &Active) -> String {
     for policy in summary(run, &renderer, active) {
         add(&mut table, &policy);
     }
-    format!("\n{} customers assessed as of {}\n{table}", run.progress.assessed, active.basis.business_date)
+    let failed = match run.progress.failed {
+        0 => String::new(),
+        failed => format!("\n{failed} of them failed: GET /v1/runs/{}/failures says who and why", run.id),
+    };
+    format!("\n{} customers assessed as of {}\n{table}{failed}", run.progress.assessed, active.basis.business_date)
 }
 
 fn add(table: &mut Table, policy: &PolicySummary) {

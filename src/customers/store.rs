@@ -65,6 +65,12 @@ pub fn find(conn: &mut Conn, id: Id) -> Result<Option<Customer>> {
     row.map(CustomerRow::customer).transpose()
 }
 
+/// The code of a customer, also of one whose profile can't be read.
+pub fn code(conn: &mut Conn, id: Id) -> Result<Option<String>> {
+    let customer = customers::table.filter(customers::shard.eq(id.shard()).and(customers::id.eq(id)));
+    Ok(customer.select(customers::code).first(conn).optional()?)
+}
+
 /// Customers by code. `codes` must be sorted; `lock` keeps others from changing them until the transaction ends.
 pub fn find_by_codes(conn: &mut Conn, codes: &[&str], lock: bool) -> Result<BTreeMap<String, Customer>> {
     let query =

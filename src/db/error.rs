@@ -78,7 +78,11 @@ fn without_values(message: &str) -> String {
 impl From<Diesel> for Error {
     /// Diesel keeps no error numbers, and text statements not even the kind: what is missing is told from the server's text.
     fn from(error: Diesel) -> Self {
-        let Diesel::DatabaseError(kind, information) = &error else { return Self::Other(error) };
+        let (kind, information) = match &error {
+            Diesel::DatabaseError(kind, information) => (kind, information),
+            Diesel::DeserializationError(why) => return Self::Corrupt(why.to_string()),
+            _ => return Self::Other(error),
+        };
         let message = information.message();
         let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
         match kind {

@@ -267,6 +267,16 @@ diesel::table! {
         finished_at -> Nullable<Datetime>,
         cause -> Text,
         closing -> Nullable<Text>,
+        failed_of -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    run_failures (run_id, shard, customer_id) {
+        run_id -> Binary,
+        shard -> Unsigned<TinyInt>,
+        customer_id -> Binary,
+        reasons -> Text,
     }
 }
 
@@ -377,6 +387,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     closings,
     runs,
     run_shards,
+    run_failures,
     due_shards,
     events,
     event_shards,

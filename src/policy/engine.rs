@@ -148,6 +148,16 @@ impl CompiledPolicies {
         Assessed { policies: results.into_iter().flatten().collect() }
     }
 
+    /// What stands of a subject that can't be read: every policy failed, for the same reason.
+    pub fn all_failed(&self, said: &str) -> Assessed {
+        let failed = |policy: &Policy| PolicyResult {
+            policy: policy.id.clone(),
+            result: Verdict::Failed(said.to_owned()),
+            inputs: Vec::new(),
+        };
+        Assessed { policies: self.policies.iter().map(failed).collect() }
+    }
+
     /// Applies one policy, with the outcomes of others as given. Needs a stack of 16 MiB.
     pub fn assess_one(
         &self,

@@ -22,6 +22,7 @@ mod decisions;
 mod description;
 mod due;
 mod events;
+mod failures;
 mod history;
 mod hostile;
 mod idempotency;

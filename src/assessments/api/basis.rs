@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{RunView, started};
+use super::runs::{RunView, started};
 use crate::Id;
 use crate::assessments::activation::Closes;
 use crate::assessments::basis::{self, Change};

@@ -24,6 +24,7 @@ pub fn insert_run(conn: &mut Conn, run: &Run, shards: impl Iterator<Item = u8>) 
             runs::created_at.eq(run.created_at.to_diesel()),
             runs::cause.eq(run.cause.key()),
             runs::closing.eq(closing),
+            runs::failed_of.eq(run.failed_of),
         ))
         .execute(conn)?;
     insert_shards(conn, run.id, shards)
@@ -59,6 +60,8 @@ pub struct OpenRun {
     pub cause: RunCause,
     /// What it is to close.
     pub closing: Option<PlannedClosing>,
+    /// The run whose failed customers it assesses; everybody when there is none.
+    pub failed_of: Option<Id>,
 }
 
 impl OpenRun {
@@ -71,22 +74,23 @@ impl OpenRun {
 /// The runs with work left, newest first: what is in force comes before what is history.
 pub fn open_runs(conn: &mut Conn) -> Result<Vec<OpenRun>> {
     let open = [RunStatus::Preparing.key(), RunStatus::Running.key()];
-    let rows: Vec<(Id, String, i64, String, Option<String>)> = runs::table
+    let rows: Vec<(Id, String, i64, String, Option<String>, Option<Id>)> = runs::table
         .filter(runs::status.eq_any(open))
         .order(runs::id.desc())
-        .select((runs::id, runs::status, runs::basis_number, runs::cause, runs::closing))
+        .select((runs::id, runs::status, runs::basis_number, runs::cause, runs::closing, runs::failed_of))
         .load(conn)?;
     rows.into_iter()
-        .map(|(id, status, basis, cause, closing)| {
+        .map(|(id, status, basis, cause, closing, failed_of)| {
             let (status, cause, closing) = (read_status(&status)?, read_cause(&cause)?, read_closing(closing)?);
-            Ok(OpenRun { id, status, basis, cause, closing })
+            Ok(OpenRun { id, status, basis, cause, closing, failed_of })
         })
         .collect()
 }
 
-/// Whether a run that nobody cancelled rests on a basis or a later one.
+/// Whether a run over everybody that nobody cancelled rests on a basis or a later one.
 pub fn is_followed(conn: &mut Conn, basis: i64) -> Result<bool> {
     let runs = runs::table.filter(runs::basis_number.ge(basis).and(runs::status.ne(RunStatus::Cancelled.key())));
+    let runs = runs.filter(runs::failed_of.is_null());
     Ok(diesel::select(diesel::dsl::exists(runs)).get_result(conn)?)
 }
 
@@ -147,6 +151,7 @@ struct RunRow {
     finished_at: Option<Timestamp>,
     cause: String,
     closing: Option<String>,
+    failed_of: Option<Id>,
 }
 
 /// Runs with their progress, newest first, before an id; or the one of an id.
@@ -186,6 +191,7 @@ fn read_run(conn: &mut Conn, row: RunRow) -> Result<Run> {
         finished_at: row.finished_at,
         cause: read_cause(&row.cause)?,
         closing: read_closing(row.closing)?,
+        failed_of: row.failed_of,
         progress,
     })
 }

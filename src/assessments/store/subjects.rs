@@ -7,14 +7,13 @@ use diesel::prelude::*;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff_diesel::ToDiesel;
-use serde_json::{Map, Value as Json};
 
 use super::{lease_end, read_digest, utc_now};
 use crate::Id;
 use crate::db::bulk::Insert;
 use crate::db::id::SHARDS;
 use crate::db::schema::{customers, due_shards, outcomes, subjects};
-use crate::db::{Conn, Error, Result, Subjects};
+use crate::db::{Conn, Result, Subjects};
 use crate::digest::Digest;
 
 /// A customer as he is read to be assessed.
@@ -23,8 +22,8 @@ pub struct LeanCustomer {
     pub id: Id,
     /// His code.
     pub code: String,
-    /// His profile.
-    pub profile: Map<String, Json>,
+    /// His profile as it is stored: it may be broken.
+    pub profile: String,
     /// Whether he is active.
     pub is_active: bool,
     /// The sequence of his inputs when he was read.
@@ -40,7 +39,7 @@ pub fn customers_page(conn: &mut Conn, shard: u8, after: Id, limit: i64) -> Resu
         .order(customers::id)
         .limit(limit)
         .load(conn)?;
-    rows.into_iter().map(read_lean).collect()
+    Ok(rows.into_iter().map(read_lean).collect())
 }
 
 /// The customers of a page as one stretch of a shard: those between them are inactive.
@@ -62,15 +61,16 @@ pub fn due_customers(conn: &mut Conn, shard: u8, as_of: Date, limit: i64) -> Res
         .load(conn)?;
     let rows: Vec<LeanRow> =
         lean().filter(customers::shard.eq(shard).and(customers::id.eq_any(due))).order(customers::id).load(conn)?;
-    rows.into_iter().map(read_lean).collect()
+    Ok(rows.into_iter().map(read_lean).collect())
 }
 
-type LeanRow = (Id, String, String, String, i64, i64);
+/// What is selected of a customer who is to be assessed.
+pub(super) type LeanRow = (Id, String, String, String, i64, i64);
 
-const ACTIVE: &str = "active";
+pub(super) const ACTIVE: &str = "active";
 
 #[diesel::dsl::auto_type(no_type_alias)]
-fn lean() -> _ {
+pub(super) fn lean() -> _ {
     let same: diesel::dsl::And<
         diesel::dsl::Eq<subjects::shard, customers::shard>,
         diesel::dsl::Eq<subjects::customer_id, customers::id>,
@@ -85,9 +85,8 @@ fn lean() -> _ {
     ))
 }
 
-fn read_lean((id, code, profile, status, input_seq, closed_to): LeanRow) -> Result<LeanCustomer> {
-    let profile = serde_json::from_str(&profile).map_err(|error| Error::corrupt("profile", error))?;
-    Ok(LeanCustomer { id, code, profile, is_active: status == ACTIVE, input_seq, closed_to })
+pub(super) fn read_lean((id, code, profile, status, input_seq, closed_to): LeanRow) -> LeanCustomer {
+    LeanCustomer { id, code, profile, is_active: status == ACTIVE, input_seq, closed_to }
 }
 
 /// Shards in which somebody is due as of a date.

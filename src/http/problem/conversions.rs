@@ -80,6 +80,7 @@ impl From<run::Error> for Problem {
         let said = error.to_string();
         match error {
             run::Error::Open(_) | run::Error::Ended | run::Error::Needed => Self::detailed(Code::Conflict, said),
+            run::Error::Invalid(faults) => Self::invalid(faults),
             run::Error::NotFound => Self::new(Code::NotFound),
             run::Error::Database(error) | run::Error::Basis(start::Error::Database(error)) => error.into(),
             run::Error::Basis(_) => Self::detailed(Code::Conflict, said),

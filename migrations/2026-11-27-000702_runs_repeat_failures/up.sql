@@ -1,0 +1,1 @@
+ALTER TABLE runs ADD COLUMN failed_of BINARY(16) NULL;
