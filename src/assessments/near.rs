@@ -105,14 +105,14 @@ fn nearest(declared: &CohortDeclaration, cuts: &CohortCuts, values: &Values, wit
     };
     let (group, cuts) = declared.cuts_of(cuts, values);
     let distance = |cut: &Decimal| value.saturating_sub(*cut).abs();
-    let (place, cut) = cuts.cuts.iter().enumerate().min_by_key(|(_, cut)| distance(cut))?;
+    let (place, cut) = cuts.cuts().iter().enumerate().min_by_key(|(_, cut)| distance(cut))?;
     (distance(cut) <= cut.abs() * within).then(|| Near {
         customer_id: Id::NIL,
         code: String::new(),
         group,
         value: *value,
         cut: *cut,
-        band: 1 + cuts.cuts.iter().filter(|cut| *cut <= value).count(),
+        band: 1 + cuts.reached(*value),
         band_below: 1 + place,
     })
 }
@@ -125,8 +125,8 @@ mod tests {
     use crate::policy::model::Cuts;
     use crate::policy::pack::CutRule;
 
-    fn cuts(cuts: &[i64]) -> Cuts {
-        Cuts { count: 9, cuts: cuts.iter().copied().map(Decimal::from).collect() }
+    fn cuts(cuts: &[i64]) -> Arc<Cuts> {
+        Arc::new(Cuts::new(9, cuts.iter().copied().map(Decimal::from).collect()))
     }
 
     fn near(value: &str, market: &str) -> Option<Near> {

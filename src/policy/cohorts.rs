@@ -1,6 +1,7 @@
 //! Statistics of the population that policies compare customers with: quantiles, Pareto cuts and ranks, by group.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -63,10 +64,10 @@ impl Collecting {
             if let Some(group) = group
                 && u64::try_from(values.len()).is_ok_and(|count| count >= declaration.minimum)
             {
-                groups.insert(group, declaration.cuts.apply(&mut values));
+                groups.insert(group, Arc::new(declaration.cuts.apply(&mut values)));
             }
         }
-        (id, CohortCuts { all: declaration.cuts.apply(&mut everybody), groups })
+        (id, CohortCuts { all: Arc::new(declaration.cuts.apply(&mut everybody)), groups })
     }
 }
 
@@ -92,7 +93,7 @@ impl CohortDeclaration {
     }
 
     /// The cuts that count for a customer with these values: his group's, with the group, or else those of all.
-    pub fn cuts_of<'c>(&self, computed: &'c CohortCuts, values: &Values) -> (Option<String>, &'c Cuts) {
+    pub fn cuts_of<'c>(&self, computed: &'c CohortCuts, values: &Values) -> (Option<String>, &'c Arc<Cuts>) {
         let group = self.group_of(values).filter(|group| computed.groups.contains_key(group));
         let own = group.as_ref().and_then(|group| computed.groups.get(group));
         (group, own.unwrap_or(&computed.all))
@@ -117,7 +118,7 @@ impl CutRule {
             // The largest customers come first in a share of the sum, so the largest share has the lowest cut.
             Self::Pareto(shares) => shares.iter().rev().filter_map(|share| pareto(values, *share)).collect(),
         };
-        Cuts { count: u64::try_from(values.len()).unwrap_or(u64::MAX), cuts }
+        Cuts::new(u64::try_from(values.len()).unwrap_or(u64::MAX), cuts)
     }
 }
 
@@ -206,7 +207,7 @@ mod tests {
         for value in values {
             builder.add(&customer(value, &[]));
         }
-        builder.finish().cohorts["c"].all.cuts.iter().map(|cut| cut.to_i64().unwrap()).collect()
+        builder.finish().cohorts["c"].all.cuts().iter().map(|cut| cut.to_i64().unwrap()).collect()
     }
 
     fn quantiles(of: &[&str], values: impl IntoIterator<Item = i64>) -> Vec<i64> {
@@ -238,7 +239,7 @@ mod tests {
     fn nobody_reaches_a_cut_with_too_few_below_the_largest() {
         let cut = |values: &[i64]| {
             let mut values: Vec<Decimal> = values.iter().copied().map(Decimal::from).collect();
-            CutRule::Quantiles(shares(&["0.8"])).apply(&mut values).cuts
+            CutRule::Quantiles(shares(&["0.8"])).apply(&mut values).cuts().to_vec()
         };
         let just_above_7 = Decimal::new(7_000_001, 6);
         assert_eq!(cut(&[7]), [just_above_7]);
@@ -270,7 +271,7 @@ mod tests {
     fn returns_and_nothing_bought_do_not_count_in_a_sum() {
         assert_eq!(paretos(&["0.8"], [80, 20, 0, -50]), [80]);
         let mut nothing_bought = [Decimal::ZERO, Decimal::from(-50)];
-        let cuts = CutRule::Pareto(shares(&["0.8", "0.95"])).apply(&mut nothing_bought).cuts;
+        let cuts = CutRule::Pareto(shares(&["0.8", "0.95"])).apply(&mut nothing_bought).cuts().to_vec();
         assert_eq!(cuts, [Decimal::new(1, 6), Decimal::new(1, 6)]);
         assert_eq!(paretos(&["0.8"], []), [0_i64; 0]);
     }
@@ -290,9 +291,9 @@ mod tests {
         builder.add(&Values::new());
         let cohort = builder.finish();
         let cuts = &cohort.cohorts["c"];
-        assert_eq!((cuts.all.count, &cuts.all.cuts), (6, &vec![Decimal::from(100)]));
+        assert_eq!((cuts.all.count(), cuts.all.cuts()), (6, &[Decimal::from(100)][..]));
         assert_eq!(cuts.groups.keys().collect::<Vec<_>>(), ["kiosk/urban"]);
-        assert_eq!(cuts.groups["kiosk/urban"], Cuts { count: 3, cuts: vec![Decimal::from(3)] });
+        assert_eq!(*cuts.groups["kiosk/urban"], Cuts::new(3, vec![Decimal::from(3)]));
     }
 
     #[test]
@@ -303,7 +304,7 @@ mod tests {
         builder.add(&customer(1, &[("market", "urban")]));
         builder.add(&customer(2, &[("market", "rural")]));
         builder.add(&customer(3, &[]));
-        assert_eq!(builder.finish().cohorts["c"].all.count, 1);
+        assert_eq!(builder.finish().cohorts["c"].all.count(), 1);
     }
 
     #[test]
@@ -334,7 +335,7 @@ mod tests {
             percent in 1_i64..100,
         ) {
             let mut numbers: Vec<Decimal> = values.iter().copied().map(Decimal::from).collect();
-            let cut = CutRule::Quantiles(vec![Decimal::new(percent, 2)]).apply(&mut numbers).cuts[0];
+            let cut = CutRule::Quantiles(vec![Decimal::new(percent, 2)]).apply(&mut numbers).cuts()[0];
             for value in &values {
                 let below = values.iter().filter(|other| *other < value).count() * 100;
                 let has_share = below >= usize::try_from(percent).unwrap() * values.len();

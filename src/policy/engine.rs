@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use rhai::{CallFnOptions, Dynamic, Engine};
+use rhai::{Dynamic, Engine, EvalAltResult};
 
 pub use super::analysis::ScriptFacts;
 use super::diagnostic::Diagnostic;
@@ -12,9 +12,10 @@ use super::failure;
 use super::host::{Draft, shown};
 use super::model::{Assessed, Circumstances, Decision, PolicyResult, Subject, Verdict};
 use super::pack::{Pack, PolicyDeclaration};
+use super::runner::{Runner, Runners};
 use super::sandbox::{TIME_LIMIT, within};
 use super::script::{Loaded, Loader, engine, path};
-use super::subject::{Context, Customer, Decided, Plan, Reading, SubjectCuts};
+use super::subject::{Context, Customer, Plan, Reading};
 use crate::faults::did_you_mean;
 
 /// The policies of one pack, compiled: immutable, shared by all threads.
@@ -27,6 +28,7 @@ pub struct CompiledPolicies {
     order: Vec<usize>,
     /// Cohorts that any policy reads.
     cohorts: BTreeSet<String>,
+    runners: Runners,
 }
 
 struct Policy {
@@ -81,7 +83,7 @@ pub fn compile(
         })
         .collect();
     let order = order(&policies)?;
-    Ok(CompiledPolicies { engine, plan, policies, order, cohorts })
+    Ok(CompiledPolicies { engine, plan, policies, order, cohorts, runners: Runners::new() })
 }
 
 /// Places of the policies, each after those it needs; a cycle is a fault that names it.
@@ -120,31 +122,30 @@ impl CompiledPolicies {
     /// Applies all policies to a subject, each after those whose outcomes it reads. The results are in the order of the
     /// manifest. Needs a stack of 16 MiB.
     pub fn assess(&self, subject: &Arc<Subject>, circumstances: Circumstances<'_>) -> Assessed {
-        let decided = Arc::new(self.plan.undecided());
-        let cuts = Arc::new(self.plan.cuts(circumstances.cohort, subject, |id| self.cohorts.contains(id)));
+        let reading = Reading::new(&self.plan, subject, circumstances, |id| self.cohorts.contains(id));
         let mut results: Vec<Option<PolicyResult>> = self.policies.iter().map(|_| None).collect();
-        for place in &self.order {
-            let (Some(policy), Some(slot)) = (self.policies.get(*place), results.get(*place)) else { continue };
-            debug_assert!(slot.is_none(), "a policy stands once in the order");
-            let failed = |needed: &&usize| !matches!(results.get(**needed), Some(Some(result)) if decided_outcome(result).is_some());
-            let result = match policy.needs.iter().find(failed).and_then(|needed| self.policies.get(*needed)) {
-                Some(needed) => PolicyResult {
-                    policy: policy.id.clone(),
-                    result: Verdict::Blocked(needed.id.clone()),
-                    inputs: Vec::new(),
-                },
-                None => {
-                    let reading = Reading::new(&self.plan, subject, circumstances.as_of, &decided, &cuts);
-                    self.run(policy, reading)
+        self.with_runners(|runners| {
+            for place in &self.order {
+                let (Some(policy), Some(runner)) = (self.policies.get(*place), runners.get_mut(*place)) else { continue };
+                let failed =
+                    |needed: &&usize| !matches!(results.get(**needed), Some(Some(result)) if decided_outcome(result).is_some());
+                let result = match policy.needs.iter().find(failed).and_then(|needed| self.policies.get(*needed)) {
+                    Some(needed) => PolicyResult {
+                        policy: policy.id.clone(),
+                        result: Verdict::Blocked(needed.id.clone()),
+                        inputs: Vec::new(),
+                    },
+                    None => self.run(policy, runner, &reading),
+                };
+                if let Some(outcome) = decided_outcome(&result) {
+                    reading.enter(*place, circumstances.standing.get(&policy.id).map_or(outcome, String::as_str));
                 }
-            };
-            if let Some(outcome) = decided_outcome(&result) {
-                decided.enter(*place, circumstances.standing.get(&policy.id).map_or(outcome, String::as_str));
+                if let Some(slot) = results.get_mut(*place) {
+                    debug_assert!(slot.is_none(), "a policy stands once in the order");
+                    *slot = Some(result);
+                }
             }
-            if let Some(slot) = results.get_mut(*place) {
-                *slot = Some(result);
-            }
-        }
+        });
         Assessed { policies: results.into_iter().flatten().collect() }
     }
 
@@ -166,20 +167,27 @@ impl CompiledPolicies {
         circumstances: Circumstances<'_>,
         outcomes: &BTreeMap<String, String>,
     ) -> PolicyResult {
-        let Some(policy) = self.policies.iter().find(|candidate| candidate.id == policy) else {
+        let unknown = || {
             let message = format!("the pack has no policy '{policy}'");
-            return PolicyResult { policy: policy.to_owned(), result: Verdict::Failed(message), inputs: Vec::new() };
+            PolicyResult { policy: policy.to_owned(), result: Verdict::Failed(message), inputs: Vec::new() }
         };
-        let decided: Decided = self.plan.undecided();
+        let found = self.policies.iter().enumerate().find(|(_, candidate)| candidate.id == policy);
+        let Some((place, found)) = found else { return unknown() };
+        let wanted = |id: &str| found.loaded.facts.cohorts.contains(id);
+        let reading = Reading::new(&self.plan, subject, circumstances, wanted);
         for (place, other) in self.policies.iter().enumerate() {
             if let Some(outcome) = outcomes.get(&other.id) {
-                decided.enter(place, outcome);
+                reading.enter(place, outcome);
             }
         }
-        let cuts: SubjectCuts =
-            self.plan.cuts(circumstances.cohort, subject, |id| policy.loaded.facts.cohorts.contains(id));
-        let reading = Reading::new(&self.plan, subject, circumstances.as_of, &Arc::new(decided), &Arc::new(cuts));
-        self.run(policy, reading)
+        let result = self.with_runners(|runners| Some(self.run(found, runners.get_mut(place)?, &reading)));
+        result.unwrap_or_else(unknown)
+    }
+
+    /// Lends a runner for each policy.
+    fn with_runners<T>(&self, work: impl FnOnce(&mut [Runner]) -> T) -> T {
+        let make = || self.policies.iter().map(|policy| Runner::new(&self.engine, &policy.loaded)).collect();
+        self.runners.lend(make, work)
     }
 
     /// Ids of policies whose outcomes others read.
@@ -203,51 +211,49 @@ impl CompiledPolicies {
         self.policies.iter().find(|candidate| candidate.id == policy).map(|policy| &policy.loaded.facts)
     }
 
-    fn run(&self, policy: &Policy, reading: Arc<Reading>) -> PolicyResult {
-        let result = match self.decide(policy, &reading) {
+    fn run(&self, policy: &Policy, runner: &mut Runner, reading: &Arc<Reading>) -> PolicyResult {
+        let result = match self.decide(policy, runner, reading) {
             Ok(decision) => Verdict::Decided(decision),
-            Err(message) => Verdict::Failed(message),
+            Err(message) => {
+                *runner = Runner::new(&self.engine, &policy.loaded);
+                Verdict::Failed(message)
+            }
         };
-        PolicyResult { policy: policy.id.clone(), result, inputs: reading.inputs() }
+        PolicyResult { policy: policy.id.clone(), result, inputs: reading.take_inputs() }
     }
 
-    fn decide(&self, policy: &Policy, reading: &Arc<Reading>) -> Result<Decision, String> {
-        let call = || {
-            let mut scope = policy.loaded.scope.clone();
-            let options = CallFnOptions::new().eval_ast(false);
-            let arguments = (Customer(Arc::clone(reading)), Context(Arc::clone(reading)));
-            within(TIME_LIMIT, || {
-                self.engine.call_fn_with_options::<Dynamic>(
-                    options,
-                    &mut scope,
-                    &policy.loaded.ast,
-                    "decide",
-                    arguments,
-                )
-            })
-        };
-        let file = path(&policy.id);
+    fn decide(&self, policy: &Policy, runner: &mut Runner, reading: &Arc<Reading>) -> Result<Decision, String> {
+        let customer = Dynamic::from(Customer(Arc::clone(reading)));
+        let context = Dynamic::from(Context(Arc::clone(reading)));
+        let call = || within(TIME_LIMIT, || runner.decide(&self.engine, &policy.loaded, customer, context));
         let given = match catch_unwind(AssertUnwindSafe(call)) {
             Ok(Ok(given)) => given,
-            Ok(Err(error)) => {
-                let (function, position) = failure::origin(&error);
-                let foreign = function.and_then(|name| policy.loaded.files.get(&name));
-                let file = foreign.map_or(file.as_str(), String::as_str);
-                let message = failure::message(&error);
-                return Err(match (position.line(), position.position()) {
-                    (Some(line), Some(column)) => format!("{file}:{line}:{column}: {message}"),
-                    _ => format!("{file}: {message}"),
-                });
-            }
-            Err(_) => return Err(format!("{file}: the script crashed")),
+            Ok(Err(error)) => return Err(policy.refusal(&error)),
+            Err(_) => return Err(format!("{}: the script crashed", path(&policy.id))),
         };
-        let (line, column) = policy.loaded.decide;
-        let decide = format!("{file}:{line}:{column}");
-        let Some(draft) = given.read_lock::<Draft>().map(|draft| draft.clone()) else {
+        let place = || {
+            let (line, column) = policy.loaded.decide;
+            format!("{}:{line}:{column}", path(&policy.id))
+        };
+        let draft: Draft = given.try_cast_result().map_err(|given| {
             let what = if given.is_unit() { "nothing".to_owned() } else { shown(&given) };
-            return Err(format!("{decide}: decide gave {what} instead of a decision"));
-        };
-        draft.finish(&policy.declaration).map_err(|refused| format!("{decide}: {refused}"))
+            format!("{}: decide gave {what} instead of a decision", place())
+        })?;
+        draft.finish(&policy.declaration).map_err(|refused| format!("{}: {refused}", place()))
+    }
+}
+
+impl Policy {
+    /// What is said of an error of the script, with its file, line and column.
+    fn refusal(&self, error: &EvalAltResult) -> String {
+        let (function, position) = failure::origin(error);
+        let foreign = function.and_then(|name| self.loaded.files.get(&name));
+        let file = foreign.cloned().unwrap_or_else(|| path(&self.id));
+        let message = failure::message(error);
+        match (position.line(), position.position()) {
+            (Some(line), Some(column)) => format!("{file}:{line}:{column}: {message}"),
+            _ => format!("{file}: {message}"),
+        }
     }
 }
 

@@ -21,6 +21,7 @@ pub mod manifest;
 pub mod model;
 pub mod pack;
 pub mod release;
+mod runner;
 pub mod sample;
 mod sandbox;
 mod script;

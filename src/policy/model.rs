@@ -1,7 +1,7 @@
 //! What policies decide: outcomes, scores, indicators, reasons and entitlements, as structure that is stored and rendered later.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -193,17 +193,58 @@ pub struct Cohort {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CohortCuts {
     /// Cuts over the whole population, ascending.
-    pub all: Cuts,
+    pub all: Arc<Cuts>,
     /// Cuts by group: the values of the grouping fields, joined by `/`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub groups: BTreeMap<String, Cuts>,
+    pub groups: BTreeMap<String, Arc<Cuts>>,
 }
 
 /// Cuts of one group, ascending, with the number of customers they come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Cuts {
     /// Customers counted.
-    pub count: u64,
+    count: u64,
     /// The smallest value of each class but the lowest.
-    pub cuts: Vec<Decimal>,
+    cuts: Vec<Decimal>,
+    /// The cuts as inputs have them, made when they are first read: a hundred numbers that every subject would write anew.
+    #[serde(skip)]
+    text: OnceLock<String>,
 }
+
+impl Cuts {
+    /// Ascending cuts, each the smallest value of its class; the lowest class has none.
+    pub fn new(count: u64, cuts: Vec<Decimal>) -> Self {
+        Self { count, cuts, text: OnceLock::new() }
+    }
+
+    /// Customers counted.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The cuts, ascending.
+    pub fn cuts(&self) -> &[Decimal] {
+        &self.cuts
+    }
+
+    /// How many cuts a value reaches.
+    pub fn reached(&self, value: Decimal) -> usize {
+        self.cuts.partition_point(|cut| *cut <= value)
+    }
+
+    /// The cuts in canonical text, separated by `;`.
+    pub fn text(&self) -> &str {
+        self.text.get_or_init(|| {
+            let texts: Vec<String> = self.cuts.iter().map(|cut| cut.normalize().to_string()).collect();
+            texts.join(";")
+        })
+    }
+}
+
+impl PartialEq for Cuts {
+    fn eq(&self, other: &Self) -> bool {
+        (self.count, &self.cuts) == (other.count, &other.cuts)
+    }
+}
+
+impl Eq for Cuts {}

@@ -5,18 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use rhai::{AST, ASTNode, Engine, EvalAltResult, Position, Scope, Stmt};
+use rhai::{AST, ASTNode, Array, Dynamic, Engine, EvalAltResult, Map, Position, Scope, Stmt};
 
 use super::analysis::{Function, Natives, Script, ScriptFacts, analyse};
 use super::diagnostic::Diagnostic;
 use super::pack::{Pack, PolicyDeclaration};
-use super::sandbox::{MAX_SOURCE, TIME_LIMIT, within};
+use super::runner::LEVELS_OF_DECIDE;
+use super::sandbox::{MAX_CALL_LEVELS, MAX_SOURCE, TIME_LIMIT, within};
 use super::{failure, host, sandbox, subject};
 
 /// One policy, ready to run.
 pub(super) struct Loaded {
     /// Constants, built once.
     pub(super) scope: Scope<'static>,
+    /// Whether no call can change a constant: decisions are the only values that functions change in place.
+    pub(super) fixed: bool,
     /// The functions that `decide` reaches.
     pub(super) ast: AST,
     /// Line and column of `decide`, from 1.
@@ -50,6 +53,7 @@ pub(super) fn engine(plan: &subject::Plan) -> Engine {
     let mut engine = sandbox::engine();
     host::register(&mut engine);
     subject::register(&mut engine, plan);
+    engine.set_max_call_levels(MAX_CALL_LEVELS + LEVELS_OF_DECIDE);
     engine
 }
 
@@ -64,6 +68,7 @@ impl<'a> Loader<'a> {
     ) -> Self {
         let mut lenient = self::engine(plan);
         lenient.set_strict_variables(false);
+        lenient.set_max_call_levels(MAX_CALL_LEVELS);
         let natives = natives(engine);
         let mut loader = Self { pack, engine, lenient, natives, libraries: Vec::new() };
         for (stem, text) in libraries {
@@ -189,7 +194,8 @@ impl<'a> Loader<'a> {
         let files = foreign.map(|(name, function)| (name.clone(), function.file.to_string())).collect();
         let decide = file.functions.get("decide").map_or(Position::new(1, 1), |decide| decide.position);
         let decide = (decide.line().unwrap_or(1), decide.position().unwrap_or(1).max(1));
-        Ok(Loaded { scope, ast, decide, facts: findings.facts, files })
+        let fixed = scope.iter_raw().all(|(_, _, constant)| is_fixed(constant));
+        Ok(Loaded { scope, fixed, ast, decide, facts: findings.facts, files })
     }
 
     /// The hashes under which `switch` keeps texts, found by compiling one: rhai doesn't say how it makes them.
@@ -247,6 +253,17 @@ impl Function {
             position: self.position,
         }
     }
+}
+
+/// Whether a constant holds no decision.
+fn is_fixed(constant: &Dynamic) -> bool {
+    if let Some(list) = constant.read_lock::<Array>() {
+        return list.iter().all(is_fixed);
+    }
+    if let Some(map) = constant.read_lock::<Map>() {
+        return map.values().all(is_fixed);
+    }
+    !constant.is::<host::Draft>()
 }
 
 /// The path of a policy's script in its pack.

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use rhai::{Array, Dynamic, Engine, ImmutableString};
 
 use super::host::{CohortView, Fallible, fault};
-use super::model::{Cohort, Cuts, Input, InputKind, Subject};
+use super::model::{Circumstances, Cohort, Cuts, Input, InputKind, Subject};
 use super::pack::{CohortDeclaration, Pack};
 use crate::customers::model::Value;
 
@@ -33,32 +33,12 @@ impl Plan {
     }
 
     /// The cuts that count for `subject`, for those cohorts that `wanted` names: his group's, or else those of all.
-    pub(super) fn cuts(&self, cohort: &Cohort, subject: &Subject, wanted: impl Fn(&str) -> bool) -> SubjectCuts {
+    fn cuts(&self, cohort: &Cohort, subject: &Subject, wanted: impl Fn(&str) -> bool) -> Vec<Option<Arc<Cuts>>> {
         let cuts = self.cohorts.iter().map(|(id, declaration)| {
             let computed = cohort.cohorts.get(&**id).filter(|_| wanted(id))?;
-            Some(Arc::new(declaration.cuts_of(computed, &subject.values).1.clone()))
+            Some(Arc::clone(declaration.cuts_of(computed, &subject.values).1))
         });
-        SubjectCuts(cuts.collect())
-    }
-
-    /// Outcomes of policies, none of which has decided yet.
-    pub(super) fn undecided(&self) -> Decided {
-        Decided(self.policies.iter().map(|_| OnceLock::new()).collect())
-    }
-}
-
-/// Cuts by the cohort's place in the plan.
-pub(super) struct SubjectCuts(Vec<Option<Arc<Cuts>>>);
-
-/// Outcomes by the policy's place in the plan, entered as policies decide.
-pub(super) struct Decided(Vec<OnceLock<ImmutableString>>);
-
-impl Decided {
-    /// Enters the outcome of the policy at `place`; the first one stays.
-    pub(super) fn enter(&self, place: usize, outcome: &str) {
-        if let Some(slot) = self.0.get(place) {
-            slot.get_or_init(|| outcome.into());
-        }
+        cuts.collect()
     }
 }
 
@@ -71,13 +51,16 @@ enum Read {
     Month,
 }
 
-/// One subject as one policy reads it.
+/// One subject as policies read him, one policy after the other.
 pub(super) struct Reading {
     plan: Arc<Plan>,
     subject: Arc<Subject>,
     as_of: Date,
-    decided: Arc<Decided>,
-    cuts: Arc<SubjectCuts>,
+    /// Cuts by the cohort's place in the plan.
+    cuts: Vec<Option<Arc<Cuts>>>,
+    /// Outcomes by the policy's place in the plan, entered as policies decide.
+    decided: Vec<OnceLock<ImmutableString>>,
+    /// What the policy at work has read.
     reads: Mutex<Vec<Read>>,
 }
 
@@ -102,16 +85,28 @@ struct Outcomes(Arc<Reading>);
 struct Cohorts(Arc<Reading>);
 
 impl Reading {
+    /// A subject of whom nothing was decided, with the cuts of those cohorts that `wanted` names.
     pub(super) fn new(
         plan: &Arc<Plan>,
         subject: &Arc<Subject>,
-        as_of: Date,
-        decided: &Arc<Decided>,
-        cuts: &Arc<SubjectCuts>,
+        circumstances: Circumstances<'_>,
+        wanted: impl Fn(&str) -> bool,
     ) -> Arc<Self> {
-        let (plan, subject) = (Arc::clone(plan), Arc::clone(subject));
-        let (decided, cuts) = (Arc::clone(decided), Arc::clone(cuts));
-        Arc::new(Self { plan, subject, as_of, decided, cuts, reads: Mutex::new(Vec::with_capacity(8)) })
+        Arc::new(Self {
+            plan: Arc::clone(plan),
+            subject: Arc::clone(subject),
+            as_of: circumstances.as_of,
+            cuts: plan.cuts(circumstances.cohort, subject, wanted),
+            decided: plan.policies.iter().map(|_| OnceLock::new()).collect(),
+            reads: Mutex::new(Vec::with_capacity(16)),
+        })
+    }
+
+    /// Enters the outcome of the policy at `place`; the first one stays.
+    pub(super) fn enter(&self, place: usize, outcome: &str) {
+        if let Some(slot) = self.decided.get(place) {
+            slot.get_or_init(|| outcome.into());
+        }
     }
 
     fn record(&self, read: Read) {
@@ -128,21 +123,21 @@ impl Reading {
 
     fn outcome(&self, place: usize, id: &str) -> Fallible<ImmutableString> {
         self.record(Read::Outcome(place));
-        let outcome = self.decided.0.get(place).and_then(OnceLock::get);
+        let outcome = self.decided.get(place).and_then(OnceLock::get);
         outcome.cloned().ok_or_else(|| fault(format!("the policy '{id}' has no outcome")))
     }
 
     fn cohort(&self, place: usize, id: &Arc<str>) -> Fallible<CohortView> {
         self.record(Read::Cohort(place));
-        let cuts = self.cuts.0.get(place).and_then(Option::as_ref);
+        let cuts = self.cuts.get(place).and_then(Option::as_ref);
         let cuts = cuts.ok_or_else(|| fault(format!("the cohort '{id}' has no cuts: it hasn't been computed")))?;
         Ok(CohortView { id: Arc::clone(id), cuts: Arc::clone(cuts) })
     }
 
-    /// What was read, in the order of first reading.
-    pub(super) fn inputs(&self) -> Vec<Input> {
-        let reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
-        reads.iter().filter_map(|read| self.input(*read)).collect()
+    /// What was read since this was last asked, in the order of first reading.
+    pub(super) fn take_inputs(&self) -> Vec<Input> {
+        let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        reads.drain(..).filter_map(|read| self.input(read)).collect()
     }
 
     fn input(&self, read: Read) -> Option<Input> {
@@ -153,15 +148,12 @@ impl Reading {
                 Input { kind: *kind, key: key.clone(), value, window: self.subject.windows.get(key).copied() }
             }
             Read::Outcome(place) => {
-                let value = self.decided.0.get(place).and_then(OnceLock::get).map(ToString::to_string);
+                let value = self.decided.get(place).and_then(OnceLock::get).map(ToString::to_string);
                 Input { kind: InputKind::Outcome, key: self.plan.policies.get(place)?.clone(), value, window: None }
             }
             Read::Cohort(place) => {
-                let cuts = self.cuts.0.get(place).and_then(Option::as_ref);
-                let value = cuts.map(|cuts| {
-                    let texts: Vec<String> = cuts.cuts.iter().map(|cut| cut.normalize().to_string()).collect();
-                    texts.join(";")
-                });
+                let cuts = self.cuts.get(place).and_then(Option::as_ref);
+                let value = cuts.map(|cuts| cuts.text().to_owned());
                 let (id, _) = self.plan.cohorts.get(place)?;
                 Input { kind: InputKind::Cohort, key: id.to_string(), value, window: None }
             }

@@ -1,6 +1,7 @@
 //! Reads `cases/<policy>.toml`, every fault with its place in the file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -221,7 +222,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             self.faults.at(&item.span(), "cuts", "cuts are ascending");
         }
         let count = u64::try_from(cuts.len()).unwrap_or_default();
-        Some(CohortCuts { all: Cuts { count, cuts }, groups: BTreeMap::new() })
+        Some(CohortCuts { all: Arc::new(Cuts::new(count, cuts)), groups: BTreeMap::new() })
     }
 
     fn expected(&self, item: &'t Item<'a>, span: Span) -> Option<Expected> {

@@ -11,7 +11,7 @@ use super::{Fallible, canonical, fault, number, shown};
 use crate::faults::did_you_mean;
 use crate::policy::model::{Decision, Entitlement, Reason};
 use crate::policy::pack::{EntitlementType, PolicyDeclaration};
-use crate::policy::tables::{Band, Score};
+use crate::policy::tables::{Bands, Score};
 
 /// A decision in the making. Copies share their content until one is changed.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ struct Content {
 #[derive(Clone)]
 enum Note {
     Given(Reason),
-    Band { value: Decimal, from: Option<Decimal>, next: Option<(Decimal, String)> },
+    Band { bands: Arc<Bands>, value: Decimal },
 }
 
 pub(super) fn register(engine: &mut Engine) {
@@ -48,11 +48,11 @@ impl Draft {
         Self(Arc::new(Content { outcome, score: None, reasons: Vec::new(), entitlements: Vec::new() }))
     }
 
-    /// The decision of a band, with the reason `band`.
-    pub(super) fn of_band(band: &Band<'_>, value: Decimal) -> Self {
-        let next = band.next.map(|(number, outcome)| (number, outcome.to_owned()));
-        let reasons = vec![Note::Band { value, from: band.from, next }];
-        Self(Arc::new(Content { outcome: band.outcome.into(), score: None, reasons, entitlements: Vec::new() }))
+    /// The decision of the band that a value reaches, with the reason `band`.
+    pub(super) fn of_band(bands: &Arc<Bands>, value: Decimal) -> Self {
+        let outcome = bands.of(value).outcome.into();
+        let reasons = vec![Note::Band { bands: Arc::clone(bands), value }];
+        Self(Arc::new(Content { outcome, score: None, reasons, entitlements: Vec::new() }))
     }
 
     fn because(&mut self, code: ImmutableString, values: Map) -> Fallible<Self> {
@@ -89,14 +89,15 @@ impl Draft {
     }
 
     /// The decision as it is stored, or what the policy doesn't declare of it.
-    pub(crate) fn finish(&self, declaration: &PolicyDeclaration) -> Result<Decision, String> {
-        let content = &*self.0;
+    pub(crate) fn finish(self, declaration: &PolicyDeclaration) -> Result<Decision, String> {
+        let content = Arc::unwrap_or_clone(self.0);
         let outcome = content.outcome.to_string();
         if !declaration.outcomes.contains(&outcome) {
             let hint = did_you_mean(&outcome, declaration.outcomes.iter().map(String::as_str));
             return Err(format!("the policy declares no outcome '{outcome}'{hint}"));
         }
-        let mut indicators = content.score.as_ref().map(|score| score.indicators.clone()).unwrap_or_default();
+        let score = content.score.map(Arc::unwrap_or_clone);
+        let (score, mut indicators) = score.map(|score| (score.value, score.indicators)).unwrap_or_default();
         let place =
             |key: &str| declaration.indicators.iter().position(|declared| declared == key).unwrap_or(usize::MAX);
         indicators.sort_by_key(|indicator| place(&indicator.key));
@@ -111,24 +112,24 @@ impl Draft {
             })?;
             entitlements.insert(key.to_string(), value);
         }
-        let score = content.score.as_ref().and_then(|score| score.value);
-        let reasons = content.reasons.iter().map(Note::reason).collect();
+        let reasons = content.reasons.into_iter().map(Note::reason).collect();
         Ok(Decision { outcome, score, indicators, reasons, entitlements })
     }
 }
 
 impl Note {
-    fn reason(&self) -> Reason {
+    fn reason(self) -> Reason {
         match self {
-            Self::Given(reason) => reason.clone(),
-            Self::Band { value, from, next } => {
+            Self::Given(reason) => reason,
+            Self::Band { bands, value } => {
+                let band = bands.of(value);
                 let mut values = BTreeMap::from([("value".to_owned(), value.normalize().to_string())]);
-                if let Some(from) = from {
+                if let Some(from) = band.from {
                     values.insert("from".to_owned(), from.normalize().to_string());
                 }
-                if let Some((number, outcome)) = next {
+                if let Some((number, outcome)) = band.next {
                     values.insert("next".to_owned(), number.normalize().to_string());
-                    values.insert("next_outcome".to_owned(), outcome.clone());
+                    values.insert("next_outcome".to_owned(), outcome.to_owned());
                 }
                 Reason { code: "band".to_owned(), values }
             }

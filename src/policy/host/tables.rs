@@ -46,12 +46,12 @@ pub(super) fn register(engine: &mut Engine) {
         .register_type_with_name::<LookupView>("lookup")
         .register_fn("lookup", lookup)
         .register_fn("of", |table: &mut LookupView, key: Dynamic| {
-            table.0.of(&expect_key(&key)?).cloned().map_err(fault)
+            with_key(&key, |key| table.0.of(key).cloned().map_err(fault))
         });
     engine.register_type_with_name::<MatrixView>("matrix").register_fn("matrix", matrix).register_fn(
         "of",
         |table: &mut MatrixView, row: Dynamic, column: Dynamic| {
-            table.0.of(&expect_key(&row)?, &expect_key(&column)?).cloned().map_err(fault)
+            with_key(&row, |row| with_key(&column, |column| table.0.of(row, column).cloned().map_err(fault)))
         },
     );
     engine.register_type_with_name::<RowsView>("table").register_fn("table", rows).register_fn(
@@ -86,17 +86,17 @@ pub(super) fn register(engine: &mut Engine) {
 impl CohortView {
     /// How many cuts `value` reaches.
     fn reached(&self, value: Decimal) -> Fallible<usize> {
-        if self.cuts.cuts.is_empty() {
+        if self.cuts.cuts().is_empty() {
             return Err(fault(format!("the cohort '{}' has no cuts: nobody was counted", self.id)));
         }
-        Ok(self.cuts.cuts.iter().filter(|cut| **cut <= value).count())
+        Ok(self.cuts.reached(value))
     }
 }
 
 fn class_of(cohort: &mut CohortView, value: Decimal, names: Array) -> Fallible<Dynamic> {
     let reached = cohort.reached(value)?;
-    if names.len() != cohort.cuts.cuts.len() + 1 {
-        let (names, classes) = (names.len(), cohort.cuts.cuts.len() + 1);
+    if names.len() != cohort.cuts.cuts().len() + 1 {
+        let (names, classes) = (names.len(), cohort.cuts.cuts().len() + 1);
         return Err(fault(format!("the cohort '{}' has {classes} classes, but {names} names were given", cohort.id)));
     }
     names.into_iter().nth(reached).ok_or_else(|| fault("a class without a name"))
@@ -119,13 +119,13 @@ fn bands(rows: Array, last: ImmutableString) -> Fallible<BandsView> {
 
 fn band_of(table: &BandsView, value: &Dynamic) -> Fallible<Draft> {
     if let Some(number) = number(value) {
-        return Ok(Draft::of_band(&table.0.of(number), number));
+        return Ok(Draft::of_band(&table.0, number));
     }
     let Some(score) = value.read_lock::<ScoreView>().map(|score| score.0.clone()) else {
         return Err(fault(format!("bands want a number or a score, not {}", shown(value))));
     };
     let number = score.value.ok_or_else(|| fault("the score has no value: all its parts are absent"))?;
-    Ok(Draft::of_band(&table.0.of(number), number).scored(score))
+    Ok(Draft::of_band(&table.0, number).scored(score))
 }
 
 fn lookup(rows: Map) -> Fallible<LookupView> {
@@ -219,7 +219,7 @@ fn score(weights: &WeightsView, parts: Map) -> Fallible<ScoreView> {
                 (None, true) => Part::Absent,
                 (None, false) => Part::Number(expect_number(value, &format!("the part '{key}'"))?),
             };
-            Ok((key.to_string(), part))
+            Ok((key.as_str(), part))
         })
         .collect::<Result<_, String>>()
         .map_err(fault)?;
@@ -236,6 +236,13 @@ fn pair(value: &Dynamic, what: impl Fn() -> String) -> Fallible<(Dynamic, Dynami
     }
 }
 
-fn expect_key(value: &Dynamic) -> Fallible<String> {
-    canonical(value).ok_or_else(|| fault(format!("a key is a text, not {}", shown(value))))
+/// Does `work` with the text by which a value is looked up.
+fn with_key<T>(value: &Dynamic, work: impl FnOnce(&str) -> Fallible<T>) -> Fallible<T> {
+    if let Some(text) = value.read_lock::<ImmutableString>() {
+        return work(&text);
+    }
+    match canonical(value) {
+        Some(text) => work(&text),
+        None => Err(fault(format!("a key is a text, not {}", shown(value)))),
+    }
 }

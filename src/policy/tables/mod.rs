@@ -7,7 +7,7 @@ mod rows;
 mod scale;
 mod weights;
 
-pub(super) use bands::{Band, Bands};
+pub(super) use bands::Bands;
 pub(super) use lookup::{Lookup, Matrix};
 pub(super) use rows::{Given, Rows};
 use rust_decimal::{Decimal, RoundingStrategy};

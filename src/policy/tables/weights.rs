@@ -65,30 +65,25 @@ impl Weights {
     }
 
     /// The score of exactly the declared parts. Their contributions add up to it.
-    pub(crate) fn score(&self, mut parts: BTreeMap<String, Part>) -> Result<Score, String> {
-        if let Some(key) = parts.keys().find(|key| !self.parts.contains_key(*key)) {
+    pub(crate) fn score(&self, parts: BTreeMap<&str, Part>) -> Result<Score, String> {
+        if let Some(key) = parts.keys().find(|key| !self.parts.contains_key(**key)) {
             let hint = did_you_mean(key, self.parts.keys().map(String::as_str));
             return Err(format!("the weights have no part '{key}'{hint}"));
         }
-        let mut indicators = Vec::with_capacity(self.parts.len());
-        for (key, weight) in &self.parts {
-            let part = parts
-                .remove(key)
-                .ok_or_else(|| format!("the score lacks its part '{key}'; give absent() where there is no value"))?;
+        if let Some(key) = self.parts.keys().find(|key| !parts.contains_key(key.as_str())) {
+            return Err(format!("the score lacks its part '{key}'; give absent() where there is no value"));
+        }
+        // The same keys, both in their order.
+        let indicators = self.parts.iter().zip(parts.into_values()).map(|((key, weight), part)| {
             let (value, parts) = match part {
                 Part::Absent => (None, Vec::new()),
                 Part::Number(number) => (Some(number), Vec::new()),
                 Part::Score(score) => (score.value, score.indicators),
             };
-            let value = value.map(rounded);
-            indicators.push(Indicator {
-                key: key.clone(),
-                value,
-                weight: weight.normalize(),
-                contribution: None,
-                parts,
-            });
-        }
+            let (value, weight) = (value.map(rounded), weight.normalize());
+            Indicator { key: key.clone(), value, weight, contribution: None, parts }
+        });
+        let mut indicators: Vec<Indicator> = indicators.collect();
         let value = weigh(&mut indicators).ok_or("the numbers of the score are too large")?;
         Ok(Score { value, indicators })
     }
@@ -134,7 +129,7 @@ mod tests {
     }
 
     fn score(weights: &Weights, parts: &[(&str, Part)]) -> Result<Score, String> {
-        weights.score(parts.iter().map(|(key, part)| ((*key).to_owned(), part.clone())).collect())
+        weights.score(parts.iter().map(|(key, part)| (*key, part.clone())).collect())
     }
 
     #[test]
@@ -186,8 +181,9 @@ mod tests {
         ) {
             let key = |index: usize| format!("part_{index}");
             let weights = Weights::new((0..).zip(&parts).map(|(i, (w, _))| (key(i), Decimal::new(*w, 2))).collect());
-            let given = (0..).zip(&parts).map(|(i, (_, value))| {
-                (key(i), value.map_or(Part::Absent, |value| Part::Number(Decimal::new(value, 3))))
+            let keys: Vec<String> = (0..parts.len()).map(key).collect();
+            let given = keys.iter().zip(&parts).map(|(key, (_, value))| {
+                (key.as_str(), value.map_or(Part::Absent, |value| Part::Number(Decimal::new(value, 3))))
             });
             let score = weights.unwrap().score(given.collect()).unwrap();
             let sum: Option<Decimal> = score

@@ -187,6 +187,54 @@ fn a_decision_can_be_changed_in_place_and_constants_stay_as_they_are() {
 }
 
 #[test]
+fn constants_stay_as_they_are_from_one_subject_to_the_next() {
+    let constants =
+        [("decision(\"1\")", "CORE"), ("[decision(\"1\")]", "CORE[0]"), ("#{ a: decision(\"1\") }", "CORE.a")];
+    for (constant, core) in constants {
+        let text = format!(
+            "const CORE = {constant};\nfn decide(customer, context) {{ {core}.because(\"licensed\", #{{}}); {core} }}"
+        );
+        let work = move || {
+            let policies = compiled(&pack(), &text).unwrap_or_else(|faults| panic!("{}", shown(&faults)));
+            let cohort = cohort();
+            let circumstances = Circumstances { as_of: date(2018, 1, 1), cohort: &cohort, standing: &NONE_STANDING };
+            let subject = Arc::new(customer());
+            let first = policies.assess(&subject, circumstances);
+            assert!(matches!(&first.policies[0].result, Verdict::Decided(decision) if decision.reasons.len() == 1));
+            assert_eq!(policies.assess(&subject, circumstances), first, "{constant}");
+        };
+        std::thread::Builder::new().stack_size(16 << 20).spawn(work).unwrap().join().unwrap();
+    }
+}
+
+#[test]
+fn an_error_leaves_nothing_behind_for_the_next_subject() {
+    let text = r#"
+        fn deeper(x) { if x > 3 { decision(customer_of(x)) } else { deeper(x + 1) } }
+        fn customer_of(x) { text(x / (x - 4)) }
+        fn decide(customer, context) {
+            let area = customer.maybe.floor_area ?? 0;
+            if area == 0 { deeper(1) } else { decision("1") }
+        }"#;
+    let work = move || {
+        let policies = compiled(&pack(), text).unwrap_or_else(|faults| panic!("{}", shown(&faults)));
+        let cohort = cohort();
+        let circumstances = Circumstances { as_of: date(2018, 1, 1), cohort: &cohort, standing: &NONE_STANDING };
+        let failing = Arc::new(customer());
+        let mut sound = customer();
+        sound.values.insert("floor_area".to_owned(), number("20"));
+        let sound = Arc::new(sound);
+        let first = policies.assess(&failing, circumstances);
+        assert!(matches!(&first.policies[0].result, Verdict::Failed(message) if message.contains(":3:")), "{first:?}");
+        let decided = policies.assess(&sound, circumstances);
+        assert!(matches!(&decided.policies[0].result, Verdict::Decided(_)), "{decided:?}");
+        assert_eq!(policies.assess(&failing, circumstances), first);
+        assert_eq!(policies.assess(&sound, circumstances), decided);
+    };
+    std::thread::Builder::new().stack_size(16 << 20).spawn(work).unwrap().join().unwrap();
+}
+
+#[test]
 fn what_the_policy_does_not_declare_is_refused_when_it_is_given() {
     let message = failed("fn decide(customer, context) { decision(customer.note) }");
     assert!(

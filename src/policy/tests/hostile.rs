@@ -24,6 +24,17 @@ fn recursion_is_stopped() {
 }
 
 #[test]
+fn sixteen_calls_may_lie_in_each_other() {
+    let text = |calls: u32| {
+        format!(
+            "fn deep(x) {{ if x > 1 {{ deep(x - 1) }} else {{ x }} }}\nfn decide(customer, context) {{ decision(text(deep({calls}))) }}"
+        )
+    };
+    assert_eq!(decided(&text(16)).outcome, "1");
+    assert!(failed(&text(17)).contains("16 deep"));
+}
+
+#[test]
 fn texts_and_lists_stay_small() {
     let message = stopped("let s = \"0123456789\"; for i in 0..30 { s += s; } decision(s)");
     assert!(message.contains("too large") || message.contains("exceeds"), "{message}");

@@ -106,8 +106,8 @@ fn customer() -> Subject {
     }
 }
 
-fn cuts(cuts: &[&str]) -> Cuts {
-    Cuts { count: 10, cuts: cuts.iter().map(|cut| cut.parse().unwrap()).collect() }
+fn cuts(cuts: &[&str]) -> Arc<Cuts> {
+    Arc::new(Cuts::new(10, cuts.iter().map(|cut| cut.parse().unwrap()).collect()))
 }
 
 fn cohort() -> Cohort {

@@ -1,0 +1,187 @@
+//! What one decision costs, on one core: simple policies, a composite one and the tobacco pack, beside the same logic in plain Rust and in
+//! other engines. That all decide alike is checked first.
+//!
+//! Peers are built and run where the machine can; which one was skipped, and why, is said. No database is needed:
+//! `cargo bench --locked --bench decide`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a benchmark that can't go on has failed, and prints its figures"
+)]
+
+mod decide {
+    pub mod peers;
+    pub mod plain;
+}
+mod report;
+#[path = "../tests/suite/subjects.rs"]
+mod subjects;
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use baremo::policy::cohorts::CohortBuilder;
+use baremo::policy::model::{Circumstances, Cohort, Decision, Entitlement, NONE_STANDING, Subject, Verdict};
+use baremo::policy::release::{LoadedPack, load};
+use baremo::policy::source::Source;
+use decide::peers::{self, Decided};
+use decide::plain::{self, Band, Shop};
+use jiff::civil::{Date, date};
+use report::{Report, median};
+use rust_decimal::Decimal;
+
+/// The allocator of the service.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const SUBJECTS: usize = 10_000;
+const ROUNDS: usize = 11;
+const AS_OF: Date = date(2018, 1, 1);
+/// What scripts want of the stack.
+const STACK: usize = 16 << 20;
+
+/// A pack with subjects and their cohort.
+struct Measured {
+    loaded: LoadedPack,
+    subjects: Vec<Arc<Subject>>,
+    cohort: Cohort,
+}
+
+fn main() {
+    std::thread::Builder::new().stack_size(STACK).spawn(measure).unwrap().join().unwrap();
+}
+
+fn measure() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let simple = Measured::new(&root.join("benches/decide/pack"));
+    let shops: Vec<Shop> = simple.subjects.iter().map(|subject| Shop::of(&subject.values).unwrap()).collect();
+    let decided = check(&simple, &shops);
+    let about = format!(
+        "{SUBJECTS} made-up subjects, one core, median of {ROUNDS} rounds; stored: with inputs and reasons, as JSON"
+    );
+    let mut report = Report::new("decide", about);
+    let plain_band = nanoseconds(&shops, plain::band);
+    let plain_entitled = nanoseconds(&shops, plain::band_entitled);
+    let plain_composite = nanoseconds(&shops, plain::composite);
+    for (policy, plain) in [("band", plain_band), ("band_entitled", plain_entitled), ("composite", plain_composite)] {
+        let (outcome, stored) = simple.policy(policy);
+        report.against(format!("{policy}, outcome alone"), outcome, "ns", "plain Rust", plain);
+        report.against(format!("{policy}, stored"), stored, "ns", "plain Rust", plain);
+        if policy == "composite" {
+            for (peer, nanoseconds) in peers::run(root, &shops, &decided) {
+                report.against("composite, outcome alone", outcome, "ns", peer, nanoseconds);
+                report.against("composite, stored", stored, "ns", peer, nanoseconds);
+            }
+        }
+    }
+    let tobacco = Measured::new(&root.join("rules/tobacco"));
+    let (mut outcomes, mut all_stored) = (0.0, 0.0);
+    for policy in tobacco.loaded.pack.policies.keys() {
+        let (outcome, stored) = tobacco.policy(policy);
+        report.figure(format!("tobacco: {policy}, outcome alone"), outcome, "ns");
+        report.figure(format!("tobacco: {policy}, stored"), stored, "ns");
+        outcomes += outcome;
+        all_stored += stored;
+    }
+    let (outcome, stored) = tobacco.pack();
+    report.against("tobacco: whole pack, outcomes alone", outcome, "ns", "sum of its policies", outcomes);
+    report.against("tobacco: whole pack, stored", stored, "ns", "sum of its policies", all_stored);
+    report.print();
+}
+
+impl Measured {
+    fn new(folder: &Path) -> Self {
+        let source = Source::from_folder(folder).unwrap();
+        let loaded = load(&source).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        let complete = loaded.pack.fields.iter().count() + loaded.pack.definitions.metrics.len();
+        // Subjects with nothing absent, of whom every policy decides.
+        let mut subjects = subjects::subjects(&loaded.pack, 1, SUBJECTS * 40, AS_OF);
+        subjects.retain(|subject| subject.values.len() == complete);
+        subjects.truncate(SUBJECTS);
+        assert_eq!(subjects.len(), SUBJECTS);
+        let mut builder = CohortBuilder::new(&loaded.pack);
+        subjects.iter().for_each(|subject| builder.add(&subject.values));
+        Self { loaded, subjects, cohort: builder.finish() }
+    }
+
+    fn circumstances(&self) -> Circumstances<'_> {
+        Circumstances { as_of: AS_OF, cohort: &self.cohort, standing: &NONE_STANDING }
+    }
+
+    /// What one policy costs, the outcomes of others being given.
+    fn policy(&self, policy: &str) -> (f64, f64) {
+        let mut others = BTreeMap::new();
+        for (id, declared) in &self.loaded.pack.policies {
+            others.insert(id.clone(), declared.outcomes[0].clone());
+        }
+        let assess = |subject| self.loaded.policies.assess_one(policy, subject, self.circumstances(), &others);
+        let outcome = nanoseconds(&self.subjects, assess);
+        let stored = nanoseconds(&self.subjects, |subject| serde_json::to_string(&assess(subject)).unwrap());
+        (outcome, stored)
+    }
+
+    fn pack(&self) -> (f64, f64) {
+        let assess = |subject| self.loaded.policies.assess(subject, self.circumstances());
+        let outcome = nanoseconds(&self.subjects, assess);
+        let stored = nanoseconds(&self.subjects, |subject| serde_json::to_string(&assess(subject)).unwrap());
+        (outcome, stored)
+    }
+}
+
+/// Nanoseconds of `work` for one item.
+fn nanoseconds<T, R>(items: &[T], work: impl Fn(&T) -> R) -> f64 {
+    let round = |_| {
+        let begin = Instant::now();
+        for item in items {
+            black_box(work(black_box(item)));
+        }
+        begin.elapsed().as_secs_f64() * 1e9 / f64::from(u32::try_from(items.len()).unwrap())
+    };
+    median((0..ROUNDS).map(round).collect())
+}
+
+/// Checks that the policies decide as the plain code does, and gives what the composite one decides.
+fn check(simple: &Measured, shops: &[Shop]) -> Vec<Decided> {
+    let mut decided = Vec::with_capacity(shops.len());
+    for (subject, shop) in simple.subjects.iter().zip(shops) {
+        let assessed = simple.loaded.policies.assess(subject, simple.circumstances());
+        let decisions = assessed.policies.iter().map(|result| match &result.result {
+            Verdict::Decided(decision) => decision,
+            other => panic!("{other:?}"),
+        });
+        let [banded, with_supply, composed] = decisions.collect::<Vec<_>>()[..] else { panic!("three policies") };
+        let band = plain::band(shop);
+        assert!(is_like(banded, &band, shop.monthly_volume));
+        let (band, supply) = plain::band_entitled(shop);
+        assert!(is_like(with_supply, &band, shop.monthly_volume));
+        assert_eq!(with_supply.entitlements["monthly_supply"], Entitlement::Text(supply.to_string()));
+        let composite = plain::composite(shop);
+        assert!(is_like(composed, &composite.band, composite.score));
+        assert_eq!(composed.score, Some(composite.score));
+        assert_eq!(composed.entitlements["monthly_supply"], Entitlement::Text(composite.supply.to_string()));
+        for (indicator, contribution) in composed.indicators.iter().zip(composite.contributions) {
+            // One of them takes what rounding left over.
+            assert!((indicator.contribution.unwrap() - contribution).abs() < Decimal::new(5, 6));
+        }
+        assert_eq!(composed.reasons[1].values["size"], composite.size);
+        assert_eq!(composed.reasons.iter().any(|reason| reason.code == "pays_late"), composite.pays_late);
+        decided.push(Decided::of(&composite));
+    }
+    decided
+}
+
+/// Whether a decision is that of a band, and explained by it.
+fn is_like(decision: &Decision, band: &Band, value: Decimal) -> bool {
+    let mut values = BTreeMap::from([("value".to_owned(), value.normalize().to_string())]);
+    values.extend(band.from.map(|from| ("from".to_owned(), from.to_string())));
+    if let Some((number, outcome)) = band.next {
+        values.insert("next".to_owned(), number.to_string());
+        values.insert("next_outcome".to_owned(), outcome.to_owned());
+    }
+    decision.outcome == band.outcome && decision.reasons[0].values == values
+}
