@@ -7,12 +7,12 @@ use std::sync::Arc;
 use rhai::{CallFnOptions, Dynamic, Engine};
 
 pub use super::analysis::ScriptFacts;
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, MOST_TOGETHER};
 use super::failure;
 use super::host::{Draft, shown};
 use super::model::{Assessed, Circumstances, Decision, PolicyResult, Subject, Verdict};
 use super::pack::{Pack, PolicyDeclaration};
-use super::sandbox::{TIME_LIMIT, within};
+use super::sandbox::{POLICY, TOGETHER, within};
 use super::script::{Loaded, Loader, engine, path};
 use super::subject::{Context, Customer, Decided, Plan, Reading, SubjectCuts};
 use crate::faults::did_you_mean;
@@ -50,6 +50,9 @@ pub fn compile(
     let loader = Loader::new(pack, &plan, &engine, libs, &mut diagnostics);
     let mut loaded = Vec::with_capacity(pack.policies.len());
     for (id, declaration) in &pack.policies {
+        if diagnostics.len() >= MOST_TOGETHER {
+            break;
+        }
         let Some(text) = scripts.get(id) else {
             let message = format!("the policy '{id}' is declared but has no script");
             diagnostics.push(Diagnostic::of_file(&path(id), "missing_script", message));
@@ -120,6 +123,10 @@ impl CompiledPolicies {
     /// Applies all policies to a subject, each after those whose outcomes it reads. The results are in the order of the
     /// manifest. Needs a stack of 16 MiB.
     pub fn assess(&self, subject: &Arc<Subject>, circumstances: Circumstances<'_>) -> Assessed {
+        within(TOGETHER, || self.assess_all(subject, circumstances))
+    }
+
+    fn assess_all(&self, subject: &Arc<Subject>, circumstances: Circumstances<'_>) -> Assessed {
         let decided = Arc::new(self.plan.undecided());
         let cuts = Arc::new(self.plan.cuts(circumstances.cohort, subject, |id| self.cohorts.contains(id)));
         let mut results: Vec<Option<PolicyResult>> = self.policies.iter().map(|_| None).collect();
@@ -206,7 +213,7 @@ impl CompiledPolicies {
             let mut scope = policy.loaded.scope.clone();
             let options = CallFnOptions::new().eval_ast(false);
             let arguments = (Customer(Arc::clone(reading)), Context(Arc::clone(reading)));
-            within(TIME_LIMIT, || {
+            within(POLICY, || {
                 self.engine.call_fn_with_options::<Dynamic>(
                     options,
                     &mut scope,
@@ -235,9 +242,12 @@ impl CompiledPolicies {
         let decide = format!("{file}:{line}:{column}");
         let Some(draft) = given.read_lock::<Draft>().map(|draft| draft.clone()) else {
             let what = if given.is_unit() { "nothing".to_owned() } else { shown(&given) };
-            return Err(format!("{decide}: decide gave {what} instead of a decision"));
+            return Err(format!(
+                "{decide}: {}",
+                failure::shortened(format!("decide gave {what} instead of a decision"))
+            ));
         };
-        draft.finish(&policy.declaration).map_err(|refused| format!("{decide}: {refused}"))
+        draft.finish(&policy.declaration).map_err(|refused| format!("{decide}: {}", failure::shortened(refused)))
     }
 }
 
