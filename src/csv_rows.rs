@@ -201,6 +201,10 @@ impl Rows {
         mapping: &BTreeMap<String, String>,
     ) -> Result<Self, FileError> {
         let refused = |fault| FileError { path: path.to_owned(), fault };
+        // A pipe or a device never comes to its end.
+        if path.metadata().is_ok_and(|found| !found.is_file()) {
+            return Err(refused(io::Error::other("it is no plain file").into()));
+        }
         let scan = scan::scan(path, encoding)?;
         let file = File::open(path).map_err(|error| refused(error.into()))?;
         let mut reader = csv::ReaderBuilder::new()

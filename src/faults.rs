@@ -139,7 +139,8 @@ pub fn excerpt(text: &str) -> String {
     cut(text.to_owned(), SHOWN)
 }
 
-fn cut(mut text: String, most: usize) -> String {
+/// A text of at most so many characters, with a mark where it was cut.
+pub fn cut(mut text: String, most: usize) -> String {
     if let Some((end, _)) = text.char_indices().nth(most) {
         text.truncate(end);
         text.push('…');
@@ -151,7 +152,7 @@ fn cut(mut text: String, most: usize) -> String {
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
-        .filter(|_| word.len() <= MAX_WORD)
+        .filter(|candidate| word.len() <= MAX_WORD && candidate.len() <= MAX_WORD)
         .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))

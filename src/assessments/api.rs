@@ -16,13 +16,13 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use self::basis::next_closing;
-use super::evaluate::{self, Document, Evaluated};
+use super::evaluate::{self, Document, Evaluated, Prepared};
 use super::store;
 use super::view::{AssessmentView, CurrentDecision, Renderer};
 use crate::Id;
 use crate::customers::model::date;
 use crate::customers::store as customer_store;
-use crate::db::{self, Db, Subjects};
+use crate::db::{self, Conn, Db, Subjects};
 use crate::digest::Digest;
 use crate::faults::Fault;
 use crate::http::current::Current;
@@ -104,8 +104,8 @@ pub async fn create_evaluation(
     body: Body<EvaluationRequest>,
 ) -> Result<web::Json<AssessmentView>, Problem> {
     let (evaluated, as_of, release) = body.0.check().map_err(Problem::invalid)?;
-    let evaluation =
-        db.run(move |conn| evaluate::evaluate(conn, &in_force, active.0, evaluated, as_of, release)).await?;
+    let prepare = move |conn: &mut Conn| evaluate::prepare(conn, &in_force, active.0, evaluated, as_of, release);
+    let evaluation = db.run_then(prepare, Prepared::evaluate).await?;
     let renderer = Renderer::new(&evaluation.active.release.pack, &languages.0);
     Ok(web::Json(match (evaluation.code, evaluation.of_document) {
         (Some(code), false) => renderer.of_customer(&evaluation.assessment, &code),

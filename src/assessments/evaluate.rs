@@ -59,6 +59,17 @@ impl Failure for Error {
     }
 }
 
+/// All that an evaluation needs of the database.
+pub struct Prepared {
+    assessor: Assessor,
+    subject: Arc<Subject>,
+    standing: BTreeMap<String, String>,
+    customer_id: Id,
+    code: Option<String>,
+    active: Arc<Active>,
+    of_document: bool,
+}
+
 /// An evaluation, with the state it was made by and the subject's code.
 pub struct Evaluation {
     /// The assessment; its id names nothing that is kept.
@@ -71,15 +82,15 @@ pub struct Evaluation {
     pub of_document: bool,
 }
 
-/// Evaluates by the release in force or another one that is kept, as of a date.
-pub fn evaluate(
+/// Reads what evaluating by the release in force or another one that is kept needs, as of a date.
+pub fn prepare(
     conn: &mut Conn,
     in_force: &InForce,
     active: Arc<Active>,
     evaluated: Evaluated,
     as_of: Option<Date>,
     release: Option<Digest>,
-) -> Result<Evaluation, Error> {
+) -> Result<Prepared, Error> {
     let (active, changed) = match release {
         Some(digest) if digest != active.basis.release => other_release(conn, in_force, &active, digest)?,
         _ => (active, BTreeSet::new()),
@@ -105,18 +116,26 @@ pub fn evaluate(
             (Id::NIL, document.code, Arc::new(subject), true)
         }
     };
-    let assessment = Assessment {
-        id: Id::NIL,
-        customer_id,
-        run_id: None,
-        basis: active.basis.number,
-        release: active.basis.release,
-        cohort: active.basis.cohort,
-        as_of,
-        assessed_at: now(),
-        assessed: assessor.assess(&subject, &standing),
-    };
-    Ok(Evaluation { assessment, active, code, of_document })
+    Ok(Prepared { assessor, subject, standing, customer_id, code, active, of_document })
+}
+
+impl Prepared {
+    /// Applies all policies. Needs a stack of 16 MiB.
+    pub fn evaluate(self) -> Evaluation {
+        let Self { assessor, subject, standing, customer_id, code, active, of_document } = self;
+        let assessment = Assessment {
+            id: Id::NIL,
+            customer_id,
+            run_id: None,
+            basis: active.basis.number,
+            release: active.basis.release,
+            cohort: active.basis.cohort,
+            as_of: assessor.as_of(),
+            assessed_at: now(),
+            assessed: assessor.assess(&subject, &standing),
+        };
+        Evaluation { assessment, active, code, of_document }
+    }
 }
 
 /// The state with another release, and the policies that it changes: they would be closed with its activation.

@@ -25,7 +25,7 @@ use crate::policy::cases::{self, CaseResult};
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::manifest;
 use crate::policy::release::{LoadedPack, check};
-use crate::policy::source::{MANIFEST, Source};
+use crate::policy::source::{MANIFEST, Source, manifest_in};
 use crate::releases::active::InForce;
 use crate::releases::start;
 
@@ -130,7 +130,7 @@ pub fn told(folder: &Path, faults: &[Diagnostic]) -> String {
 
 /// The id of the pack in a folder, whatever else is wrong with it.
 pub fn pack_id(folder: &Path) -> Option<String> {
-    manifest::pack_id(&std::fs::read_to_string(folder.join(MANIFEST)).ok()?)
+    manifest::pack_id(&manifest_in(folder)?)
 }
 
 /// The database of the configuration, or the one on the private server, which is made when it is missing.

@@ -6,7 +6,7 @@ use std::fmt;
 
 use indexmap::IndexMap;
 use jiff::civil::Date;
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -144,6 +144,9 @@ pub struct Field {
     pub renamed_from: Option<String>,
 }
 
+/// Most bytes that a regular expression may take when it is compiled.
+const MAX_PATTERN: usize = 256 << 10;
+
 /// A regular expression that must match a whole text.
 #[derive(Clone, Debug)]
 pub struct Pattern {
@@ -161,7 +164,9 @@ impl Pattern {
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let regex = Regex::new(&format!("^(?:{text})$")).map_err(serde::de::Error::custom)?;
+        let mut pattern = RegexBuilder::new(&format!("^(?:{text})$"));
+        let regex = pattern.size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN).build();
+        let regex = regex.map_err(serde::de::Error::custom)?;
         Ok(Self { text, regex })
     }
 }

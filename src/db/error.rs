@@ -28,6 +28,9 @@ pub enum Error {
     /// A stored value that the program can't read.
     #[error("a stored value can't be read: {}", without_values(.0))]
     Corrupt(String),
+    /// No turn to compute came in time.
+    #[error("too much is being computed already")]
+    Busy,
     /// A use case that stopped before its end.
     #[error("the work stopped before its end: {0}")]
     Stopped(String),

@@ -7,7 +7,9 @@ pub mod local;
 pub mod migrate;
 pub mod schema;
 pub mod subjects;
+mod turns;
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use tokio::runtime::Handle;
 
 pub use error::{Error, Result};
 pub use subjects::Subjects;
+use turns::Turns;
 
 /// A connection, as stores and use cases take it.
 pub type Conn = MysqlConnection;
@@ -36,6 +39,7 @@ const STATEMENT_SECONDS: u32 = 60;
 pub struct Db {
     pool: Pool<ConnectionManager<Conn>>,
     threads: Handle,
+    turns: Arc<Turns>,
 }
 
 /// An error of a use case that may have come from the database.
@@ -62,7 +66,7 @@ impl Db {
             .connection_customizer(Box::new(Session))
             .error_handler(Box::new(QuietHandler))
             .build_unchecked(ConnectionManager::new(url));
-        Self { pool, threads }
+        Self { pool, threads, turns: Arc::default() }
     }
 
     /// Runs a use case on a thread where it may block and evaluate scripts. It runs to its end even when the caller goes away.
@@ -75,6 +79,29 @@ impl Db {
         let db = self.clone();
         let span = tracing::Span::current();
         match self.threads.spawn_blocking(move || span.in_scope(|| db.run_here(work))).await {
+            Ok(result) => result,
+            Err(stopped) => Err(Error::Stopped(stopped.to_string()).into()),
+        }
+    }
+
+    /// Runs a use case that reads first and then computes for long: `compute` runs without a connection, which others may need
+    /// meanwhile, and only as many at once as there are processors.
+    pub async fn run_then<R, T, E, F, G>(&self, read: F, compute: G) -> std::result::Result<T, E>
+    where
+        R: Send + 'static,
+        T: Send + 'static,
+        E: Failure + Send + 'static,
+        F: FnOnce(&mut Conn) -> std::result::Result<R, E> + Send + 'static,
+        G: FnOnce(R) -> T + Send + 'static,
+    {
+        let db = self.clone();
+        let span = tracing::Span::current();
+        let work = move || {
+            let read = db.run_here(read)?;
+            let _turn = db.turns.take().ok_or(Error::Busy)?;
+            Ok(compute(read))
+        };
+        match self.threads.spawn_blocking(move || span.in_scope(work)).await {
             Ok(result) => result,
             Err(stopped) => Err(Error::Stopped(stopped.to_string()).into()),
         }

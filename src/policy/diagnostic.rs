@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::faults::cut;
+
 /// One fault in one file of a pack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
@@ -15,16 +17,27 @@ pub struct Diagnostic {
     pub line: Option<usize>,
     /// Column in characters, from 1.
     pub column: Option<usize>,
-    /// The line of the file.
+    /// The line of the file; of a long one what stands around the column.
     pub excerpt: Option<String>,
     /// What is wrong, and what would be right.
     pub message: String,
+    /// Where the column is in the excerpt, from 1.
+    #[serde(skip)]
+    pub mark: usize,
 }
+
+/// Most faults of one file that are told.
+pub const MOST: usize = 200;
+/// Most faults of a pack that are told.
+pub const MOST_TOGETHER: usize = 1_000;
+/// Longest message, in characters: it may quote what stands in the pack.
+const LONGEST: usize = 2_000;
 
 impl Diagnostic {
     /// A fault of a whole file.
     pub fn of_file(file: &str, code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, file: file.to_owned(), line: None, column: None, excerpt: None, message: message.into() }
+        let message = cut(message.into(), LONGEST);
+        Self { code, file: file.to_owned(), line: None, column: None, excerpt: None, message, mark: 0 }
     }
 
     /// A fault at a line and column of `text`, both from 1.
@@ -36,8 +49,9 @@ impl Diagnostic {
         code: &'static str,
         message: impl Into<String>,
     ) -> Self {
-        let excerpt = text.lines().nth(line.saturating_sub(1)).map(str::to_owned);
-        Self { line: Some(line), column: Some(column), excerpt, ..Self::of_file(file, code, message) }
+        let shown = text.lines().nth(line.saturating_sub(1)).map(|line| around(line, column));
+        let (excerpt, mark) = shown.map_or((None, column), |(excerpt, mark)| (Some(excerpt), mark));
+        Self { line: Some(line), column: Some(column), excerpt, mark, ..Self::of_file(file, code, message) }
     }
 }
 
@@ -65,8 +79,7 @@ impl fmt::Display for Diagnostic {
             if let Some(excerpt) = &self.excerpt {
                 let number = line.to_string();
                 let margin = " ".repeat(number.len());
-                let (excerpt, column) = around(excerpt, column);
-                let caret = " ".repeat(column.saturating_sub(1));
+                let caret = " ".repeat(self.mark.saturating_sub(1));
                 write!(f, "\n{margin} |\n{number} | {excerpt}\n{margin} | {caret}^")?;
             }
         }

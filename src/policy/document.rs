@@ -1,7 +1,8 @@
 //! TOML files of a pack with the position of every key and value, read so that all faults are found in one go.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use jiff::civil::Date;
@@ -11,7 +12,7 @@ use serde::de::IntoDeserializer;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{self, Diagnostic};
 use crate::customers::model;
 use crate::faults::{did_you_mean, excerpt, nearest};
 
@@ -20,28 +21,38 @@ pub(super) type Item<'a> = Spanned<DeValue<'a>>;
 /// Bytes of the file from and to which something reaches.
 pub(super) type Span = Range<usize>;
 
-/// The faults of one file, collected while it is read.
+/// Most items of a list.
+const MAX_ITEMS: usize = 2_000;
+
+/// The faults of one file, collected while it is read: the first ones are kept, the others counted.
 pub(super) struct Faults<'a> {
     file: &'a str,
     text: &'a str,
     list: RefCell<Vec<Diagnostic>>,
+    found: Cell<usize>,
 }
 
 impl<'a> Faults<'a> {
     /// No faults yet of a file and its text.
     pub(super) fn new(file: &'a str, text: &'a str) -> Self {
-        Self { file, text, list: RefCell::default() }
+        Self { file, text, list: RefCell::default(), found: Cell::new(0) }
     }
 
     /// A fault where the span begins.
     pub(super) fn at(&self, span: &Span, code: &'static str, message: impl Into<String>) {
-        let (line, column) = position(self.text, span.start);
-        self.list.borrow_mut().push(Diagnostic::at(self.file, self.text, line, column, code, message));
+        self.found.set(self.found.get() + 1);
+        if !self.enough() {
+            let (line, column) = position(self.text, span.start);
+            self.list.borrow_mut().push(Diagnostic::at(self.file, self.text, line, column, code, message));
+        }
     }
 
     /// A fault of the whole file.
     pub(super) fn of_file(&self, code: &'static str, message: impl Into<String>) {
-        self.list.borrow_mut().push(Diagnostic::of_file(self.file, code, message));
+        self.found.set(self.found.get() + 1);
+        if !self.enough() {
+            self.list.borrow_mut().push(Diagnostic::of_file(self.file, code, message));
+        }
     }
 
     /// The line in which a span begins, from 1.
@@ -51,7 +62,17 @@ impl<'a> Faults<'a> {
 
     /// How many there are so far.
     pub(super) fn count(&self) -> usize {
-        self.list.borrow().len()
+        self.found.get()
+    }
+
+    /// Whether no further fault is kept, so that finding words for one is of no use.
+    pub(super) fn enough(&self) -> bool {
+        self.list.borrow().len() >= diagnostic::MOST
+    }
+
+    /// "; did you mean 'x'?" for the nearest candidate, or nothing.
+    pub(super) fn did_you_mean<'c>(&self, word: &str, candidates: impl IntoIterator<Item = &'c str>) -> String {
+        if self.enough() { String::new() } else { did_you_mean(word, candidates) }
     }
 
     /// All of them.
@@ -307,6 +328,14 @@ impl<T: Read> Read for Vec<T> {
             faults.at(&item.span(), "wrong_type", format!("{} is not a list in [ ]", found(item.get_ref())));
             return None;
         };
+        if items.len() > MAX_ITEMS {
+            faults.at(
+                &item.span(),
+                "too_many",
+                format!("{} items are more than the {MAX_ITEMS} of a list", items.len()),
+            );
+            return None;
+        }
         let read: Vec<Option<T>> = items.iter().map(|item| T::read(item, faults)).collect();
         read.into_iter().collect()
     }
@@ -329,8 +358,9 @@ pub(super) fn check_key(faults: &Faults<'_>, key: &str, span: &Span) {
 
 /// Reports each value that a list has twice.
 pub(super) fn check_doubled(faults: &Faults<'_>, list: &[Spanned<String>]) {
-    for (number, item) in list.iter().enumerate() {
-        if list.iter().take(number).any(|before| before == item) {
+    let mut seen = BTreeSet::new();
+    for item in list {
+        if !seen.insert(item.get_ref()) {
             faults.at(&item.span(), "doubled", format!("'{}' stands twice", item.get_ref()));
         }
     }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use rhai::{Dynamic, Engine, EvalAltResult};
 
 pub use super::analysis::ScriptFacts;
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, MOST_TOGETHER};
 use super::failure;
 use super::host::{Draft, shown};
 use super::model::{Assessed, Circumstances, Decision, PolicyResult, Subject, Verdict};
 use super::pack::{Pack, PolicyDeclaration};
 use super::runner::{Runner, Runners};
-use super::sandbox::{TIME_LIMIT, within};
+use super::sandbox::{POLICY, TOGETHER, within};
 use super::script::{Loaded, Loader, engine, path};
 use super::subject::{Context, Customer, Plan, Reading};
 use crate::faults::did_you_mean;
@@ -52,6 +52,9 @@ pub fn compile(
     let loader = Loader::new(pack, &plan, &engine, libs, &mut diagnostics);
     let mut loaded = Vec::with_capacity(pack.policies.len());
     for (id, declaration) in &pack.policies {
+        if diagnostics.len() >= MOST_TOGETHER {
+            break;
+        }
         let Some(text) = scripts.get(id) else {
             let message = format!("the policy '{id}' is declared but has no script");
             diagnostics.push(Diagnostic::of_file(&path(id), "missing_script", message));
@@ -122,6 +125,10 @@ impl CompiledPolicies {
     /// Applies all policies to a subject, each after those whose outcomes it reads. The results are in the order of the
     /// manifest. Needs a stack of 16 MiB.
     pub fn assess(&self, subject: &Arc<Subject>, circumstances: Circumstances<'_>) -> Assessed {
+        within(TOGETHER, || self.assess_all(subject, circumstances))
+    }
+
+    fn assess_all(&self, subject: &Arc<Subject>, circumstances: Circumstances<'_>) -> Assessed {
         let reading = Reading::new(&self.plan, subject, circumstances, |id| self.cohorts.contains(id));
         let mut results: Vec<Option<PolicyResult>> = self.policies.iter().map(|_| None).collect();
         self.with_runners(|runners| {
@@ -225,7 +232,7 @@ impl CompiledPolicies {
     fn decide(&self, policy: &Policy, runner: &mut Runner, reading: &Arc<Reading>) -> Result<Decision, String> {
         let customer = Dynamic::from(Customer(Arc::clone(reading)));
         let context = Dynamic::from(Context(Arc::clone(reading)));
-        let call = || within(TIME_LIMIT, || runner.decide(&self.engine, &policy.loaded, customer, context));
+        let call = || within(POLICY, || runner.decide(&self.engine, &policy.loaded, customer, context));
         let given = match catch_unwind(AssertUnwindSafe(call)) {
             Ok(Ok(given)) => given,
             Ok(Err(error)) => return Err(policy.refusal(&error)),
@@ -237,9 +244,9 @@ impl CompiledPolicies {
         };
         let draft: Draft = given.try_cast_result().map_err(|given| {
             let what = if given.is_unit() { "nothing".to_owned() } else { shown(&given) };
-            format!("{}: decide gave {what} instead of a decision", place())
+            format!("{}: {}", place(), failure::shortened(format!("decide gave {what} instead of a decision")))
         })?;
-        draft.finish(&policy.declaration).map_err(|refused| format!("{}: {refused}", place()))
+        draft.finish(&policy.declaration).map_err(|refused| format!("{}: {}", place(), failure::shortened(refused)))
     }
 }
 

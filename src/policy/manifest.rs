@@ -25,6 +25,10 @@ use crate::transactions::model::Definitions;
 /// The version of the contract that this engine fulfils.
 pub const CONTRACT: u32 = 1;
 
+/// Most entries of each section.
+const MOST: [(&str, usize); 5] =
+    [("fields", 500), ("kinds", 100), ("metrics", 500), ("cohorts", 100), ("policies", 100)];
+
 /// A manifest as far as it could be read.
 pub(super) struct Manifest {
     /// The pack; what was faulty is left out of it.
@@ -56,7 +60,8 @@ pub fn pack_id(manifest: &str) -> Option<String> {
 /// The manifest as far as it can be read, nothing when it is no TOML; and its faults in the order of the file.
 pub(super) fn read(source: &Source) -> (Option<Manifest>, Vec<Diagnostic>) {
     let faults = Faults::new(MANIFEST, source.manifest());
-    let manifest = faults.parse().map(|root| Reader { faults: &faults, faulty: BTreeSet::new() }.read(&root));
+    let manifest =
+        faults.parse().map(|root| Reader { faults: &faults, faulty: BTreeSet::new(), patterns: 0 }.read(&root));
     let mut list = faults.into_list();
     list.sort_by_key(|fault| (fault.line, fault.column));
     (manifest, list)
@@ -78,6 +83,8 @@ struct Header {
 struct Reader<'t, 'a> {
     faults: &'t Faults<'a>,
     faulty: BTreeSet<String>,
+    /// Regular expressions so far.
+    patterns: usize,
 }
 
 impl<'t, 'a> Reader<'t, 'a> {
@@ -129,7 +136,13 @@ impl<'t, 'a> Reader<'t, 'a> {
     ) -> indexmap::IndexMap<String, T> {
         let mut found = indexmap::IndexMap::new();
         let Some(table) = top.table(section, format!("[{section}]")) else { return found };
-        for (key, span, item) in table.entries() {
+        let most = MOST.iter().find(|(of, _)| *of == section).map_or(usize::MAX, |(_, most)| *most);
+        let count = table.entries().count();
+        if count > most {
+            let message = format!("[{section}] has {count} entries, and may have {most}");
+            self.faults.at(table.span(), "too_many", message);
+        }
+        for (key, span, item) in table.entries().take(most) {
             let before = self.faults.count();
             check_key(self.faults, key, &span);
             if section != "kinds" && self.faults.count() == before && is_reserved(key) {

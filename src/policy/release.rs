@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::cases;
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, MOST_TOGETHER};
 use super::engine::{CompiledPolicies, ScriptFacts, compile};
 use super::manifest;
 use super::pack::Pack;
@@ -101,6 +101,7 @@ fn given(pack: &Pack, policies: &CompiledPolicies) -> Given {
 /// The faults by file and place.
 fn sorted(mut faults: Vec<Diagnostic>) -> Vec<Diagnostic> {
     faults.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    faults.truncate(MOST_TOGETHER);
     faults
 }
 

@@ -8,8 +8,14 @@ use rust_decimal::Decimal;
 
 /// Longest source text of a script, in bytes.
 pub(super) const MAX_SOURCE: usize = 256 * 1024;
-/// Longest time that one policy may take for one subject.
-pub(super) const TIME_LIMIT: Duration = Duration::from_millis(200);
+/// What one policy may take for one subject.
+pub(super) const POLICY: Allowance = Allowance { time: Duration::from_millis(200), made: 4 << 20, together: false };
+/// What the constants of one policy may take: they stay in memory.
+pub(super) const CONSTANTS: Allowance = Allowance { made: MAX_CONSTANTS, ..POLICY };
+/// What all policies together may take for one subject.
+pub(super) const TOGETHER: Allowance = Allowance { time: Duration::from_secs(2), made: usize::MAX, together: true };
+/// Most bytes of the constants of one policy.
+pub(super) const MAX_CONSTANTS: usize = 256 << 10;
 /// Operations that one call may take.
 pub(super) const MAX_OPERATIONS: u64 = 1_000_000;
 /// Depth of calls of functions.
@@ -25,12 +31,29 @@ const MAX_MAP: usize = 300;
 /// Most functions of a script with its libraries.
 const MAX_FUNCTIONS: usize = 200;
 /// Most variables at one time.
-const MAX_VARIABLES: usize = 200;
+pub(super) const MAX_VARIABLES: usize = 200;
 /// Operations between two looks at the clock: a look at each one would cost a third of the run.
 const CLOCK_EVERY: u64 = 256;
 
+/// How long scripts may run, and how many bytes of tables, scores and decisions they may make.
+#[derive(Clone, Copy)]
+pub(super) struct Allowance {
+    pub(super) time: Duration,
+    made: usize,
+    /// Whether it is for all policies.
+    together: bool,
+}
+
+/// What is left of an allowance.
+#[derive(Clone, Copy)]
+struct Left {
+    deadline: Instant,
+    together: bool,
+    made: usize,
+}
+
 thread_local! {
-    static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+    static LEFT: Cell<Option<Left>> = const { Cell::new(None) };
 }
 
 /// An engine without packages: operators of numbers, texts and booleans, and what the host adds.
@@ -59,8 +82,8 @@ pub(super) fn engine() -> Engine {
         if operations % CLOCK_EVERY != 0 {
             return None;
         }
-        let over = DEADLINE.get().is_some_and(|deadline| Instant::now() > deadline);
-        over.then_some(Dynamic::UNIT)
+        let over = LEFT.get().filter(|left| Instant::now() > left.deadline);
+        over.map(|left| Dynamic::from(left.together))
     });
     read_numbers_as_decimals(&mut engine);
     engine
@@ -84,14 +107,33 @@ fn read_numbers_as_decimals(engine: &mut Engine) {
     });
 }
 
-/// Runs `work` on this thread with a deadline after which scripts stop.
-pub(super) fn within<T>(limit: Duration, work: impl FnOnce() -> T) -> T {
-    struct Reset(Option<Instant>);
+/// Runs `work` on this thread with an allowance after which scripts stop, and no later than the one around it.
+pub(super) fn within<T>(allowance: Allowance, work: impl FnOnce() -> T) -> T {
+    struct Reset(Option<Left>);
     impl Drop for Reset {
         fn drop(&mut self) {
-            DEADLINE.set(self.0);
+            LEFT.set(self.0);
         }
     }
-    let _reset = Reset(DEADLINE.replace(Some(Instant::now() + limit)));
+    let Allowance { time, made, together } = allowance;
+    let own = Left { deadline: Instant::now() + time, together, made };
+    let around = LEFT.get();
+    let _reset = Reset(around);
+    let earlier = around.filter(|around| around.deadline < own.deadline);
+    LEFT.set(Some(earlier.map_or(own, |around| Left { made, ..around })));
     work()
+}
+
+/// Takes `bytes` from what the script may still make; the engine's own limits see nothing of what the host makes for it.
+///
+/// # Errors
+/// What to say when nothing is left.
+pub(super) fn charge(bytes: usize) -> Result<(), String> {
+    let Some(left) = LEFT.get() else { return Ok(()) };
+    let made = left
+        .made
+        .checked_sub(bytes)
+        .ok_or("stopped: the script makes too many or too large tables, scores and decisions")?;
+    LEFT.set(Some(Left { made, ..left }));
+    Ok(())
 }

@@ -8,10 +8,10 @@ use std::rc::Rc;
 use rhai::{AST, ASTNode, Array, Dynamic, Engine, EvalAltResult, Map, Position, Scope, Stmt};
 
 use super::analysis::{Function, Natives, Script, ScriptFacts, analyse};
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, MOST_TOGETHER};
 use super::pack::{Pack, PolicyDeclaration};
 use super::runner::LEVELS_OF_DECIDE;
-use super::sandbox::{MAX_CALL_LEVELS, MAX_SOURCE, TIME_LIMIT, within};
+use super::sandbox::{CONSTANTS, MAX_CALL_LEVELS, MAX_CONSTANTS, MAX_SOURCE, within};
 use super::{failure, host, sandbox, subject};
 
 /// One policy, ready to run.
@@ -72,6 +72,9 @@ impl<'a> Loader<'a> {
         let natives = natives(engine);
         let mut loader = Self { pack, engine, lenient, natives, libraries: Vec::new() };
         for (stem, text) in libraries {
+            if diagnostics.len() >= MOST_TOGETHER {
+                break;
+            }
             let path = format!("lib/{stem}.rhai");
             match loader.read(&path, text) {
                 Ok((file, faults)) => {
@@ -223,9 +226,14 @@ impl<'a> Loader<'a> {
         scope: &mut Scope<'static>,
     ) -> Result<(), Diagnostic> {
         let ast = self.with_libraries(file.ast.clone(), reached);
-        let run = || within(TIME_LIMIT, || self.lenient.run_ast_with_scope(scope, &ast));
+        let run = || within(CONSTANTS, || self.lenient.run_ast_with_scope(scope, &ast));
         let error: Box<EvalAltResult> = match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(())) => {
+                let bytes: usize = scope.iter_raw().map(|(_, _, value)| host::weight(value)).sum();
+                let message = || format!("the constants take more than {} KiB", MAX_CONSTANTS / 1024);
+                let too_large = (bytes > MAX_CONSTANTS).then(|| file.fault(Position::NONE, "constant", &message()));
+                return too_large.map_or(Ok(()), Err);
+            }
             Ok(Err(error)) => error,
             Err(_) => return Err(Diagnostic::of_file(&file.path, "constant", "building the constants crashed")),
         };

@@ -1,10 +1,12 @@
 //! The files of a pack: read from a folder or from the database, with limits, and named by the digest of their content.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 
 use super::diagnostic::Diagnostic;
@@ -18,6 +20,8 @@ pub const SAMPLE: &str = "sample.toml";
 pub const MAX_FILE_BYTES: usize = 256 * 1024;
 /// Most files of a pack.
 pub const MAX_FILES: usize = 500;
+/// Most bytes of all files of a pack together.
+pub const MAX_BYTES: usize = 4 << 20;
 
 /// The folders of a pack with the extension of their files; whatever else lies in a pack is no part of it.
 const FOLDERS: [(&str, &str); 4] = [("policies", "rhai"), ("lib", "rhai"), ("cases", "toml"), ("texts", "toml")];
@@ -60,6 +64,7 @@ impl Source {
         }
         let sample = found.remove(SAMPLE);
         faults.extend(too_many(found.len()));
+        faults.extend(too_much(&found));
         if faults.is_empty() { Ok(Self { files: found, sample, folder: Some(root) }) } else { Err(faults) }
     }
 
@@ -68,7 +73,7 @@ impl Source {
     /// # Errors
     /// Paths that belong to no pack, files that are too large, and a missing manifest.
     pub fn from_files(files: BTreeMap<String, String>) -> Result<Self, Vec<Diagnostic>> {
-        let mut faults: Vec<Diagnostic> = too_many(files.len()).into_iter().collect();
+        let mut faults: Vec<Diagnostic> = too_many(files.len()).into_iter().chain(too_much(&files)).collect();
         for (path, text) in &files {
             if !belongs(path) {
                 faults.push(Diagnostic::of_file(path, "path", format!("'{path}' is no file of a pack")));
@@ -178,9 +183,38 @@ fn too_many(count: usize) -> Option<Diagnostic> {
     (count > MAX_FILES).then(|| Diagnostic::of_file("", "too_many_files", message()))
 }
 
+fn too_much(files: &BTreeMap<String, String>) -> Option<Diagnostic> {
+    let bytes: usize = files.values().map(String::len).sum();
+    let message = || format!("the files have {} KiB together; a pack may have {} KiB", bytes / 1024, MAX_BYTES / 1024);
+    (bytes > MAX_BYTES).then(|| Diagnostic::of_file("", "too_large", message()))
+}
+
 fn too_large(path: &str) -> Diagnostic {
     let message = format!("'{path}' is larger than the {} KiB that a file of a pack may have", MAX_FILE_BYTES / 1024);
     Diagnostic::of_file(path, "too_large", message)
+}
+
+/// The text of a folder's manifest, whatever else is wrong with the pack; nothing where there is none that could be read.
+pub fn manifest_in(folder: &Path) -> Option<String> {
+    let bytes = beginning(&folder.canonicalize().ok()?.join(MANIFEST)).ok()??;
+    String::from_utf8(bytes).ok()
+}
+
+/// The bytes of a file, one more than it may have at most; nothing where it is no plain file. A pipe or a device that has
+/// just taken the place of a file is not waited for, and a link not followed.
+fn beginning(at: &Path) -> io::Result<Option<Vec<u8>>> {
+    if !at.is_file() {
+        return Ok(None);
+    }
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(at)?;
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX);
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
 /// The reading of one folder.
@@ -214,15 +248,11 @@ impl Reading<'_> {
 
     fn file(&mut self, path: &str) {
         let Some(at) = self.inside(path) else { return };
-        if !at.is_file() {
-            return;
-        }
-        let mut bytes = Vec::new();
-        let limit = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX);
-        let read = File::open(&at).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes));
-        if let Err(error) = read {
-            return self.unreadable(path, &error);
-        }
+        let bytes = match beginning(&at) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return,
+            Err(error) => return self.unreadable(path, &error),
+        };
         if bytes.len() > MAX_FILE_BYTES {
             return self.faults.push(too_large(path));
         }

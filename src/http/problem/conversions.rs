@@ -11,7 +11,9 @@ use crate::transactions::record;
 impl From<db::Error> for Problem {
     /// The database's text stays in the log: it may hold values.
     fn from(error: db::Error) -> Self {
-        if error.is_unavailable() {
+        if matches!(error, db::Error::Busy) {
+            Self::new(Code::Busy)
+        } else if error.is_unavailable() {
             tracing::warn!(%error, "the database is away");
             Self::new(Code::Unavailable)
         } else {

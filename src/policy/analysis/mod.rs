@@ -6,6 +6,7 @@ mod calls;
 mod chains;
 mod expressions;
 mod natives;
+mod room;
 mod statements;
 mod tables;
 mod types;
@@ -24,7 +25,7 @@ use super::sandbox::MAX_CALL_LEVELS;
 pub(super) type Natives = BTreeMap<String, BTreeSet<usize>>;
 
 /// Walks of functions after which their parameters count as unknown, against scripts made to keep the checks busy.
-const MAX_WALKS: usize = 2_000;
+const MAX_WALKS: usize = 500;
 /// Faults of one script that are listed.
 const MAX_FAULTS: usize = 200;
 
@@ -107,6 +108,7 @@ pub(super) fn analyse(script: &Script<'_>) -> Findings {
     walk.constants();
     let constants_sound = walk.diagnostics.is_empty();
     walk.decide();
+    walk.room();
     walk.unreached();
     walk.never_asked();
     let groups = walk.facts.cohorts.iter().filter_map(|id| script.pack.cohorts.get(id)).flat_map(|c| c.group.clone());

@@ -136,6 +136,7 @@ impl Walk<'_> {
         while let Expr::Dot(parts, ..) | Expr::Index(parts, ..) = root {
             root = &parts.lhs;
         }
+        self.assigned_keys(frame, target);
         let Expr::Variable(variable, ..) = root else {
             self.value(frame, target);
             return;
@@ -155,6 +156,20 @@ impl Walk<'_> {
                 self.value(frame, &parts.rhs);
             }
         }
+    }
+
+    /// Keys that are assigned are written out: the engine limits how many keys a map has, but not how long they are.
+    fn assigned_keys(&mut self, frame: &mut Frame, target: &Expr) {
+        let (Expr::Dot(parts, ..) | Expr::Index(parts, ..)) = target else { return };
+        let written = match &parts.rhs {
+            Expr::Dot(inner, ..) | Expr::Index(inner, ..) => &inner.lhs,
+            last => last,
+        };
+        if matches!(target, Expr::Index(..)) && !matches!(written, Expr::StringConstant(..)) {
+            let message = "a key that is assigned is written out: map[\"key\"] = value";
+            self.report(&frame.file.clone(), written.start_position(), "key_not_literal", message);
+        }
+        self.assigned_keys(frame, &parts.rhs);
     }
 
     /// What a list of expressions holds, where all are texts.

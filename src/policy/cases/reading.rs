@@ -20,6 +20,9 @@ use crate::faults::did_you_mean;
 
 mod transactions;
 
+/// Most cases of one file.
+const MAX_CASES: usize = 500;
+
 /// The path of a policy's cases inside the pack.
 pub(super) fn path(policy: &str) -> String {
     format!("cases/{policy}.toml")
@@ -83,7 +86,11 @@ impl<'t, 'a> Reader<'t, 'a> {
                 self.faults.at(&list.span(), "wrong_type", "a case begins with [[case]]");
                 return cases;
             };
-            for item in items.iter() {
+            if items.len() > MAX_CASES {
+                let message = format!("{} cases are more than the {MAX_CASES} of a file", items.len());
+                self.faults.at(&list.span(), "too_many", message);
+            }
+            for item in items.iter().take(MAX_CASES) {
                 let Some(table) = Table::of(self.faults, item, item.span(), "a case") else { continue };
                 cases.extend(self.case(table, &defaults, &mut names));
             }
@@ -158,7 +165,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         }
         let Some(metric) = pack.definitions.metrics.get(name) else {
             let metrics = pack.definitions.metrics.keys().map(String::as_str);
-            let hint = did_you_mean(name, pack.fields.iter().map(|(key, _)| key).chain(metrics));
+            let hint = self.faults.did_you_mean(name, pack.fields.iter().map(|(key, _)| key).chain(metrics));
             self.faults.at(&key.span(), "unknown_field", format!("there is no field or metric '{name}'{hint}"));
             return None;
         };
@@ -188,7 +195,7 @@ impl<'t, 'a> Reader<'t, 'a> {
     fn outcome(&self, key: &Spanned<String>, item: &Item<'a>) -> Option<String> {
         let policies = &self.loaded.pack.policies;
         let Some(policy) = policies.get(key.get_ref()) else {
-            let hint = did_you_mean(key.get_ref(), policies.keys().map(String::as_str));
+            let hint = self.faults.did_you_mean(key.get_ref(), policies.keys().map(String::as_str));
             self.faults.at(&key.span(), "unknown_policy", format!("there is no policy '{}'{hint}", key.get_ref()));
             return None;
         };
@@ -198,7 +205,7 @@ impl<'t, 'a> Reader<'t, 'a> {
     fn one_of(&self, policy: &PolicyDeclaration, id: &str, item: &Item<'a>) -> Option<String> {
         let outcome = String::read(item, self.faults)?;
         if !policy.outcomes.contains(&outcome) {
-            let hint = did_you_mean(&outcome, policy.outcomes.iter().map(String::as_str));
+            let hint = self.faults.did_you_mean(&outcome, policy.outcomes.iter().map(String::as_str));
             let message = format!("the policy '{id}' has no outcome '{outcome}'{hint}");
             self.faults.at(&item.span(), "unknown_outcome", message);
         }
@@ -208,7 +215,7 @@ impl<'t, 'a> Reader<'t, 'a> {
     fn cuts(&self, key: &Spanned<String>, item: &Item<'a>) -> Option<CohortCuts> {
         let cohorts = &self.loaded.pack.cohorts;
         let Some(cohort) = cohorts.get(key.get_ref()) else {
-            let hint = did_you_mean(key.get_ref(), cohorts.keys().map(String::as_str));
+            let hint = self.faults.did_you_mean(key.get_ref(), cohorts.keys().map(String::as_str));
             self.faults.at(&key.span(), "unknown_cohort", format!("there is no cohort '{}'{hint}", key.get_ref()));
             return None;
         };
@@ -248,7 +255,7 @@ impl<'t, 'a> Reader<'t, 'a> {
     fn entitlement(&self, key: &Spanned<String>, item: &Item<'a>) -> Option<Entitlement> {
         let declared = &self.declaration.entitlements;
         if !declared.contains_key(key.get_ref()) {
-            let hint = did_you_mean(key.get_ref(), declared.keys().map(String::as_str));
+            let hint = self.faults.did_you_mean(key.get_ref(), declared.keys().map(String::as_str));
             let message = format!("the policy declares no entitlement '{}'{hint}", key.get_ref());
             self.faults.at(&key.span(), "unknown_entitlement", message);
             return None;
@@ -269,7 +276,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             let own = own.into_iter().filter(|(_, gives)| *gives).map(|(code, _)| code);
             let known: Vec<&str> = facts.reasons.keys().map(String::as_str).chain(own).collect();
             for code in codes.iter().filter(|code| !known.contains(&code.get_ref().as_str())) {
-                let hint = did_you_mean(code.get_ref(), known.iter().copied());
+                let hint = self.faults.did_you_mean(code.get_ref(), known.iter().copied());
                 let message = format!("the policy '{}' gives no reason '{}'{hint}", self.policy, code.get_ref());
                 self.faults.at(&code.span(), "unknown_reason", message);
             }

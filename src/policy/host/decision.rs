@@ -7,7 +7,7 @@ use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
 use rust_decimal::Decimal;
 
 use super::tables::ScoreView;
-use super::{Fallible, canonical, fault, number, shown};
+use super::{Fallible, canonical, charge, fault, number, shown, weight};
 use crate::faults::did_you_mean;
 use crate::policy::model::{Decision, Entitlement, Reason};
 use crate::policy::pack::{EntitlementType, PolicyDeclaration};
@@ -19,6 +19,8 @@ pub(crate) struct Draft(Arc<Content>);
 
 #[derive(Clone)]
 struct Content {
+    /// Roughly how many bytes it takes.
+    size: usize,
     outcome: ImmutableString,
     score: Option<Arc<Score>>,
     reasons: Vec<Note>,
@@ -42,17 +44,36 @@ pub(super) fn register(engine: &mut Engine) {
         .register_fn("scored", |draft: &mut Draft, score: ScoreView| draft.scored(score.0));
 }
 
+/// Most bytes of the reasons and entitlements of a decision.
+const MAX_SIZE: usize = 64 << 10;
+
 impl Draft {
     /// A decision with this outcome and nothing else.
-    fn new(outcome: ImmutableString) -> Self {
-        Self(Arc::new(Content { outcome, score: None, reasons: Vec::new(), entitlements: Vec::new() }))
+    fn new(outcome: ImmutableString) -> Fallible<Self> {
+        charge(size_of::<Content>())?;
+        Ok(Self(Arc::new(Content { size: 0, outcome, score: None, reasons: Vec::new(), entitlements: Vec::new() })))
+    }
+
+    /// The content to be changed, `more` bytes of which are added.
+    fn change(&mut self, more: usize) -> Fallible<&mut Content> {
+        let copied = if Arc::get_mut(&mut self.0).is_none() { self.0.size } else { 0 };
+        charge(copied + more)?;
+        let content = Arc::make_mut(&mut self.0);
+        content.size += more;
+        if content.size > MAX_SIZE {
+            let most = MAX_SIZE / 1024;
+            return Err(fault(format!("a decision has at most {most} KiB of reasons and entitlements")));
+        }
+        Ok(content)
     }
 
     /// The decision of the band that a value reaches, with the reason `band`.
-    pub(super) fn of_band(bands: &Arc<Bands>, value: Decimal) -> Self {
+    pub(super) fn of_band(bands: &Arc<Bands>, value: Decimal) -> Fallible<Self> {
+        let size = size_of::<Note>();
+        charge(size + size_of::<Content>())?;
         let outcome = bands.of(value).outcome.into();
         let reasons = vec![Note::Band { bands: Arc::clone(bands), value }];
-        Self(Arc::new(Content { outcome, score: None, reasons, entitlements: Vec::new() }))
+        Ok(Self(Arc::new(Content { size, outcome, score: None, reasons, entitlements: Vec::new() })))
     }
 
     fn because(&mut self, code: ImmutableString, values: Map) -> Fallible<Self> {
@@ -65,27 +86,31 @@ impl Draft {
                 .ok_or_else(|| fault(format!("the value '{key}' of the reason '{code}' is {}", shown(value))))?;
             texts.insert(key.to_string(), text);
         }
-        Arc::make_mut(&mut self.0).reasons.push(Note::Given(Reason { code: code.to_string(), values: texts }));
+        let size = size_of::<Note>() + texts.iter().map(|(key, text)| key.len() + text.len()).sum::<usize>();
+        self.change(size)?.reasons.push(Note::Given(Reason { code: code.to_string(), values: texts }));
         Ok(self.clone())
     }
 
-    fn entitle(&mut self, key: ImmutableString, value: Dynamic) -> Self {
-        let content = Arc::make_mut(&mut self.0);
-        content.entitlements.retain(|(given, _)| *given != key);
+    fn entitle(&mut self, key: ImmutableString, value: Dynamic) -> Fallible<Self> {
+        let content = self.change(weight(&value))?;
+        if let Some(place) = content.entitlements.iter().position(|(given, _)| *given == key) {
+            let (_, before) = content.entitlements.remove(place);
+            content.size -= weight(&before);
+        }
         content.entitlements.push((key, value));
-        self.clone()
+        Ok(self.clone())
     }
 
     /// Gives the decision a score, with a reason for each absent part.
-    pub(super) fn scored(&mut self, score: Arc<Score>) -> Self {
-        let content = Arc::make_mut(&mut self.0);
+    pub(super) fn scored(&mut self, score: Arc<Score>) -> Fallible<Self> {
+        let content = self.change(0)?;
         content.reasons.retain(|note| !matches!(note, Note::Given(reason) if reason.code == "weight_spread"));
         for key in score.spread() {
             let values = BTreeMap::from([("indicator".to_owned(), key.to_owned())]);
             content.reasons.push(Note::Given(Reason { code: "weight_spread".to_owned(), values }));
         }
         content.score = Some(score);
-        self.clone()
+        Ok(self.clone())
     }
 
     /// The decision as it is stored, or what the policy doesn't declare of it.

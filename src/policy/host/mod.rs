@@ -9,9 +9,11 @@ mod texts;
 
 pub(super) use decision::Draft;
 use jiff::civil::Date;
-use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Position};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map, Position};
 use rust_decimal::Decimal;
 pub(super) use tables::CohortView;
+
+use super::sandbox;
 
 /// What a host function gives: a value, or an error to which the engine adds the position.
 pub(super) type Fallible<T> = Result<T, Box<EvalAltResult>>;
@@ -53,9 +55,40 @@ fn canonical(value: &Dynamic) -> Option<String> {
     if let Some(date) = value.read_lock::<Date>() {
         return Some(date.to_string());
     }
-    let list = value.read_lock::<rhai::Array>()?;
+    let list = value.read_lock::<Array>()?;
     let texts: Option<Vec<String>> = list.iter().map(canonical).collect();
     texts.map(|texts| texts.join(";"))
+}
+
+/// Roughly how many bytes a value takes, without what host types hold.
+pub(super) fn weight(value: &Dynamic) -> usize {
+    if let Some(text) = value.read_lock::<ImmutableString>() {
+        return size_of::<Dynamic>() + text.len();
+    }
+    if let Some(list) = value.read_lock::<Array>() {
+        return size_of::<Dynamic>() + list.iter().map(weight).sum::<usize>();
+    }
+    if let Some(map) = value.read_lock::<Map>() {
+        return size_of::<Dynamic>() + map.iter().map(|(key, value)| key.len() + weight(value)).sum::<usize>();
+    }
+    size_of::<Dynamic>()
+}
+
+/// Whether a value is a number, text, truth value, date or nothing, or made of such: no table, score or decision, in which
+/// others could hide without end.
+fn is_plain(value: &Dynamic) -> bool {
+    if let Some(list) = value.read_lock::<Array>() {
+        return list.iter().all(is_plain);
+    }
+    if let Some(map) = value.read_lock::<Map>() {
+        return map.values().all(is_plain);
+    }
+    value.is_unit() || canonical(value).is_some()
+}
+
+/// Takes what a value weighs from what the script may make.
+fn charge(bytes: usize) -> Fallible<()> {
+    sandbox::charge(bytes).map_err(fault)
 }
 
 /// A value as messages mention it.

@@ -7,8 +7,8 @@ use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
 use rust_decimal::Decimal;
 
 use super::decision::Draft;
-use super::{Fallible, canonical, expect_number, fault, number, shown};
-use crate::policy::model::Cuts;
+use super::{Fallible, canonical, charge, expect_number, fault, is_plain, number, shown, weight};
+use crate::policy::model::{Cuts, Indicator};
 use crate::policy::tables::{Bands, Given, Lookup, Matrix, Part, Rows, Scale, Score, Weights};
 
 /// A score as scripts hold it.
@@ -103,6 +103,7 @@ fn class_of(cohort: &mut CohortView, value: Decimal, names: Array) -> Fallible<D
 }
 
 fn bands(rows: Array, last: ImmutableString) -> Fallible<BandsView> {
+    charge(weight_of(&rows))?;
     let rows = (1..)
         .zip(&rows)
         .map(|(index, row)| {
@@ -119,17 +120,18 @@ fn bands(rows: Array, last: ImmutableString) -> Fallible<BandsView> {
 
 fn band_of(table: &BandsView, value: &Dynamic) -> Fallible<Draft> {
     if let Some(number) = number(value) {
-        return Ok(Draft::of_band(&table.0, number));
+        return Draft::of_band(&table.0, number);
     }
     let Some(score) = value.read_lock::<ScoreView>().map(|score| score.0.clone()) else {
         return Err(fault(format!("bands want a number or a score, not {}", shown(value))));
     };
     let number = score.value.ok_or_else(|| fault("the score has no value: all its parts are absent"))?;
-    Ok(Draft::of_band(&table.0, number).scored(score))
+    Draft::of_band(&table.0, number)?.scored(score)
 }
 
 fn lookup(rows: Map) -> Fallible<LookupView> {
     let rows: BTreeMap<String, Dynamic> = rows.into_iter().map(|(key, value)| (key.to_string(), value)).collect();
+    charge(rows.iter().map(|(key, value)| key.len() + weight(value)).sum())?;
     if let Some((key, value)) = rows.iter().find(|(_, value)| canonical(value).is_none()) {
         return Err(fault(format!("the value of '{key}' in the lookup is {}", shown(value))));
     }
@@ -137,6 +139,7 @@ fn lookup(rows: Map) -> Fallible<LookupView> {
 }
 
 fn matrix(rows: Map) -> Fallible<MatrixView> {
+    charge(rows.iter().map(|(row, cells)| row.len() + weight(cells)).sum())?;
     let rows = rows
         .into_iter()
         .map(|(row, cells)| {
@@ -144,6 +147,9 @@ fn matrix(rows: Map) -> Fallible<MatrixView> {
             let cells = cells
                 .try_cast::<Map>()
                 .ok_or_else(|| fault(format!("the row '{row}' of the matrix is {type_of_cells}, not #{{…}}")))?;
+            if let Some((column, cell)) = cells.iter().find(|(_, cell)| !is_plain(cell)) {
+                return Err(fault(format!("the cell '{column}' in row '{row}' of the matrix is {}", shown(cell))));
+            }
             let cells: BTreeMap<String, Dynamic> =
                 cells.into_iter().map(|(column, value)| (column.to_string(), value)).collect();
             Ok((row.to_string(), cells))
@@ -153,12 +159,16 @@ fn matrix(rows: Map) -> Fallible<MatrixView> {
 }
 
 fn rows(rows: Array) -> Fallible<RowsView> {
+    charge(weight_of(&rows))?;
     let rows = (1..)
         .zip(rows)
         .map(|(index, row)| {
             let list = row.try_cast::<Array>();
             let mut cells = list.ok_or_else(|| fault(format!("row {index} of the table isn't a list")))?;
             let value = cells.pop().ok_or_else(|| fault(format!("row {index} of the table is empty")))?;
+            if !is_plain(&value) {
+                return Err(fault(format!("row {index} of the table gives {}", shown(&value))));
+            }
             let cells: Vec<Given> = cells.iter().map(cell).collect::<Fallible<_>>()?;
             Ok((cells, value))
         })
@@ -181,6 +191,7 @@ fn cell(value: &Dynamic) -> Fallible<Given> {
 }
 
 fn scale(points: Array) -> Fallible<ScaleView> {
+    charge(weight_of(&points))?;
     let points = (1..)
         .zip(&points)
         .map(|(index, point)| {
@@ -201,6 +212,7 @@ fn scale_of(scale: &ScaleView, value: &Dynamic) -> Fallible<Dynamic> {
 }
 
 fn weights(parts: Map) -> Fallible<WeightsView> {
+    charge(parts.iter().map(|(key, value)| key.len() + weight(value)).sum())?;
     let parts = parts
         .iter()
         .map(|(key, weight)| Ok((key.to_string(), expect_number(weight, &format!("the weight of '{key}'"))?)))
@@ -209,7 +221,19 @@ fn weights(parts: Map) -> Fallible<WeightsView> {
     Weights::new(parts).map(|weights| WeightsView(Arc::new(weights))).map_err(fault)
 }
 
+/// Scores have parts that are scores: this deep at most, and so many parts altogether.
+const SCORE_LEVELS: usize = 8;
+const SCORE_PARTS: usize = 500;
+
 fn score(weights: &WeightsView, parts: Map) -> Fallible<ScoreView> {
+    let extents = parts.values().filter_map(|value| value.read_lock::<ScoreView>().map(|score| score.0.extent()));
+    let (levels, inner) = extents.fold((0, 0), |(deepest, all), (levels, parts)| (levels.max(deepest), all + parts));
+    let all = inner + parts.len();
+    if levels >= SCORE_LEVELS || all > SCORE_PARTS {
+        let message = format!("scores nest at most {SCORE_LEVELS} deep and have at most {SCORE_PARTS} parts");
+        return Err(fault(message));
+    }
+    charge(all * size_of::<Indicator>())?;
     let parts = parts
         .iter()
         .map(|(key, value)| {
@@ -224,6 +248,10 @@ fn score(weights: &WeightsView, parts: Map) -> Fallible<ScoreView> {
         .collect::<Result<_, String>>()
         .map_err(fault)?;
     weights.0.score(parts).map(|score| ScoreView(Arc::new(score))).map_err(fault)
+}
+
+fn weight_of(list: &Array) -> usize {
+    list.iter().map(weight).sum()
 }
 
 /// The two elements of a list.

@@ -8,11 +8,13 @@ use toml::de::DeTable;
 
 use super::super::document::{Table, check_doubled, check_key, plain};
 use super::{Reader, locate};
-use crate::customers::model::{Field, FieldType, Fields, Maintenance, Section};
+use crate::customers::model::{Field, FieldType, Fields, Maintenance, Pattern, Section};
 use crate::transactions::model::Definitions;
 
 /// Keys that every customer has, or that scripts use for something else.
 const RESERVED: [&str; 4] = ["code", "name", "status", "maybe"];
+/// Most fields with a pattern.
+const MAX_PATTERNS: usize = 100;
 /// Longest `max_length` of a text, in characters.
 const LONGEST: u32 = 10_000;
 
@@ -40,7 +42,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             let message = format!("a field is static or dynamic; what is derived is a metric: [metrics.{key}]");
             self.faults.at(&table.key_span("maintenance"), "derived", message);
         }
-        let pattern = table.optional("pattern");
+        let pattern = self.pattern(&mut table);
         let required = table.optional("required").unwrap_or_default();
         let filterable = table.optional("filterable").unwrap_or_default();
         let personal = table.optional("personal").unwrap_or_default();
@@ -60,6 +62,18 @@ impl<'t, 'a> Reader<'t, 'a> {
             personal,
             renamed_from,
         })
+    }
+
+    /// The pattern of a field. Compiled ones take room in every process, so that a pack has not too many.
+    fn pattern(&mut self, table: &mut Table<'t, 'a>) -> Option<Pattern> {
+        self.patterns += usize::from(table.has("pattern"));
+        if self.patterns > MAX_PATTERNS {
+            table.allow(&["pattern"]);
+            let message = format!("the fields of a pack have at most {MAX_PATTERNS} patterns");
+            self.faults.at(&table.key_span("pattern"), "too_many", message);
+            return None;
+        }
+        table.optional("pattern")
     }
 
     /// Checks the keys that fields are renamed from: each was a key, none is one any more, and none has two heirs.

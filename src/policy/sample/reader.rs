@@ -8,7 +8,6 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::model::{Base, Choose, Draw, Number, Pattern, Piece, Reference};
-use crate::faults::did_you_mean;
 use crate::faults::excerpt;
 use crate::policy::document::{Faults, Item, Read, Span, Table, entries, found};
 use crate::policy::pack::Pack;
@@ -246,7 +245,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         let mut cases = Vec::new();
         for (value, span, item) in table.entries() {
             if let Some(possible) = possible.as_ref().filter(|possible| !possible.contains(&value)) {
-                let hint = did_you_mean(value, possible.iter().copied());
+                let hint = self.faults.did_you_mean(value, possible.iter().copied());
                 let message = format!("'{}' is never '{}'{hint}", by.get_ref(), excerpt(value));
                 self.faults.at(&span, "unknown_choice", message);
             }
@@ -260,7 +259,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         let named = self.known.get(key.get_ref()).cloned();
         if named.is_none() {
             let shown = excerpt(key.get_ref());
-            let hint = did_you_mean(key.get_ref(), self.known.keys().map(String::as_str));
+            let hint = self.faults.did_you_mean(key.get_ref(), self.known.keys().map(String::as_str));
             let message = format!("nothing that stands above or belongs here is called '{shown}'{hint}");
             self.faults.at(&key.span(), "unknown_key", message);
         }
@@ -295,7 +294,7 @@ impl<'t, 'a> Reader<'t, 'a> {
     /// Checks that something is one of the possible choices.
     pub(super) fn choice(&self, name: &str, span: &Span, possible: Option<&[String]>) {
         if let Some(possible) = possible.filter(|possible| !possible.iter().any(|choice| choice == name)) {
-            let hint = did_you_mean(name, possible.iter().map(String::as_str));
+            let hint = self.faults.did_you_mean(name, possible.iter().map(String::as_str));
             let message = format!("'{}' is not one of {}{hint}", excerpt(name), possible.join(", "));
             self.faults.at(span, "unknown_choice", message);
         }
@@ -349,7 +348,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             return Some(Piece::Value(*reference));
         }
         let names = self.lists.iter().chain(self.known.keys()).map(String::as_str).chain(PLACEHOLDERS);
-        let hint = did_you_mean(word, names);
+        let hint = self.faults.did_you_mean(word, names);
         let message = format!("'{{{}}}' is neither a list nor a value that stands above{hint}", excerpt(word));
         self.faults.at(span, "unknown_placeholder", message);
         None

@@ -52,6 +52,19 @@ impl Score {
     }
 }
 
+impl Score {
+    /// How deep its parts nest, and how many there are altogether.
+    pub(crate) fn extent(&self) -> (usize, usize) {
+        fn of(indicators: &[Indicator]) -> (usize, usize) {
+            let inner = indicators.iter().map(|indicator| of(&indicator.parts));
+            let (levels, parts) =
+                inner.fold((0, 0), |(deepest, all), (levels, parts)| (levels.max(deepest), all + parts));
+            (levels + usize::from(!indicators.is_empty()), parts + indicators.len())
+        }
+        of(&self.indicators)
+    }
+}
+
 impl Weights {
     /// Weights above zero.
     pub(crate) fn new(parts: BTreeMap<String, Decimal>) -> Result<Self, String> {

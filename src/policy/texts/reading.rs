@@ -8,7 +8,6 @@ use super::super::document::{Faults, Item, Read, Span, Table};
 use super::super::pack::Pack;
 use super::super::source::Source;
 use super::{BAND, BAND_FIRST, BAND_LAST, BETWEEN_PARTS, LabelKind, Language, Template, Texts, WEIGHT_SPREAD};
-use crate::faults::did_you_mean;
 
 /// What the policies give, as far as their scripts are sound: reason codes with the names of their values, by policy.
 pub(in super::super) type Given = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
@@ -127,7 +126,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         for (key, (span, _)) in &sections {
             let names = || SECTIONS.iter().map(|(name, ..)| *name).chain([REASONS]);
             if !names().any(|name| name == *key) {
-                let hint = did_you_mean(key, names());
+                let hint = self.faults.did_you_mean(key, names());
                 self.faults.at(span, "unknown_key", format!("there is no section [{key}] of texts{hint}"));
             }
         }
@@ -178,7 +177,7 @@ impl<'t, 'a> Reader<'t, 'a> {
                 let table = Table::of(self.faults, item, span, format!("[{name}.{owner}]"));
                 tables.extend(table.map(|table| (owner, table)));
             } else if !self.faulty.contains(owner) {
-                let hint = did_you_mean(owner, wanted.clone());
+                let hint = self.faults.did_you_mean(owner, wanted.clone());
                 self.faults.at(&span, "unknown_key", format!("nothing needs texts in [{name}.{owner}]{hint}"));
             }
         }
@@ -200,7 +199,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             if wanted.contains(key) || optional.contains(key) {
                 texts.extend(String::read(item, self.faults).map(|text| (key.to_owned(), text)));
             } else if !self.faulty.contains(key) {
-                let hint = did_you_mean(key, wanted.iter().chain(optional).map(String::as_str));
+                let hint = self.faults.did_you_mean(key, wanted.iter().chain(optional).map(String::as_str));
                 self.faults.at(&span, "unknown_text", format!("nothing needs the text '{key}' in {name}{hint}"));
             }
         }
@@ -265,7 +264,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         values.insert("outcome");
         for placeholder in template.placeholders() {
             if !values.contains(placeholder) {
-                let hint = did_you_mean(placeholder, values.iter().copied());
+                let hint = self.faults.did_you_mean(placeholder, values.iter().copied());
                 let known = values.iter().copied().collect::<Vec<_>>().join(", ");
                 let message = format!("the reason '{code}' has no value '{placeholder}', only {known}{hint}");
                 self.faults.at(span, "placeholder", message);

@@ -9,7 +9,6 @@ use toml::Spanned;
 use super::super::super::document::{Item, Read, Table};
 use super::super::super::ledger::Transactions;
 use super::Reader;
-use crate::faults::did_you_mean;
 use crate::transactions::model::{Dated, Kind, Line, not_negative};
 
 /// The transactions of a case, and the categories of their products.
@@ -47,7 +46,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         let kind = kind?;
         let definitions = &self.loaded.pack.definitions;
         let Some(Kind { products, .. }) = definitions.kinds.get(kind.get_ref()) else {
-            let hint = did_you_mean(kind.get_ref(), definitions.kinds.keys().map(String::as_str));
+            let hint = self.faults.did_you_mean(kind.get_ref(), definitions.kinds.keys().map(String::as_str));
             self.faults.at(&kind.span(), "unknown_kind", format!("there is no kind '{}'{hint}", kind.get_ref()));
             return None;
         };
@@ -68,7 +67,7 @@ impl<'t, 'a> Reader<'t, 'a> {
     fn measure(&self, kind: &Spanned<String>, key: &Spanned<String>, item: &Item<'a>) -> Option<Decimal> {
         let measures = self.loaded.pack.definitions.measures(kind.get_ref());
         if !measures.contains(key.get_ref()) {
-            let hint = did_you_mean(key.get_ref(), measures.iter().map(String::as_str));
+            let hint = self.faults.did_you_mean(key.get_ref(), measures.iter().map(String::as_str));
             let message = format!("the kind '{}' has no measure '{}'{hint}", kind.get_ref(), key.get_ref());
             self.faults.at(&key.span(), "unknown_measure", message);
             return None;
