@@ -5,6 +5,7 @@ pub mod error;
 pub mod id;
 pub mod local;
 pub mod migrate;
+pub mod nodes;
 pub mod schema;
 
 use std::thread;

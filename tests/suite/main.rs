@@ -32,6 +32,7 @@ mod kills;
 mod limits;
 mod local_server;
 mod migrations;
+mod nodes;
 mod observability;
 mod operation;
 mod outage;
