@@ -14,6 +14,7 @@ mod base;
 mod cadence;
 mod calendar;
 mod clock;
+mod cluster;
 mod comparison;
 mod compatibility;
 mod customers;
