@@ -13,6 +13,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::assessments::retention::{DEFAULT_MONTHS, MAX_MONTHS};
+use crate::db::nodes::Url;
 use crate::faults::did_you_mean;
 use crate::http::client::TrustedProxies;
 use crate::http::limits::Limits;
@@ -62,7 +63,7 @@ pub enum LogFormat {
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Database to use; a private one is started when there is none.
+    /// Database to use, of one node or several; a private one is started when there is none.
     pub database_url: Option<Secret>,
     /// Most connections to the database.
     pub database_connections: u32,
@@ -257,11 +258,8 @@ impl Config {
             faults
                 .push(format!("{PREFIX}METRICS_TOKEN (metrics_token) must have at least {SHORTEST_TOKEN} characters"));
         }
-        match secret("database_url") {
-            Some(url) if !url.reveal().starts_with("mysql://") => {
-                faults.push(format!("{PREFIX}DATABASE_URL (database_url) must begin with mysql://"));
-            }
-            _ => {}
+        if let Some(Err(wanted)) = secret("database_url").as_ref().map(|url| Url::parse(url.reveal())) {
+            faults.push(format!("{PREFIX}DATABASE_URL (database_url) {wanted}"));
         }
         let edge = limits.zip(allowed_origins).zip(drain);
         match (number, listen, history_months, upload_megabytes, trusted_proxies, load_sample, edge, log_format) {

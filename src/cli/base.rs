@@ -18,7 +18,7 @@ use crate::customers::{self, model::Fields};
 use crate::db::local::LocalServer;
 use crate::db::migrate::migrate;
 use crate::db::schema::customers::dsl;
-use crate::db::{self, Conn, Db};
+use crate::db::{self, Conn, Db, nodes};
 use crate::identity::keys::Cipher;
 use crate::identity::secret;
 use crate::policy::cases::{self, CaseResult};
@@ -145,6 +145,7 @@ pub fn connect(config: &Config, local: Option<&LocalServer>, threads: &Handle) -
         }
         (None, None) => return Err(db::Error::Unavailable("no database is configured".to_owned())),
     };
+    let url = nodes::open(&url, threads).map_err(|error| db::Error::Stopped(format!("connecting: {error}")))?;
     Ok(Db::new(&url, config.database_connections, threads.clone()))
 }
 

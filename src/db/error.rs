@@ -50,12 +50,13 @@ impl Error {
         matches!(self, Self::Unavailable(_) | Self::Lost { .. } | Self::Transient(_))
     }
 
-    /// The same error, met while committing.
+    /// The same error, met while committing. Only what was cut off or refused for a taken value certainly took no effect.
     #[must_use]
     pub fn during_commit(self) -> Self {
         match self {
+            undone @ (Self::Transient(_) | Self::Taken) => undone,
             Self::Lost { message, .. } => Self::Lost { message, committing: true },
-            other => other,
+            other => Self::Lost { message: other.to_string(), committing: true },
         }
     }
 
@@ -97,6 +98,7 @@ impl From<Diesel> for Error {
                 "Record has changed since last read",
                 "try restarting transaction",
                 "please retry transaction",
+                "[try again later]",
             ]) =>
             {
                 Self::Transient(message.to_owned())
@@ -108,6 +110,7 @@ impl From<Diesel> for Error {
                 "Lost connection",
                 "Can't connect",
                 "WSREP has not yet prepared",
+                "WSREP replication failed",
                 "Server shutdown in progress",
                 "Connection was killed",
             ]) =>

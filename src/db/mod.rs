@@ -5,6 +5,7 @@ pub mod error;
 pub mod id;
 pub mod local;
 pub mod migrate;
+pub mod nodes;
 pub mod schema;
 pub mod subjects;
 mod turns;
@@ -188,10 +189,8 @@ pub fn snapshot<T, E: Failure>(
     conn: &mut Conn,
     work: impl FnOnce(&mut Conn) -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {
-    conn.batch_execute(
-        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
-    )
-    .map_err(Error::from)?;
+    conn.batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        .map_err(Error::from)?;
     let result = work(conn);
     roll_back(conn);
     result
@@ -218,7 +217,13 @@ pub fn set_session(conn: &mut Conn) -> diesel::QueryResult<()> {
     let milliseconds = STATEMENT_SECONDS * 1000;
     // The two dialects name the limit differently, and each refuses the other's name.
     conn.batch_execute(&format!("SET max_statement_time = {STATEMENT_SECONDS}"))
-        .or_else(|_| conn.batch_execute(&format!("SET max_execution_time = {milliseconds}")))
+        .or_else(|_| conn.batch_execute(&format!("SET max_execution_time = {milliseconds}")))?;
+    // A node of a Galera cluster first applies what the others had committed before a transaction or a single statement came: leases,
+    // sequences and the basis are read on one node and written on another. Who knows no Galera refuses the setting.
+    if let Err(error) = conn.batch_execute("SET wsrep_sync_wait = 7") {
+        tracing::trace!(%error, "no Galera");
+    }
+    Ok(())
 }
 
 /// The pool's own threads report nothing: who waits for a connection gets the error, and logs it with what he wanted.

@@ -15,7 +15,7 @@ use super::model::{Line, Month, MonthTotals, Period, ProductTotals, ProductsRead
 use super::products::Product;
 use crate::Id;
 use crate::db::bulk::{Insert, Literal};
-use crate::db::schema::{customers, deployment, products, totals, transactions};
+use crate::db::schema::{deployment, products, subjects, totals, transactions};
 use crate::db::{Conn, Error, Result, Subjects};
 
 /// A transaction as it is kept.
@@ -96,16 +96,18 @@ impl TransactionRow {
     }
 }
 
-/// Locks customers, so that one writer at a time changes their totals. Sorted, so that writers don't wait in a circle.
+/// Locks customers as subjects, so that one writer at a time changes their totals. Whoever does raises their sequences too: so two
+/// writers on two nodes of a cluster, where locks stay on their node, write the same rows, and one of them fails and tries again.
+/// Sorted, so that writers don't wait in a circle.
 pub fn lock_customers(conn: &mut Conn, ids: &BTreeSet<Id>) -> Result<()> {
     let keys: Vec<Id> = ids.iter().copied().collect();
-    let mut condition = String::from("(shard, id) IN (");
+    let mut condition = String::from("(shard, customer_id) IN (");
     write_list(&mut condition, &keys, |sql, id| write_tuple(sql, &[&id.shard(), id]));
     condition.push(')');
-    customers::table
+    subjects::table
         .filter(diesel::dsl::sql::<sql_types::Bool>(&condition))
-        .order((customers::shard, customers::id))
-        .select(customers::id)
+        .order((subjects::shard, subjects::customer_id))
+        .select(subjects::customer_id)
         .for_update()
         .load::<Id>(conn)?;
     Ok(())

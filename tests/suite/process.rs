@@ -43,8 +43,12 @@ struct Number {
 
 /// Asks a database for one number; nothing while it gives none.
 pub fn number(url: &str, sql: &str) -> Option<i64> {
-    let mut conn = MysqlConnection::establish(url).ok()?;
-    let rows = diesel::sql_query(format!("SELECT CAST(({sql}) AS SIGNED) number")).load::<Number>(&mut conn).ok()?;
+    number_on(&mut MysqlConnection::establish(url).ok()?, sql)
+}
+
+/// Asks over a connection for one number; nothing while the database gives none.
+pub fn number_on(conn: &mut MysqlConnection, sql: &str) -> Option<i64> {
+    let rows = diesel::sql_query(format!("SELECT CAST(({sql}) AS SIGNED) number")).load::<Number>(conn).ok()?;
     rows.first().map(|row| row.number)
 }
 
