@@ -119,14 +119,15 @@ impl Measured {
         for (id, declared) in &self.loaded.pack.policies {
             others.insert(id.clone(), declared.outcomes[0].clone());
         }
-        let assess = |subject| self.loaded.policies.assess_one(policy, subject, self.circumstances(), &others);
+        let assess =
+            |subject: &Arc<Subject>| self.loaded.policies.assess_one(policy, subject, self.circumstances(), &others);
         let outcome = nanoseconds(&self.subjects, assess);
         let stored = nanoseconds(&self.subjects, |subject| serde_json::to_string(&assess(subject)).unwrap());
         (outcome, stored)
     }
 
     fn pack(&self) -> (f64, f64) {
-        let assess = |subject| self.loaded.policies.assess(subject, self.circumstances());
+        let assess = |subject: &Arc<Subject>| self.loaded.policies.assess(subject, self.circumstances());
         let outcome = nanoseconds(&self.subjects, assess);
         let stored = nanoseconds(&self.subjects, |subject| serde_json::to_string(&assess(subject)).unwrap());
         (outcome, stored)
