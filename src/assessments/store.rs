@@ -18,6 +18,7 @@ use crate::db::bulk::Insert;
 use crate::db::schema::{assessments, outcomes};
 use crate::db::{Conn, Error, Result, Subjects};
 use crate::digest::Digest;
+use crate::releases::store::cohort;
 use crate::transactions::model::Month;
 
 pub use failures::*;
@@ -166,9 +167,8 @@ impl AssessmentRow {
 
 /// An assessment by id.
 pub fn assessment(conn: &mut Conn, id: Id) -> Result<Option<Assessment>> {
-    let row: Option<AssessmentRow> =
-        assessments::table.filter(assessments::id.eq(id)).select(AssessmentRow::as_select()).first(conn).optional()?;
-    row.map(AssessmentRow::read).transpose()
+    let rows = assessments::table.filter(assessments::id.eq(id)).select(AssessmentRow::as_select()).load(conn)?;
+    Ok(read_assessments(conn, rows)?.pop())
 }
 
 /// Assessments by id, of one customer.
@@ -178,7 +178,22 @@ pub fn assessments_of(conn: &mut Conn, customer_id: Id, ids: &[Id]) -> Result<BT
         .filter(assessments::id.eq_any(ids))
         .select(AssessmentRow::as_select())
         .load(conn)?;
-    rows.into_iter().map(|row| Ok((row.id, row.read()?))).collect()
+    Ok(read_assessments(conn, rows)?.into_iter().map(|assessment| (assessment.id, assessment)).collect())
+}
+
+/// Assessments as they were made, with the cuts that stand in their cohorts.
+fn read_assessments(conn: &mut Conn, rows: Vec<AssessmentRow>) -> Result<Vec<Assessment>> {
+    let mut read = rows.into_iter().map(AssessmentRow::read).collect::<Result<Vec<_>>>()?;
+    let digests: BTreeSet<Digest> = read.iter().map(|assessment| assessment.cohort).collect();
+    for digest in digests {
+        let cohort = cohort(conn, digest)?;
+        for assessment in read.iter_mut().filter(|assessment| assessment.cohort == digest) {
+            if let Some(cohort) = &cohort {
+                cohort.complete(&mut assessment.assessed);
+            }
+        }
+    }
+    Ok(read)
 }
 
 /// A page of a customer's assessments, newest first, before an id.
@@ -192,7 +207,8 @@ pub fn history(conn: &mut Conn, customer_id: Id, before: Option<Id>, limit: i64)
     if let Some(before) = before {
         query = query.filter(assessments::id.lt(before));
     }
-    query.load(conn)?.into_iter().map(AssessmentRow::read).collect()
+    let rows = query.load(conn)?;
+    read_assessments(conn, rows)
 }
 
 fn read_digest(bytes: &[u8]) -> Result<Digest> {

@@ -95,8 +95,8 @@ impl CohortDeclaration {
     /// The cuts that count for a customer with these values: his group's, with the group, or else those of all.
     pub fn cuts_of<'c>(&self, computed: &'c CohortCuts, values: &Values) -> (Option<String>, &'c Arc<Cuts>) {
         let group = self.group_of(values).filter(|group| computed.groups.contains_key(group));
-        let own = group.as_ref().and_then(|group| computed.groups.get(group));
-        (group, own.unwrap_or(&computed.all))
+        let cuts = computed.of(group.as_deref());
+        (group, cuts)
     }
 }
 

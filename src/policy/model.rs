@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::transactions::model::Period;
 
@@ -100,18 +101,40 @@ pub enum Entitlement {
 }
 
 /// Something that a script read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Input {
     /// Where it comes from.
     pub kind: InputKind,
     /// Key of the field or metric, id of the policy or cohort.
     pub key: String,
     /// The value in canonical text; absent where there was none. For a cohort, its cuts separated by `;`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub value: Option<String>,
     /// The window of a metric.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub window: Option<Period>,
+    /// The group of a cohort whose cuts counted; absent where those of all did.
+    #[serde(default)]
+    pub group: Option<String>,
+}
+
+impl Serialize for Input {
+    /// As it is kept: the cuts of a cohort stand in the cohort itself, once for everybody.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut kept = serializer.serialize_map(None)?;
+        kept.serialize_entry("kind", &self.kind)?;
+        kept.serialize_entry("key", &self.key)?;
+        if let Some(value) = self.value.as_ref().filter(|_| self.kind != InputKind::Cohort) {
+            kept.serialize_entry("value", value)?;
+        }
+        if let Some(window) = &self.window {
+            kept.serialize_entry("window", window)?;
+        }
+        if let Some(group) = &self.group {
+            kept.serialize_entry("group", group)?;
+        }
+        kept.end()
+    }
 }
 
 impl Input {
@@ -189,6 +212,18 @@ pub struct Cohort {
     pub cohorts: BTreeMap<String, CohortCuts>,
 }
 
+impl Cohort {
+    /// Puts the cuts back into the inputs of what was decided relative to this cohort.
+    pub fn complete(&self, assessed: &mut Assessed) {
+        for input in assessed.policies.iter_mut().flat_map(|policy| &mut policy.inputs) {
+            if input.kind == InputKind::Cohort && input.value.is_none() {
+                let cuts = self.cohorts.get(&input.key).map(|cuts| cuts.of(input.group.as_deref()));
+                input.value = cuts.map(|cuts| cuts.text().to_owned());
+            }
+        }
+    }
+}
+
 /// The cuts of one cohort, for all and for each group that is large enough.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CohortCuts {
@@ -197,6 +232,13 @@ pub struct CohortCuts {
     /// Cuts by group: the values of the grouping fields, joined by `/`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<String, Arc<Cuts>>,
+}
+
+impl CohortCuts {
+    /// The cuts of a group, or else those of all.
+    pub fn of(&self, group: Option<&str>) -> &Arc<Cuts> {
+        group.and_then(|group| self.groups.get(group)).unwrap_or(&self.all)
+    }
 }
 
 /// Cuts of one group, ascending, with the number of customers they come from.

@@ -33,13 +33,20 @@ impl Plan {
     }
 
     /// The cuts that count for `subject`, for those cohorts that `wanted` names: his group's, or else those of all.
-    fn cuts(&self, cohort: &Cohort, subject: &Subject, wanted: impl Fn(&str) -> bool) -> Vec<Option<Arc<Cuts>>> {
+    fn cuts(&self, cohort: &Cohort, subject: &Subject, wanted: impl Fn(&str) -> bool) -> Vec<Option<GroupCuts>> {
         let cuts = self.cohorts.iter().map(|(id, declaration)| {
             let computed = cohort.cohorts.get(&**id).filter(|_| wanted(id))?;
-            Some(Arc::clone(declaration.cuts_of(computed, &subject.values).1))
+            let (group, cuts) = declaration.cuts_of(computed, &subject.values);
+            Some(GroupCuts { group, cuts: Arc::clone(cuts) })
         });
         cuts.collect()
     }
+}
+
+/// The cuts that count for a subject, with his group where it has some of its own.
+struct GroupCuts {
+    group: Option<String>,
+    cuts: Arc<Cuts>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,7 +64,7 @@ pub(super) struct Reading {
     subject: Arc<Subject>,
     as_of: Date,
     /// Cuts by the cohort's place in the plan.
-    cuts: Vec<Option<Arc<Cuts>>>,
+    cuts: Vec<Option<GroupCuts>>,
     /// Outcomes by the policy's place in the plan, entered as policies decide.
     decided: Vec<OnceLock<ImmutableString>>,
     /// What the policy at work has read.
@@ -131,7 +138,7 @@ impl Reading {
         self.record(Read::Cohort(place));
         let cuts = self.cuts.get(place).and_then(Option::as_ref);
         let cuts = cuts.ok_or_else(|| fault(format!("the cohort '{id}' has no cuts: it hasn't been computed")))?;
-        Ok(CohortView { id: Arc::clone(id), cuts: Arc::clone(cuts) })
+        Ok(CohortView { id: Arc::clone(id), cuts: Arc::clone(&cuts.cuts) })
     }
 
     /// What was read since this was last asked, in the order of first reading.
@@ -145,20 +152,37 @@ impl Reading {
             Read::Value(place) => {
                 let (key, kind) = self.plan.values.get(place)?;
                 let value = self.subject.values.get(key).map(Value::to_string);
-                Input { kind: *kind, key: key.clone(), value, window: self.subject.windows.get(key).copied() }
+                Input {
+                    kind: *kind,
+                    key: key.clone(),
+                    value,
+                    window: self.subject.windows.get(key).copied(),
+                    group: None,
+                }
             }
             Read::Outcome(place) => {
                 let value = self.decided.get(place).and_then(OnceLock::get).map(ToString::to_string);
-                Input { kind: InputKind::Outcome, key: self.plan.policies.get(place)?.clone(), value, window: None }
+                Input {
+                    kind: InputKind::Outcome,
+                    key: self.plan.policies.get(place)?.clone(),
+                    value,
+                    window: None,
+                    group: None,
+                }
             }
             Read::Cohort(place) => {
                 let cuts = self.cuts.get(place).and_then(Option::as_ref);
-                let value = cuts.map(|cuts| cuts.text().to_owned());
+                let value = cuts.map(|cuts| cuts.cuts.text().to_owned());
+                let group = cuts.and_then(|cuts| cuts.group.clone());
                 let (id, _) = self.plan.cohorts.get(place)?;
-                Input { kind: InputKind::Cohort, key: id.to_string(), value, window: None }
+                Input { kind: InputKind::Cohort, key: id.to_string(), value, window: None, group }
             }
-            Read::AsOf => Input { kind: InputKind::AsOf, key: "as_of".to_owned(), value: None, window: None },
-            Read::Month => Input { kind: InputKind::Month, key: "month".to_owned(), value: None, window: None },
+            Read::AsOf => {
+                Input { kind: InputKind::AsOf, key: "as_of".to_owned(), value: None, window: None, group: None }
+            }
+            Read::Month => {
+                Input { kind: InputKind::Month, key: "month".to_owned(), value: None, window: None, group: None }
+            }
         })
     }
 }

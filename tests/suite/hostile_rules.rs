@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -324,7 +325,7 @@ fn hostile_scripts_are_stopped_and_others_answered_meanwhile() {
                 }
             });
         }
-        let asked = std::panic::catch_unwind(|| others_are_answered(&client));
+        let asked = std::panic::catch_unwind(AssertUnwindSafe(|| others_are_answered(&client)));
         ended.store(true, Ordering::Relaxed);
         asked.unwrap();
     });

@@ -55,7 +55,7 @@ fn subject(pack: &Pack, chance: &mut Chance, number: usize, as_of: Date) -> Subj
             values.insert(key.clone(), value);
         }
     }
-    Subject { code: format!("C{number:06}"), values, windows }
+    Subject { code: format!("C{number:06}"), values, windows: Arc::new(windows) }
 }
 
 fn of_field(field: &Field, chance: &mut Chance, as_of: Date) -> Value {
