@@ -31,8 +31,9 @@ pub fn work(
         };
         let is_last = i64::try_from(page.len()).is_ok_and(|length| length < PAGE);
         let read = assessor.read(conn, lease.shard, page)?;
-        let made: Vec<Made> =
-            read.into_iter().map(|read| assessor.make(read, Some(lease.run_id))).collect::<Result<_, _>>()?;
+        let every = lease.owner.sign_of_life();
+        let made = assessor.make_page(read, Some(lease.run_id), every, &mut || store::keep_shard(conn, &lease))?;
+        let Some(made) = made else { return Ok(()) };
         match transaction(conn, |conn| write_page(conn, &assessor, &lease, &made, is_last))? {
             Some((moved, written)) => {
                 written.count(made.len(), "run");
