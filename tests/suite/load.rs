@@ -21,6 +21,9 @@ const SENDERS: u32 = 300;
 /// Before the signal to stop, in which a request may have been sent that hasn't reached the service.
 const ON_THE_WAY: Duration = Duration::from_millis(200);
 
+/// How long a service that stops waits for running requests.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+
 fn setting(name: &str, default: u32) -> u32 {
     env::var(name).map_or(default, |value| value.parse().unwrap())
 }
@@ -106,13 +109,22 @@ fn send(
     sent
 }
 
-/// Starts a run whenever none is open, and watches what the process uses: the most in the second quarter of the time and in the last.
-fn watch(client: &Client, pid: Pid, lasts: Duration) -> (Use, Use, u32) {
-    let begun = Instant::now();
-    let (mut warm, mut last, mut runs) = (Use::default(), Use::default(), 0);
-    while begun.elapsed() < lasts {
+/// Starts a run whenever none is open, until it is over, and counts them.
+fn keep_running(client: &Client, over: &AtomicBool) -> u32 {
+    let mut runs = 0;
+    while !over.load(Ordering::Acquire) {
         let started = client.try_send(None, "POST", "/v1/runs", &json!({"renew_cohort": true}));
         runs += u32::from(started.is_some_and(|answer| answer.status == 202));
+        thread::sleep(Duration::from_secs(1));
+    }
+    runs
+}
+
+/// Watches what the process uses: the most in the second quarter of the time and in the last.
+fn watch(pid: Pid, lasts: Duration) -> (Use, Use) {
+    let begun = Instant::now();
+    let (mut warm, mut last) = (Use::default(), Use::default());
+    while begun.elapsed() < lasts {
         let (quarter, used) = (begun.elapsed().as_millis() * 4 / lasts.as_millis(), Use::of(pid));
         match quarter {
             1 => warm = warm.max(used),
@@ -121,7 +133,7 @@ fn watch(client: &Client, pid: Pid, lasts: Duration) -> (Use, Use, u32) {
         }
         thread::sleep(lasts / 100);
     }
-    (warm, last, runs)
+    (warm, last)
 }
 
 #[test]
@@ -153,16 +165,17 @@ fn five_hundred_requests_a_second_and_a_stop_among_them() {
 
     let (client, pid) = (service.client(), service.pid());
     let (next, over, begun) = (AtomicU32::new(0), AtomicBool::new(false), Instant::now());
-    let (sent, (warm, last, runs), stopped_at, stopping) = thread::scope(|scope| {
+    let (sent, (warm, last), runs, stopped_at, stopping) = thread::scope(|scope| {
         let senders: Vec<_> =
             (0..SENDERS).map(|_| scope.spawn(|| send(&client.apart(), &ids, (begun, rate), &next, &over))).collect();
-        let used = watch(&client.apart(), pid, Duration::from_secs(seconds.into()));
+        let runs = scope.spawn(|| keep_running(&client.apart(), &over));
+        let used = watch(pid, Duration::from_secs(seconds.into()));
         let stopped_at = Instant::now();
         let (code, stopping) = service.stop();
         over.store(true, Ordering::Release);
         assert_eq!(code, Some(0), "it ends in order among requests");
         let sent: Vec<Sent> = senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect();
-        (sent, used, stopped_at, stopping)
+        (sent, used, runs.join().unwrap(), stopped_at, stopping)
     });
 
     let before: Vec<&Sent> = sent.iter().filter(|sent| sent.begun + ON_THE_WAY < stopped_at).collect();
@@ -177,7 +190,11 @@ fn five_hundred_requests_a_second_and_a_stop_among_them() {
         share(99),
     );
     for sent in &before {
-        let status = sent.status.expect("a request that was running is not answered");
+        // One that would take longer than a stop may is cut off.
+        let Some(status) = sent.status else {
+            assert!(stopping >= STOP_LIMIT, "a request that was running is not answered");
+            continue;
+        };
         assert!(status < 500 || status == 503, "a request is answered {status}");
         assert!(sent.is_sound, "a refusal doesn't say when to come again");
         assert!([200, 207, 503].contains(&status), "a request is answered {status}");
