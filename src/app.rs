@@ -75,10 +75,10 @@ pub struct State {
 }
 
 /// Starts the threads that work in the background: they assess, and one imports files. `business_date` is the fixed setting, if there
-/// is one; `history` the full months of history that are kept.
-pub fn start_workers(state: &State, business_date: Option<Date>, history: i16) -> Result<(), db::Error> {
+/// is one; `history` the full months of history that are kept; `lease` the seconds for which a thread holds a shard without a sign of life.
+pub fn start_workers(state: &State, business_date: Option<Date>, history: i16, lease: u32) -> Result<(), db::Error> {
     let State { db, in_force, workers, .. } = state;
-    workers.start(db, in_force, business_date, history)?;
+    workers.start(db, in_force, business_date, history, lease)?;
     let in_force = in_force.clone();
     let importer = Importer::new(db.clone(), move || {
         let active = in_force.get()?;

@@ -12,6 +12,7 @@ use figment::providers::{Format, Serialized, Toml};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use crate::assessments::model::DEFAULT_LEASE;
 use crate::assessments::retention::{DEFAULT_MONTHS, MAX_MONTHS};
 use crate::db::nodes::Url;
 use crate::faults::did_you_mean;
@@ -81,6 +82,8 @@ pub struct Config {
     pub business_date: Option<Date>,
     /// Full months of history that are kept before the one of the business date.
     pub history_months: i16,
+    /// Seconds for which a worker holds its part of a run without a sign of life.
+    pub lease_seconds: u32,
     /// Largest file that can be uploaded, in megabytes of 1,048,576 bytes.
     pub upload_megabytes: u32,
     /// Whether the pack's sample is loaded into an empty database of one's own.
@@ -115,6 +118,7 @@ struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     business_date: Option<String>,
     history_months: String,
+    lease_seconds: String,
     upload_megabytes: String,
     load_sample: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -137,6 +141,7 @@ const KEYS: &[&str] = &[
     "admin_password",
     "business_date",
     "history_months",
+    "lease_seconds",
     "upload_megabytes",
     "load_sample",
     "metrics_token",
@@ -160,6 +165,7 @@ impl Default for Settings {
             admin_password: None,
             business_date: None,
             history_months: DEFAULT_MONTHS.to_string(),
+            lease_seconds: DEFAULT_LEASE.to_string(),
             upload_megabytes: "200".to_owned(),
             load_sample: "false".to_owned(),
             metrics_token: None,
@@ -222,6 +228,9 @@ impl Config {
         let history_months = parse(&text, &mut faults, "history_months", &wanted, |text| {
             text.parse().ok().filter(|months| (1..=MAX_MONTHS).contains(months))
         });
+        let lease_seconds = parse(&text, &mut faults, "lease_seconds", "a number of seconds from 2 to 600", |text| {
+            text.parse().ok().filter(|seconds| (2..=600).contains(seconds))
+        });
         let wanted = "addresses and networks such as 10.0.0.0/8, separated by commas";
         let trusted_proxies = parse(&text, &mut faults, "trusted_proxies", wanted, |text| text.parse().ok());
         let upload_megabytes = parse(&text, &mut faults, "upload_megabytes", "a number from 1 to 10000", |text| {
@@ -262,11 +271,20 @@ impl Config {
             faults.push(format!("{PREFIX}DATABASE_URL (database_url) {wanted}"));
         }
         let edge = limits.zip(allowed_origins).zip(drain);
-        match (number, listen, history_months, upload_megabytes, trusted_proxies, load_sample, edge, log_format) {
+        match (
+            number,
+            listen,
+            history_months.zip(lease_seconds),
+            upload_megabytes,
+            trusted_proxies,
+            load_sample,
+            edge,
+            log_format,
+        ) {
             (
                 Some(database_connections),
                 Some(listen),
-                Some(history_months),
+                Some((history_months, lease_seconds)),
                 Some(upload_megabytes),
                 Some(trusted_proxies),
                 Some(load_sample),
@@ -282,6 +300,7 @@ impl Config {
                 admin_password,
                 business_date,
                 history_months,
+                lease_seconds,
                 upload_megabytes,
                 load_sample,
                 metrics_token,
@@ -359,7 +378,7 @@ mod tests {
     #[test]
     fn every_fault_is_reported_at_once() {
         let error =
-            read("listen = 'here'\nlog_format = 'xml'\nhistory_months = 61\nlisten_to = 1\ndatabase_connections = 1\ntrusted_proxies = 'all'\nkey_secret = 'short'")
+            read("listen = 'here'\nlog_format = 'xml'\nhistory_months = 61\nlease_seconds = 1\nlisten_to = 1\ndatabase_connections = 1\ntrusted_proxies = 'all'\nkey_secret = 'short'")
                 .unwrap_err();
         let text = error.to_string();
         for part in [
@@ -368,6 +387,7 @@ mod tests {
             "'listen_to' is not a setting",
             "DATABASE_CONNECTIONS",
             "from 1 to 60",
+            "LEASE_SECONDS",
             "TRUSTED_PROXIES",
             "KEY_SECRET",
         ] {

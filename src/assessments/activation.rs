@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -145,7 +146,7 @@ fn cohort_of(conn: &mut Conn, active: &Active, release: &Arc<LoadedPack>) -> Res
     // Where nothing has ever been computed, the first closing does it.
     if !changed.is_empty() && !active.cohort.cohorts.is_empty() {
         let state = Arc::new(Active { release: release.clone(), ..active.clone() });
-        let mut computed = cohort::compute(conn, &state, &mut || Ok::<_, Error>(()))?;
+        let mut computed = cohort::compute(conn, &state, Duration::MAX, &mut || Ok::<_, Error>(()))?;
         computed.cohorts.retain(|id, _| changed.contains(id));
         cohort.cohorts.extend(computed.cohorts);
     }

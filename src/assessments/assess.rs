@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -199,7 +200,7 @@ impl Assessor {
     }
 
     /// A customer's assessment, ready to be written.
-    pub fn make(&self, read: Read, run_id: Option<Id>) -> Result<Made> {
+    fn make(&self, read: Read, run_id: Option<Id>) -> Result<Made> {
         let Read { customer, subject, standing } = read;
         let assessed = match &subject {
             Ok(subject) => self.assess(subject, &standing),
@@ -221,6 +222,29 @@ impl Assessor {
             assessed,
         };
         Ok(Made { customer, assessment, unreadable: subject.err(), content, digest, next_due_on })
+    }
+
+    /// The assessments of a page, ready to be written. Nothing when `keep`, which is called each time that `every` has passed, says that
+    /// the page is somebody else's meanwhile: a slow script may take a page longer than a lease lasts.
+    pub fn make_page(
+        &self,
+        read: Vec<Read>,
+        run_id: Option<Id>,
+        every: Duration,
+        keep: &mut dyn FnMut() -> Result<bool>,
+    ) -> Result<Option<Vec<Made>>> {
+        let mut kept = Instant::now();
+        let mut made = Vec::with_capacity(read.len());
+        for one in read {
+            made.push(self.make(one, run_id)?);
+            if kept.elapsed() > every {
+                if !keep()? {
+                    return Ok(None);
+                }
+                kept = Instant::now();
+            }
+        }
+        Ok(Some(made))
     }
 
     /// The state by which it assesses.

@@ -11,13 +11,12 @@ use crate::policy::cohorts::CohortBuilder;
 use crate::policy::model::Cohort;
 use crate::releases::active::Active;
 
-/// How often who computes gives a sign of life, far within a lease.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
-
-/// Every cohort that the state's release declares, as of its business date, of all whose data can be read. `alive` is called every few seconds.
+/// Every cohort that the state's release declares, as of its business date, of all whose data can be read. `alive` is called
+/// each time that `every` has passed.
 pub fn compute<E: From<db::Error> + db::Failure>(
     conn: &mut Conn,
     active: &Arc<Active>,
+    every: Duration,
     alive: &mut dyn FnMut() -> Result<(), E>,
 ) -> Result<Cohort, E> {
     let assessor = Assessor::new(conn, active.clone(), active.basis.business_date)?;
@@ -32,7 +31,7 @@ pub fn compute<E: From<db::Error> + db::Failure>(
                 after = last.id;
                 let subjects = assessor.subjects(conn, store::stretch(&page), &page)?;
                 subjects.iter().flatten().for_each(|subject| builder.add(&subject.values));
-                if shown.elapsed() > SIGN_OF_LIFE {
+                if shown.elapsed() > every {
                     alive()?;
                     shown = Instant::now();
                 }

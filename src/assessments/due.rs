@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::assess::{Assessor, Made};
-use super::store;
+use super::assess::Assessor;
+use super::model::Owner;
+use super::store::{self, DueLease};
 use super::write::{leave, write};
 use crate::Id;
 use crate::customers::store::subjects::DUE_NOW;
@@ -18,7 +19,7 @@ use crate::releases::active::{Active, InForce};
 const PAGE: i64 = 100;
 
 /// Assesses the customers of one free shard who are due. False when there was nothing to do.
-pub fn work(db: &Db, in_force: &InForce, owner: Id, stop: &dyn Fn() -> bool) -> Result<bool, db::Error> {
+pub fn work(db: &Db, in_force: &InForce, owner: Owner, stop: &dyn Fn() -> bool) -> Result<bool, db::Error> {
     let Some(active) = in_force.get() else { return Ok(false) };
     db.run_here(|conn| {
         let Some(until) = due_until(conn, &active)? else { return Ok(false) };
@@ -26,11 +27,11 @@ pub fn work(db: &Db, in_force: &InForce, owner: Id, stop: &dyn Fn() -> bool) -> 
         if shards.is_empty() {
             return Ok(false);
         }
-        let Some((shard, token)) = transaction(conn, |conn| store::claim_due_shard(conn, &shards, owner))? else {
+        let Some(lease) = transaction(conn, |conn| store::claim_due_shard(conn, &shards, owner))? else {
             return Ok(false);
         };
-        while !stop() && work_page(conn, &active, until, (shard, token))? {}
-        store::release_due_shard(conn, shard, token)?;
+        while !stop() && work_page(conn, &active, until, lease)? {}
+        store::release_due_shard(conn, lease)?;
         Ok(true)
     })
 }
@@ -49,7 +50,8 @@ fn due_until(conn: &mut Conn, active: &Active) -> Result<Option<Date>, db::Error
 }
 
 /// Assesses a page. Whether there may be another one: who was overtaken is left for the next time.
-fn work_page(conn: &mut Conn, active: &Arc<Active>, until: Date, (shard, token): (u8, i64)) -> Result<bool, db::Error> {
+fn work_page(conn: &mut Conn, active: &Arc<Active>, until: Date, lease: DueLease) -> Result<bool, db::Error> {
+    let shard = lease.shard;
     let due = store::due_customers(conn, shard, until, PAGE)?;
     let count = due.len();
     let (active_ones, inactive): (Vec<_>, Vec<_>) = due.into_iter().partition(|customer| customer.is_active);
@@ -57,9 +59,11 @@ fn work_page(conn: &mut Conn, active: &Arc<Active>, until: Date, (shard, token):
     let assessor = Assessor::new(conn, active.clone(), active.basis.business_date)?;
     let ids: Vec<Id> = active_ones.iter().map(|customer| customer.id).collect();
     let read = assessor.read(conn, Subjects::Listed(&ids), active_ones)?;
-    let made: Vec<Made> = read.into_iter().map(|read| assessor.make(read, None)).collect::<Result<_, _>>()?;
+    let every = lease.owner.sign_of_life();
+    let made = assessor.make_page(read, None, every, &mut || store::keep_due_shard(conn, lease))?;
+    let Some(made) = made else { return Ok(false) };
     let written = transaction(conn, |conn| {
-        if count == 0 || !store::keep_due_shard(conn, shard, token)? || !rules_hold(conn, active)? {
+        if count == 0 || !store::keep_due_shard(conn, lease)? || !rules_hold(conn, active)? {
             return Ok(None);
         }
         leave(conn, &inactive)?;

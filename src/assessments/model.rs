@@ -1,6 +1,7 @@
 //! Assessments, current outcomes and runs as they are kept.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -266,6 +267,30 @@ pub struct Progress {
     pub failed: u64,
     /// Customers by policy and outcome.
     pub summary: Summary,
+}
+
+/// Seconds for which a worker holds a shard without a sign of life, when nothing is set.
+pub const DEFAULT_LEASE: u32 = 15;
+
+/// As whom a worker takes shards.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    /// Its id.
+    pub id: Id,
+    /// For how long, in seconds by the database's clock, it holds one without a sign of life.
+    pub lease: u32,
+}
+
+impl Owner {
+    /// A new one.
+    pub fn new(lease: u32) -> Self {
+        Self { id: Id::new(), lease }
+    }
+
+    /// How often it gives a sign of life while it holds a shard.
+    pub fn sign_of_life(self) -> Duration {
+        Duration::from_secs(u64::from(self.lease)) / 5
+    }
 }
 
 /// Days after the start of a run for which its failures are kept.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::model::{PlannedClosing, Progress, Run, RunCause, RunStatus};
+use super::model::{Owner, PlannedClosing, Progress, Run, RunCause, RunStatus};
 use super::store::{self, Lease};
 use super::{cohort, schedule, shard};
 use crate::Id;
@@ -159,7 +159,7 @@ pub fn cancel(conn: &mut Conn, id: Id) -> Result<Run, Error> {
 }
 
 /// Works on one free shard of an open run until it is finished, lost, or `stop` says so. False when there was nothing to do.
-pub fn work(db: &Db, in_force: &InForce, owner: Id, stop: &dyn Fn() -> bool) -> Result<bool, Error> {
+pub fn work(db: &Db, in_force: &InForce, owner: Owner, stop: &dyn Fn() -> bool) -> Result<bool, Error> {
     db.run_here(|conn| {
         for run in store::open_runs(conn)? {
             let lease = transaction(conn, |conn| store::claim_shard(conn, run.id, owner))?;
@@ -223,9 +223,9 @@ fn prepare(
     lease: &Lease,
     closing: Option<PlannedClosing>,
 ) -> Result<(), Error> {
-    let cohort = cohort::compute(conn, &active, &mut || {
-        db.run_here(|conn| store::advance_shard(conn, lease, false)).map(|_| ())
-    })?;
+    let every = lease.owner.sign_of_life();
+    let cohort =
+        cohort::compute(conn, &active, every, &mut || db.run_here(|conn| store::keep_shard(conn, lease)).map(|_| ()))?;
     let prepared = transaction(conn, |conn| {
         let is_ours = store::lock_run(conn, lease.run_id)?.is_some_and(|(status, _)| status == RunStatus::Preparing)
             && store::advance_shard(conn, lease, true)?;

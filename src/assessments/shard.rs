@@ -33,8 +33,9 @@ pub fn work(
         let ids: Vec<Id> = page.iter().map(|customer| customer.id).collect();
         let of = if failed_of.is_some() { Subjects::Listed(&ids) } else { store::stretch(&page) };
         let read = assessor.read(conn, of, page)?;
-        let made: Vec<Made> =
-            read.into_iter().map(|read| assessor.make(read, Some(lease.run_id))).collect::<Result<_, _>>()?;
+        let every = lease.owner.sign_of_life();
+        let made = assessor.make_page(read, Some(lease.run_id), every, &mut || store::keep_shard(conn, &lease))?;
+        let Some(made) = made else { return Ok(()) };
         match transaction(conn, |conn| write_page(conn, &assessor, &lease, (of, &made), is_last))? {
             Some((moved, written)) => {
                 written.count(made.len(), "run");

@@ -12,7 +12,7 @@ use diesel::sql_types;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::model::{Assessment, Flag, Outcome};
+use super::model::{Assessment, Flag, Outcome, Owner};
 use crate::Id;
 use crate::db::bulk::Insert;
 use crate::db::schema::{assessments, outcomes};
@@ -25,9 +25,6 @@ pub use failures::*;
 pub use retention::*;
 pub use runs::*;
 pub use subjects::*;
-
-/// Seconds for which a worker holds a shard without a sign of life.
-pub const LEASE_SECONDS: i64 = 15;
 
 /// Outcomes in force, by customer and policy.
 pub fn outcomes_of(conn: &mut Conn, of: Subjects<'_>) -> Result<BTreeMap<(Id, String), Outcome>> {
@@ -219,6 +216,6 @@ fn utc_now() -> diesel::expression::SqlLiteral<sql_types::Datetime> {
     diesel::dsl::sql("UTC_TIMESTAMP(6)")
 }
 
-fn lease_end() -> diesel::expression::SqlLiteral<sql_types::Nullable<sql_types::Datetime>> {
-    diesel::dsl::sql(&format!("UTC_TIMESTAMP(6) + INTERVAL {LEASE_SECONDS} SECOND"))
+fn lease_end(owner: Owner) -> diesel::expression::SqlLiteral<sql_types::Nullable<sql_types::Datetime>> {
+    diesel::dsl::sql(&format!("UTC_TIMESTAMP(6) + INTERVAL {} SECOND", owner.lease))
 }

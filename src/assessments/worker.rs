@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 
+use super::model::Owner;
 use super::{day, due, retention, run, store};
-use crate::Id;
 use crate::db::{self, Db};
 use crate::releases::active::InForce;
 
@@ -38,13 +38,15 @@ struct Shared {
 }
 
 impl Workers {
-    /// Starts the threads. `business_date` is the fixed setting, if there is one; `history` the full months of history that are kept.
+    /// Starts the threads. `business_date` is the fixed setting, if there is one; `history` the full months of history that are kept;
+    /// `lease` the seconds for which a thread holds a shard without a sign of life.
     pub fn start(
         &self,
         db: &Db,
         in_force: &InForce,
         business_date: Option<Date>,
         history: i16,
+        lease: u32,
     ) -> Result<(), db::Error> {
         business_date.map(|date| self.0.business_date.get_or_init(|| date));
         db.run_here(|conn| db::transaction(conn, store::open_due_shards))?;
@@ -54,7 +56,7 @@ impl Workers {
                 in_force: in_force.clone(),
                 business_date,
                 history,
-                owner: Id::new(),
+                owner: Owner::new(lease),
                 is_first: number == 0,
                 is_last: number == RUN_THREADS,
                 retained_on: Cell::default(),
@@ -143,7 +145,7 @@ struct Worker {
     /// The fixed setting, if there is one.
     business_date: Option<Date>,
     /// As whom it takes leases.
-    owner: Id,
+    owner: Owner,
     is_first: bool,
     is_last: bool,
     /// Full months of history that are kept.

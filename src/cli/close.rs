@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Failure, base, distribution};
-use crate::Id;
+use crate::assessments::model::Owner;
 use crate::assessments::run::{self, Purpose};
 use crate::assessments::store;
 use crate::assessments::worker::STACK;
@@ -38,14 +38,15 @@ impl Close {
             .ok_or_else(|| format!("{} holds no pack.toml that names its pack", self.pack.display()))?;
         base::beside(config, &pack_id, |db| {
             thread::scope(|scope| {
-                let work = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || close(db, &pack_id))?;
+                let work =
+                    thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || close(db, &pack_id, config))?;
                 work.join().unwrap_or_else(|_| Err("closing stopped unexpectedly".into()))
             })
         })
     }
 }
 
-fn close(db: &Db, pack_id: &str) -> Result<ExitCode, Failure> {
+fn close(db: &Db, pack_id: &str, config: &Config) -> Result<ExitCode, Failure> {
     let in_force = InForce::default();
     db.run_here(|conn| {
         migrate(conn)?;
@@ -54,7 +55,7 @@ fn close(db: &Db, pack_id: &str) -> Result<ExitCode, Failure> {
     })?;
     let active = in_force.get().ok_or("the base has no release yet; 'baremo serve' gives it its first")?;
     let id = db.run_here(|conn| run::create(conn, &active, Purpose::Close))?.id;
-    let (owner, mut progress) = (Id::new(), Progress::shown("closing"));
+    let (owner, mut progress) = (Owner::new(config.lease_seconds), Progress::shown("closing"));
     loop {
         let has_worked = run::work(db, &in_force, owner, &|| false)?;
         let run = db.run_here(|conn| store::run(conn, id))?.ok_or("the run is gone")?;

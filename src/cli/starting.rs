@@ -56,7 +56,9 @@ impl Starting {
         self.administrator()?;
         self.sample()?;
         let first = self.first_run()?;
-        self.patiently(|| app::start_workers(&self.state, date, self.config.history_months))?;
+        self.patiently(|| {
+            app::start_workers(&self.state, date, self.config.history_months, self.config.lease_seconds)
+        })?;
         thread::scope(|scope| {
             if let Some(folder) = &self.base.watched {
                 let read = self.base.folder.as_ref().and_then(|folder| Some(folder.as_ref().ok()?.source.clone()));

@@ -32,6 +32,8 @@ const ATTEMPTS: u32 = 5;
 const POOL_WAIT: Duration = Duration::from_secs(5);
 /// How many tables ahead the database plans a join.
 const JOINS_PLANNED: u32 = 4;
+/// How long a transaction that has written may stand still between two statements before the database rolls it back, in seconds.
+const IDLE_SECONDS: u32 = 10;
 /// Longest time that reading statements of the service may take, in seconds.
 const STATEMENT_SECONDS: u32 = 60;
 
@@ -214,6 +216,11 @@ pub fn set_session(conn: &mut Conn) -> diesel::QueryResult<()> {
     )?;
     // A list with many filters joins many tables: looking for the best order of all would take longer than any order.
     conn.batch_execute(&format!("SET optimizer_search_depth = {JOINS_PLANNED}"))?;
+    // Who was stopped within a transaction would keep its locks from everybody else for hours. MySQL doesn't know such a limit.
+    let idle = conn.batch_execute(&format!("SET idle_write_transaction_timeout = {IDLE_SECONDS}"));
+    if let Err(error) = idle {
+        tracing::debug!(%error, "the database doesn't end transactions that stand still");
+    }
     let milliseconds = STATEMENT_SECONDS * 1000;
     // The two dialects name the limit differently, and each refuses the other's name.
     conn.batch_execute(&format!("SET max_statement_time = {STATEMENT_SECONDS}"))

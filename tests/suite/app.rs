@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use baremo::app::{self, State};
 use baremo::assessments::activation::{Closes, activate};
+use baremo::assessments::model::DEFAULT_LEASE;
 use baremo::assessments::retention::DEFAULT_MONTHS;
 use baremo::assessments::worker::{STACK, Workers};
 use baremo::config::Secret;
@@ -130,7 +131,7 @@ impl TestApp {
             limits,
             origins,
         };
-        app::start_workers(&state, None, DEFAULT_MONTHS).unwrap();
+        app::start_workers(&state, None, DEFAULT_MONTHS, DEFAULT_LEASE).unwrap();
         state.readiness.set(true);
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());

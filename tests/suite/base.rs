@@ -65,11 +65,16 @@ pub struct Answer {
 
 impl Answer {
     /// Reads an answer to its end.
-    pub fn read(mut response: ureq::http::Response<ureq::Body>) -> Self {
+    pub fn read(response: ureq::http::Response<ureq::Body>) -> Self {
+        Self::try_read(response).expect("an answer breaks off")
+    }
+
+    /// Reads an answer to its end, unless it breaks off.
+    pub fn try_read(mut response: ureq::http::Response<ureq::Body>) -> Option<Self> {
         let headers = response.headers().clone();
-        let text = response.body_mut().read_to_string().unwrap();
+        let text = response.body_mut().read_to_string().ok()?;
         let json = serde_json::from_str(&text).unwrap_or(Json::Null);
-        Self { status: response.status().as_u16(), json, text, headers }
+        Some(Self { status: response.status().as_u16(), json, text, headers })
     }
 
     pub fn header(&self, name: &str) -> &str {

@@ -87,7 +87,7 @@ impl Front {
             let clients = self.clients.lock().unwrap().clone();
             let client = &clients[at % clients.len()];
             at += 1;
-            client.try_send(method, path, body).filter(|answer| answer.status != 503)
+            client.try_send(None, method, path, body).filter(|answer| answer.status != 503)
         })
     }
 

@@ -2,6 +2,7 @@
 //! process lives and stays small, and others are answered meanwhile.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::panic::AssertUnwindSafe;
@@ -168,7 +169,7 @@ fn check(pack: &Path) -> (Option<i32>, String, u64) {
 }
 
 /// What the system says of a process' memory, in KiB; nothing when the process has ended.
-fn memory(process: u32, what: &str) -> Option<u64> {
+fn memory(process: impl Display, what: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with(what))?;
     line.split_whitespace().nth(1)?.parse().ok()
@@ -306,7 +307,7 @@ fn hostile_scripts_are_stopped_and_others_answered_meanwhile() {
     let client = service.client();
     let harmless = json!({"document": {"profile": {"basic": {"attack": "nobody"}}}});
     client.send("POST", "/v1/evaluations", &harmless).with(200);
-    let before = memory(service.process(), "VmRSS").unwrap();
+    let before = memory(service.pid(), "VmRSS").unwrap();
     for attack in &attacks {
         let begun = Instant::now();
         let said = evaluate(&client, &attack.name).unwrap();
@@ -329,7 +330,7 @@ fn hostile_scripts_are_stopped_and_others_answered_meanwhile() {
         ended.store(true, Ordering::Relaxed);
         asked.unwrap();
     });
-    let most = memory(service.process(), "VmHWM").unwrap();
+    let most = memory(service.pid(), "VmHWM").unwrap();
     assert!(most < before + GROWTH, "{most} KiB after {before} KiB");
     assert_eq!(service.stop().0, Some(0));
 }

@@ -12,7 +12,7 @@ use baremo::app::{customer_rules, recording_rules};
 use baremo::assessments::activation::Closes;
 use baremo::assessments::basis::{self, Change};
 use baremo::assessments::evaluate::{Evaluated, prepare};
-use baremo::assessments::model::Outcome;
+use baremo::assessments::model::{DEFAULT_LEASE, Outcome};
 use baremo::assessments::retention::DEFAULT_MONTHS;
 use baremo::assessments::run::{self, Purpose};
 use baremo::assessments::store;
@@ -164,7 +164,7 @@ impl Mill {
             .unwrap();
         let node = |db: Db| {
             let node = Node { db, in_force: InForce::default(), workers: Workers::default() };
-            node.workers.start(&node.db, &node.in_force, None, DEFAULT_MONTHS).unwrap();
+            node.workers.start(&node.db, &node.in_force, None, DEFAULT_MONTHS, DEFAULT_LEASE).unwrap();
             node
         };
         let nodes = vec![

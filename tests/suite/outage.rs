@@ -19,25 +19,25 @@ const CUSTOMERS: i64 = 2000;
 const BATCH: i64 = 20;
 
 /// A database server of one's own, as far as the service knows, that comes and goes.
-struct Server {
+pub struct Server {
     folder: PathBuf,
     running: Option<LocalServer>,
 }
 
 impl Server {
     /// A server with a new database.
-    fn new(place: &Place) -> Self {
+    pub fn new(place: &Place) -> Self {
         let folder = place.path("server");
         let running = LocalServer::start(&folder).unwrap();
         MysqlConnection::establish(&running.url("")).unwrap().batch_execute("CREATE DATABASE own").unwrap();
         Self { folder, running: Some(running) }
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("mysql://root@localhost/own?unix_socket={}", self.folder.join("sock").display())
     }
 
-    fn start(&mut self) {
+    pub fn start(&mut self) {
         self.running = Some(LocalServer::start(&self.folder).unwrap());
     }
 
@@ -45,7 +45,7 @@ impl Server {
         self.running.take().unwrap().stop().unwrap();
     }
 
-    fn kill(&mut self, place: &Place) {
+    pub fn kill(&mut self, place: &Place) {
         kill(place.server(), Signal::SIGKILL).unwrap();
         self.stop();
     }

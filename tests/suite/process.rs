@@ -192,6 +192,11 @@ impl Client {
         Self { agent, address: String::new(), token: None }
     }
 
+    /// The same with connections of its own.
+    pub fn apart(&self) -> Self {
+        Self { agent: Self::new().agent, ..self.clone() }
+    }
+
     pub fn send(&self, method: &str, path: &str, body: &Json) -> Answer {
         self.send_for(None, method, path, body)
     }
@@ -218,9 +223,9 @@ impl Client {
         Answer::read(self.agent.run(ureq::http::Request::from_parts(head, body)).unwrap())
     }
 
-    /// Sends a request to a process that may be gone: nothing where it is.
-    pub fn try_send(&self, method: &str, path: &str, body: &Json) -> Option<Answer> {
-        Some(Answer::read(self.agent.run(self.request(None, method, path, body)).ok()?))
+    /// Sends a request to a process that may be gone: nothing where it is. `version` is that of what it changes.
+    pub fn try_send(&self, version: Option<i64>, method: &str, path: &str, body: &Json) -> Option<Answer> {
+        Answer::try_read(self.agent.run(self.request(version, method, path, body)).ok()?)
     }
 
     fn send_for(&self, version: Option<i64>, method: &str, path: &str, body: &Json) -> Answer {
@@ -344,14 +349,19 @@ impl Service {
         (client.address, client.token.unwrap_or_default())
     }
 
-    /// The id of its process.
-    pub fn process(&self) -> u32 {
-        self.child.id()
+    /// Its id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().try_into().unwrap())
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
     }
 
     /// Tells it to end.
     pub fn terminate(&self) {
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+        self.signal(Signal::SIGTERM);
     }
 
     /// Ends it as an operator does, and gives its exit code and how long it took.

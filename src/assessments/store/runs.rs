@@ -6,7 +6,7 @@ use jiff_diesel::ToDiesel;
 
 use super::{lease_end, utc_now};
 use crate::Id;
-use crate::assessments::model::{PlannedClosing, Progress, Run, RunCause, RunStatus};
+use crate::assessments::model::{Owner, PlannedClosing, Progress, Run, RunCause, RunStatus};
 use crate::db::bulk::Insert;
 use crate::db::schema::{customers, run_shards, runs};
 use crate::db::{Conn, Error, Result};
@@ -71,10 +71,12 @@ impl OpenRun {
     }
 }
 
+type OpenRow = (Id, String, i64, String, Option<String>, Option<Id>);
+
 /// The runs with work left, newest first: what is in force comes before what is history.
 pub fn open_runs(conn: &mut Conn) -> Result<Vec<OpenRun>> {
     let open = [RunStatus::Preparing.key(), RunStatus::Running.key()];
-    let rows: Vec<(Id, String, i64, String, Option<String>, Option<Id>)> = runs::table
+    let rows: Vec<OpenRow> = runs::table
         .filter(runs::status.eq_any(open))
         .order(runs::id.desc())
         .select((runs::id, runs::status, runs::basis_number, runs::cause, runs::closing, runs::failed_of))
@@ -211,6 +213,8 @@ pub struct Lease {
     pub run_id: Id,
     /// The shard.
     pub shard: u8,
+    /// Who holds it.
+    pub owner: Owner,
     /// The fencing token.
     pub token: i64,
     /// The last customer assessed.
@@ -219,12 +223,12 @@ pub struct Lease {
     pub progress: Progress,
 }
 
-/// Takes a shard that nobody works, for [`LEASE_SECONDS`] by the database's clock. One that is the owner's own already was
+/// Takes a shard that nobody works. One that is the owner's own already was
 /// left by a failure of its.
-pub fn claim_shard(conn: &mut Conn, run_id: Id, owner: Id) -> Result<Option<Lease>> {
+pub fn claim_shard(conn: &mut Conn, run_id: Id, owner: Owner) -> Result<Option<Lease>> {
     let free = || {
         let ended = run_shards::lease_until.is_null().or(run_shards::lease_until.lt(utc_now().nullable()));
-        ended.or(run_shards::owner.eq(Some(owner)))
+        ended.or(run_shards::owner.eq(Some(owner.id)))
     };
     let shard: Option<u8> = run_shards::table
         .filter(run_shards::run_id.eq(run_id).and(run_shards::finished.eq(false)).and(free()))
@@ -236,9 +240,9 @@ pub fn claim_shard(conn: &mut Conn, run_id: Id, owner: Id) -> Result<Option<Leas
     let claimed =
         diesel::update(run_shards::table.find((run_id, shard)).filter(run_shards::finished.eq(false)).filter(free()))
             .set((
-                run_shards::owner.eq(Some(owner)),
+                run_shards::owner.eq(Some(owner.id)),
                 run_shards::token.eq(run_shards::token + 1),
-                run_shards::lease_until.eq(lease_end()),
+                run_shards::lease_until.eq(lease_end(owner)),
             ))
             .execute(conn)?;
     if claimed == 0 {
@@ -246,7 +250,7 @@ pub fn claim_shard(conn: &mut Conn, run_id: Id, owner: Id) -> Result<Option<Leas
     }
     let (token, after, assessed, unchanged, failed, summary): (i64, Id, i64, i64, i64, String) = run_shards::table
         .find((run_id, shard))
-        .filter(run_shards::owner.eq(Some(owner)))
+        .filter(run_shards::owner.eq(Some(owner.id)))
         .select((
             run_shards::token,
             run_shards::after_id,
@@ -258,7 +262,7 @@ pub fn claim_shard(conn: &mut Conn, run_id: Id, owner: Id) -> Result<Option<Leas
         .first(conn)?;
     let summary = serde_json::from_str(&summary).map_err(|error| Error::corrupt("summary", error))?;
     let progress = Progress { assessed: count(assessed), unchanged: count(unchanged), failed: count(failed), summary };
-    Ok(Some(Lease { run_id, shard, token, after, progress }))
+    Ok(Some(Lease { run_id, shard, owner, token, after, progress }))
 }
 
 /// Moves a shard on in the transaction that writes its results. False when another worker has it now: roll back.
@@ -274,10 +278,19 @@ pub fn advance_shard(conn: &mut Conn, lease: &Lease, finished: bool) -> Result<b
             run_shards::unchanged.eq(signed(lease.progress.unchanged)),
             run_shards::failed.eq(signed(lease.progress.failed)),
             run_shards::summary.eq(summary),
-            run_shards::lease_until.eq(lease_end()),
+            run_shards::lease_until.eq(lease_end(lease.owner)),
         ))
         .execute(conn)?;
     Ok(advanced == 1)
+}
+
+/// Gives a sign of life. False when another worker has the shard now.
+pub fn keep_shard(conn: &mut Conn, lease: &Lease) -> Result<bool> {
+    let kept = diesel::update(run_shards::table.find((lease.run_id, lease.shard)))
+        .filter(run_shards::token.eq(lease.token))
+        .set(run_shards::lease_until.eq(lease_end(lease.owner)))
+        .execute(conn)?;
+    Ok(kept == 1)
 }
 
 /// Gives a shard back, so that another worker may take it at once.

@@ -10,6 +10,7 @@ use jiff_diesel::ToDiesel;
 
 use super::{lease_end, read_digest, utc_now};
 use crate::Id;
+use crate::assessments::model::Owner;
 use crate::db::bulk::Insert;
 use crate::db::id::SHARDS;
 use crate::db::schema::{customers, due_shards, outcomes, subjects};
@@ -243,12 +244,22 @@ pub fn closed_outcomes(
     Ok(standing)
 }
 
-/// Takes the due work of one of `shards` that nobody has, for [`LEASE_SECONDS`] by the database's clock. Gives the shard and the
-/// fencing token.
-pub fn claim_due_shard(conn: &mut Conn, shards: &[u8], owner: Id) -> Result<Option<(u8, i64)>> {
+/// A shard's due work that a worker holds.
+#[derive(Clone, Copy, Debug)]
+pub struct DueLease {
+    /// The shard.
+    pub shard: u8,
+    /// Who holds it.
+    pub owner: Owner,
+    /// The fencing token.
+    pub token: i64,
+}
+
+/// Takes the due work of one of `shards` that nobody has.
+pub fn claim_due_shard(conn: &mut Conn, shards: &[u8], owner: Owner) -> Result<Option<DueLease>> {
     let free = || {
         let ended = due_shards::lease_until.is_null().or(due_shards::lease_until.lt(utc_now().nullable()));
-        ended.or(due_shards::owner.eq(Some(owner)))
+        ended.or(due_shards::owner.eq(Some(owner.id)))
     };
     let found: Option<u8> = due_shards::table
         .filter(due_shards::shard.eq_any(shards).and(free()))
@@ -259,29 +270,30 @@ pub fn claim_due_shard(conn: &mut Conn, shards: &[u8], owner: Id) -> Result<Opti
     let Some(shard) = found else { return Ok(None) };
     let claimed = diesel::update(due_shards::table.find(shard).filter(free()))
         .set((
-            due_shards::owner.eq(Some(owner)),
+            due_shards::owner.eq(Some(owner.id)),
             due_shards::token.eq(due_shards::token + 1),
-            due_shards::lease_until.eq(lease_end()),
+            due_shards::lease_until.eq(lease_end(owner)),
         ))
         .execute(conn)?;
     if claimed == 0 {
         return Ok(None);
     }
-    let token = due_shards::table.find(shard).filter(due_shards::owner.eq(Some(owner))).select(due_shards::token);
-    Ok(Some((shard, token.first(conn)?)))
+    let token = due_shards::table.find(shard).filter(due_shards::owner.eq(Some(owner.id))).select(due_shards::token);
+    Ok(Some(DueLease { shard, owner, token: token.first(conn)? }))
 }
 
-/// Keeps a shard's due work in the transaction that writes its results. False when another worker has it now: roll back.
-pub fn keep_due_shard(conn: &mut Conn, shard: u8, token: i64) -> Result<bool> {
-    let kept = diesel::update(due_shards::table.find(shard).filter(due_shards::token.eq(token)))
-        .set(due_shards::lease_until.eq(lease_end()))
+/// Keeps a shard's due work, in the transaction that writes its results or as a sign of life. False when another worker has it now:
+/// roll back.
+pub fn keep_due_shard(conn: &mut Conn, lease: DueLease) -> Result<bool> {
+    let kept = diesel::update(due_shards::table.find(lease.shard).filter(due_shards::token.eq(lease.token)))
+        .set(due_shards::lease_until.eq(lease_end(lease.owner)))
         .execute(conn)?;
     Ok(kept == 1)
 }
 
 /// Gives a shard's due work back.
-pub fn release_due_shard(conn: &mut Conn, shard: u8, token: i64) -> Result<()> {
-    diesel::update(due_shards::table.find(shard).filter(due_shards::token.eq(token)))
+pub fn release_due_shard(conn: &mut Conn, lease: DueLease) -> Result<()> {
+    diesel::update(due_shards::table.find(lease.shard).filter(due_shards::token.eq(lease.token)))
         .set(due_shards::lease_until.eq(None::<jiff_diesel::Timestamp>))
         .execute(conn)?;
     Ok(())
