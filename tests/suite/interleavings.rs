@@ -11,7 +11,7 @@ use baremo::Id;
 use baremo::app::{customer_rules, recording_rules};
 use baremo::assessments::activation::Closes;
 use baremo::assessments::basis::{self, Change};
-use baremo::assessments::evaluate::{Evaluated, evaluate};
+use baremo::assessments::evaluate::{Evaluated, prepare};
 use baremo::assessments::model::Outcome;
 use baremo::assessments::retention::DEFAULT_MONTHS;
 use baremo::assessments::run::{self, Purpose};
@@ -275,8 +275,9 @@ impl Mill {
         for (_, id) in &self.customers {
             let evaluated = node
                 .db
-                .run_here(|conn| evaluate(conn, &node.in_force, active.clone(), Evaluated::Customer(*id), None, None))
-                .unwrap();
+                .run_here(|conn| prepare(conn, &node.in_force, active.clone(), Evaluated::Customer(*id), None, None))
+                .unwrap()
+                .evaluate();
             for policy in evaluated.assessment.assessed.policies {
                 let Verdict::Decided(decision) = policy.result else { panic!("{policy:?}") };
                 fresh.insert((*id, policy.policy), decision.outcome);

@@ -340,6 +340,11 @@ impl Service {
         (client.address, client.token.unwrap_or_default())
     }
 
+    /// The id of its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Tells it to end.
     pub fn terminate(&self) {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
