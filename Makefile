@@ -53,6 +53,14 @@ SEED ?= $(shell date +%s)
 fuzz: packages ## Change packs and scripts by chance, to find what crashes: TIME=60 (seconds)
 	BAREMO_FUZZ_SECONDS=$(TIME) BAREMO_FUZZ_SEED=$(SEED) cargo test --release --locked --test suite fuzz:: -- --nocapture --test-threads=1
 
+# Seconds for each of the two kinds of inputs, and where chance begins.
+TIME ?= 60
+SEED ?= $(shell date +%s)
+
+.PHONY: fuzz
+fuzz: packages ## Change packs and scripts by chance, to find what crashes: TIME=60 (seconds)
+	BAREMO_FUZZ_SECONDS=$(TIME) BAREMO_FUZZ_SEED=$(SEED) cargo test --release --locked --test suite fuzz:: -- --nocapture --test-threads=1
+
 .PHONY: audit
 audit: packages ## Check spelling, TOML, licences, dependencies, the API's description and its clients
 	@scripts/audit

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -326,9 +326,9 @@ fn hostile_scripts_are_stopped_and_others_answered_meanwhile() {
                 }
             });
         }
-        let asked = std::panic::catch_unwind(AssertUnwindSafe(|| others_are_answered(&client)));
+        let asked = catch_unwind(AssertUnwindSafe(|| others_are_answered(&client)));
         ended.store(true, Ordering::Relaxed);
-        asked.unwrap();
+        asked.unwrap_or_else(|panic| resume_unwind(panic));
     });
     let most = memory(service.pid(), "VmHWM").unwrap();
     assert!(most < before + GROWTH, "{most} KiB after {before} KiB");
