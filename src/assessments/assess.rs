@@ -57,8 +57,8 @@ pub struct Made {
 impl Assessor {
     /// An assessor by a state, as of a date.
     pub fn new(conn: &mut Conn, active: Arc<Active>, as_of: Date) -> Result<Self> {
-        let reads_products = active.release.pack.definitions.read_products();
-        let categories = if reads_products { categories(conn)? } else { BTreeMap::new() };
+        let reads_categories = active.release.pack.definitions.read_categories();
+        let categories = if reads_categories { categories(conn)? } else { BTreeMap::new() };
         Ok(Self { active, categories, as_of })
     }
 

@@ -87,7 +87,7 @@ pub fn of_customer(
     dates: (Date, Date),
     opened_on: Option<Date>,
 ) -> Result<IndexMap<String, MetricValue>> {
-    let categories = if definitions.read_products() { store::categories(conn)? } else { BTreeMap::new() };
+    let categories = if definitions.read_categories() { store::categories(conn)? } else { BTreeMap::new() };
     let (as_of, known_until) = dates;
     let gathering = Gathering { definitions, categories: &categories, as_of, known_until };
     let ledgers = gathering.ledgers(conn, &[id])?;
