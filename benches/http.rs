@@ -28,10 +28,13 @@ use actix_web::{HttpResponse, post, web};
 use app::TestApp;
 use baremo::app::server_with;
 use baremo::assessments::worker::STACK;
-use baremo::db::{self, Db};
+use baremo::db::schema::{customers, outcomes, subjects, totals};
+use baremo::db::{self, Conn, Db};
+use baremo::http::extract::PathId;
 use baremo::http::problem::Problem;
 use baremo::identity::api::Permit;
 use baremo::identity::model::Evaluate;
+use diesel::prelude::*;
 use load::{closed, open, percentile, request};
 use report::{Report, median};
 use serde_json::{Value as Json, json};
@@ -43,6 +46,9 @@ const ROUNDS: usize = 5;
 /// Seconds of a closed loop and of an open one.
 const CLOSED: u64 = 3;
 const OPEN: usize = 10;
+
+/// Requests as they are sent.
+type Requests = Vec<Vec<u8>>;
 
 /// What the two echoes answer.
 struct Answers([web::Bytes; 2]);
@@ -60,13 +66,37 @@ async fn echo(
     Ok(HttpResponse::Ok().content_type("application/json").body(answer))
 }
 
+/// The echo of a customer's answer that also reads the rows which evaluating him needs, each table by one statement, and looks at none.
+#[post("/reading/{id}")]
+async fn reading(
+    _: Permit<Evaluate>,
+    db: web::Data<Db>,
+    answers: web::Data<Answers>,
+    id: PathId,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    assert!(!body.is_empty());
+    let read = move |conn: &mut Conn| {
+        let (id, shard) = (id.0, id.0.shard());
+        let profile: String = customers::table.find((shard, id)).select(customers::profile).first(conn)?;
+        let closed_to: i64 = subjects::table.find((shard, id)).select(subjects::closed_to).first(conn)?;
+        let of_him = totals::table.filter(totals::shard.eq(shard).and(totals::customer_id.eq(id)));
+        let totals: Vec<(String, String)> = of_him.select((totals::months, totals::products)).load(conn)?;
+        let of_him = outcomes::table.filter(outcomes::shard.eq(shard).and(outcomes::customer_id.eq(id)));
+        let outcomes: Vec<String> = of_him.select(outcomes::outcome).load(conn)?;
+        assert!(!profile.is_empty() && closed_to > 0 && !totals.is_empty() && !outcomes.is_empty());
+        Ok::<_, db::Error>(answers.0[0].clone())
+    };
+    Ok(HttpResponse::Ok().content_type("application/json").body(db.run(read).await?))
+}
+
 fn main() {
     let app = shops::service(SHOPS);
     let (_folder, file) = shops::line_file(&shops::lines(SHOPS, 12));
     shops::take_in(&app, &file);
     shops::close(&app);
-    let customers: Vec<String> = (0..SHOPS).map(shops::code).collect();
-    let customers: Vec<Json> = ids(&app, &customers).iter().map(|id| json!({"customer_id": id})).collect();
+    let codes: Vec<String> = (0..SHOPS).map(shops::code).collect();
+    let customers: Vec<Json> = ids(&app, &codes).iter().map(|id| json!({"customer_id": id})).collect();
     let documents = documents();
     let answer = |body: &Json| web::Bytes::from(app.post("/v1/evaluations", body).with(200).text);
     let answers = [answer(&customers[0]), answer(&documents[0])];
@@ -77,7 +107,7 @@ fn main() {
     let runtime = Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build().unwrap();
     let handle = runtime.block_on(async {
         let more = move |config: &mut web::ServiceConfig| {
-            config.app_data(answers.clone()).service(echo);
+            config.app_data(answers.clone()).service(echo).service(reading);
         };
         let server = server_with(&app.state, listener, more).unwrap();
         let handle = server.handle();
@@ -91,36 +121,55 @@ fn main() {
     );
     let mut report = Report::new("http", about);
     for (which, name, bodies) in [(0, "customer", &customers), (1, "document", &documents)] {
-        measure(&mut report, &app, &address, (which, name), bodies);
+        let evaluations = requests(&app, "/v1/evaluations", bodies);
+        let rate =
+            compare(&mut report, &address, name, &evaluations, &requests(&app, &format!("/echo/{which}"), bodies));
+        if which == 0 {
+            let path = |body: &Json| format!("/reading/{}", body["customer_id"].as_str().unwrap());
+            let read = bodies.iter().map(|body| request("POST", &path(body), &app.token, &body.to_string())).collect();
+            let limit = median((0..ROUNDS).map(|_| run(&address, &read)).collect());
+            report.against("customer", rate, "requests/s", "echo that reads his rows", limit);
+        }
+        steady(&mut report, &address, (name, rate / 2.0), &evaluations);
     }
     report.print();
     runtime.block_on(handle.stop(true));
 }
 
-/// Measures evaluations of one sort and the echo of their answer.
-fn measure(report: &mut Report, app: &TestApp, address: &str, (which, name): (usize, &str), bodies: &[Json]) {
-    let to = |path: &str| -> Vec<Vec<u8>> {
-        bodies.iter().map(|body| request("POST", path, &app.token, &body.to_string())).collect()
-    };
-    let (evaluations, echoes) = (to("/v1/evaluations"), to(&format!("/echo/{which}")));
+/// One request for each body.
+fn requests(app: &TestApp, path: &str, bodies: &[Json]) -> Requests {
+    bodies.iter().map(|body| request("POST", path, &app.token, &body.to_string())).collect()
+}
+
+/// Sends requests in a closed loop; gives how many a second.
+fn run(address: &str, requests: &Requests) -> f64 {
+    closed(address, CLIENTS, Duration::from_secs(CLOSED), |number| &requests[number % requests.len()])
+}
+
+/// Measures evaluations and the echo of their answer in turn; gives the evaluations a second.
+fn compare(report: &mut Report, address: &str, name: &str, evaluations: &Requests, echoes: &Requests) -> f64 {
     let (mut evaluated, mut echoed) = (Vec::new(), Vec::new());
-    let run = |requests: &[Vec<u8>]| {
-        closed(address, CLIENTS, Duration::from_secs(CLOSED), |number| &requests[number % requests.len()])
-    };
-    run(&evaluations);
+    run(address, evaluations);
     for _ in 0..ROUNDS {
-        evaluated.push(run(&evaluations));
-        echoed.push(run(&echoes));
+        evaluated.push(run(address, evaluations));
+        echoed.push(run(address, echoes));
     }
     let ratios = evaluated.iter().zip(&echoed).map(|(evaluated, echoed)| evaluated / echoed).collect();
-    report.against(name, median(evaluated.clone()), "requests/s", "echo", median(echoed));
+    let rate = median(evaluated);
+    report.against(name, rate, "requests/s", "echo", median(echoed));
     report.figure(format!("{name} ÷ echo, round by round"), median(ratios), "ratio");
-    let rate = median(evaluated) / 2.0;
-    let requests = (rate * load::count(OPEN)).round().to_string().parse().unwrap();
-    let sent = open(address, (CLIENTS, rate, requests), 200, |number| &evaluations[number % evaluations.len()]);
+    rate
+}
+
+/// Measures how long evaluations take at a rate.
+fn steady(report: &mut Report, address: &str, (name, rate): (&str, f64), evaluations: &Requests) {
+    let number = (rate * load::count(OPEN)).round().to_string().parse().unwrap();
+    let sent = open(address, (CLIENTS, rate, number), 200, |number| &evaluations[number % evaluations.len()]);
     let mut times: Vec<Duration> = sent.iter().map(|sent| sent.answered - sent.intended).collect();
-    report.figure(format!("{name}, at {rate:.0} a second, p50"), percentile(&mut times, 50), "ms");
-    report.figure(format!("{name}, at {rate:.0} a second, p99"), percentile(&mut times, 99), "ms");
+    for percent in [50, 99] {
+        let time = percentile(&mut times, percent);
+        report.figure(format!("{name}, at {rate:.0} a second, p{percent}"), time, "ms");
+    }
 }
 
 /// The ids of the shops, in their order.
