@@ -112,6 +112,15 @@ pub fn described() -> serde_json::Result<Json> {
 
 /// A server on a listener. It answers at once, with 503 until something is in force.
 pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
+    server_with(state, listener, |_| {})
+}
+
+/// A server that also has what `more` mounts, behind the same middlewares.
+pub fn server_with(
+    state: &State,
+    listener: TcpListener,
+    more: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<Server> {
     let paths = web::Data::new(Paths::of(&description()));
     let descriptions = web::Data::new(Descriptions::new(described()?));
     let state = state.clone();
@@ -146,6 +155,7 @@ pub fn server(state: &State, listener: TcpListener) -> io::Result<Server> {
             .service(SwaggerUi::new("/docs/{_:.*}").config(utoipa_swagger_ui::Config::from("/openapi.json")))
             .default_service(web::to(refuse))
             .configure(pages::configure)
+            .configure(more.clone())
             // Each sees requests before those above it and their answers after them. Who has called is known before he is counted
             // and before the gate, where those without a valid token have places of their own: verifying one is cheap. What ends
             // requests is before all of this, but inside of CORS and of what writes answers, so that pages of other origins can read

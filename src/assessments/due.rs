@@ -17,6 +17,8 @@ use crate::releases::active::{Active, InForce};
 
 /// Customers who are read, assessed and written together; few, so that nobody waits long.
 const PAGE: i64 = 100;
+/// Shards that somebody is due in from which on a shard rests after it was worked on: so that under load customers are assessed together.
+const BUSY: usize = 16;
 
 /// Assesses the customers of one free shard who are due. False when there was nothing to do.
 pub fn work(db: &Db, in_force: &InForce, owner: Owner, stop: &dyn Fn() -> bool) -> Result<bool, db::Error> {
@@ -31,7 +33,7 @@ pub fn work(db: &Db, in_force: &InForce, owner: Owner, stop: &dyn Fn() -> bool) 
             return Ok(false);
         };
         while !stop() && work_page(conn, &active, until, lease)? {}
-        store::release_due_shard(conn, lease)?;
+        store::release_due_shard(conn, lease, shards.len() >= BUSY)?;
         Ok(true)
     })
 }

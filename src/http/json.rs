@@ -29,6 +29,14 @@ static RUST_TYPES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 
 /// Reads a body: an object in which no key stands twice. Tells every fault in its shape.
 pub fn body<T: DeserializeOwned + ToSchema + 'static>(bytes: &[u8]) -> Result<T, Problem> {
+    // What is right is read without noting at each step where it stands.
+    let is_object = bytes.trim_ascii_start().first() == Some(&b'{');
+    if is_object
+        && serde_json::from_slice::<UniqueKeys>(bytes).is_ok()
+        && let Ok(read) = serde_json::from_slice(bytes)
+    {
+        return Ok(read);
+    }
     let broken =
         |error: &serde_json::Error| Problem::detailed(Code::BadRequest, format!("the body is not JSON: {error}"));
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
@@ -38,7 +46,7 @@ pub fn body<T: DeserializeOwned + ToSchema + 'static>(bytes: &[u8]) -> Result<T,
         false => broken(error.inner()),
     })?;
     deserializer.end().map_err(|error| broken(&error))?;
-    if bytes.trim_ascii_start().first() != Some(&b'{') {
+    if !is_object {
         return Err(Problem::invalid(vec![Fault::new("", "wrong_type", "the body must be an object")]));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
@@ -53,7 +61,8 @@ pub fn item<T: DeserializeOwned + ToSchema + 'static>(json: &Json) -> Result<T, 
     if !json.is_object() {
         return Err(vec![Fault::new("", "wrong_type", "an item must be an object")]);
     }
-    serde_path_to_error::deserialize(json).map_err(|error| shape::faults::<T>(json, fault(&error)))
+    T::deserialize(json)
+        .or_else(|_| serde_path_to_error::deserialize(json).map_err(|error| shape::faults::<T>(json, fault(&error))))
 }
 
 /// The fault that a deserializer's error tells.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use rust_decimal::Decimal;
 
@@ -17,6 +18,8 @@ use crate::faults::Fault;
 
 /// Rows that are recorded together.
 const BATCH: usize = 5_000;
+/// Threads that record a batch, each with a connection.
+const LANES: usize = 2;
 /// Source of items when the importer names none.
 pub const DEFAULT_SOURCE: &str = "csv";
 
@@ -89,23 +92,29 @@ pub fn import(db: &Db, rules: &Rules, import: &Import, watch: &mut dyn Watch) ->
     watch.begun(rows.bytes_total());
     let mut batch = Batch::default();
     let mut seen = HashMap::new();
-    while let Some(row) = rows.next() {
-        report.counts.read += 1;
-        match row? {
-            Ok(row) => {
-                if let Err(faults) = batch.add(row, import, &measures, &mut seen, &mut report)? {
-                    report.faulty(faults)?;
+    // While a batch is being recorded the next one is read.
+    thread::scope(|scope| {
+        let mut recording: Option<Recording<'_>> = None;
+        while let Some(row) = rows.next() {
+            report.counts.read += 1;
+            match row? {
+                Ok(row) => {
+                    if let Err(faults) = batch.add(row, import, &measures, &mut seen, &mut report)? {
+                        report.faulty(faults)?;
+                    }
                 }
+                Err(fault) => report.faulty(vec![fault])?,
             }
-            Err(fault) => report.faulty(vec![fault])?,
+            let is_full = batch.items.len() == BATCH;
+            if is_full {
+                finish(recording.take(), &mut report)?;
+                recording = Some(std::mem::take(&mut batch).record(scope, db, rules, import.dry_run)?);
+            }
+            report.tell(watch, &rows, is_full)?;
         }
-        let is_full = batch.items.len() == BATCH;
-        if is_full {
-            std::mem::take(&mut batch).record(db, rules, import.dry_run, &mut report)?;
-        }
-        report.tell(watch, &rows, is_full)?;
-    }
-    batch.record(db, rules, import.dry_run, &mut report)?;
+        finish(recording, &mut report)?;
+        finish(Some(batch.record(scope, db, rules, import.dry_run)?), &mut report)
+    })?;
     watch.ended();
     report.finish()?;
     Ok(report)
@@ -178,6 +187,29 @@ struct Batch {
     rows: Vec<Row>,
     items: Vec<NewTransaction>,
     products: BTreeMap<String, Product>,
+    /// Whether an item stands twice under two customers: who has it in the end depends on the order.
+    is_ordered: bool,
+}
+
+/// Rows that are being recorded, lane by lane.
+type Recording<'scope> = Vec<(Vec<Row>, ScopedJoinHandle<'scope, Result<Vec<Recorded>, record::Error>>)>;
+
+/// Waits till a batch is recorded, and reports what became of its rows.
+fn finish(recording: Option<Recording<'_>>, report: &mut Report) -> Result<(), Error> {
+    for (rows, lane) in recording.into_iter().flatten() {
+        let answers = lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        for (row, answer) in rows.iter().zip(answers) {
+            match answer {
+                Recorded::Created(_) => report.counts.created += 1,
+                Recorded::Corrected(_) => report.counts.changed += 1,
+                Recorded::Unchanged(_) | Recorded::Outdated(_) => report.counts.unchanged += 1,
+                Recorded::Refused(faults) => {
+                    report.faulty(faults.iter().map(|fault| in_row(row, fault, "")).collect())?;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Batch {
@@ -205,6 +237,7 @@ impl Batch {
             }
         }
         if let Some(first) = seen.insert((order.clone(), product.clone()), row.line()) {
+            self.is_ordered |= self.has_another_customer(first, row.get("customer").unwrap_or_default());
             let detail = format!("the order and product of line {first} stand here again: this row corrects that one");
             report.warning(row.fault("order", "doubled", detail))?;
         }
@@ -231,24 +264,40 @@ impl Batch {
         Ok(Ok(()))
     }
 
-    fn record(self, db: &Db, rules: &Rules, dry_run: bool, report: &mut Report) -> Result<(), Error> {
+    /// Whether the row of a line is in the batch, for another customer than this one.
+    fn has_another_customer(&self, line: u64, customer: &str) -> bool {
+        let found = self.rows.binary_search_by_key(&line, Row::line).ok().and_then(|place| self.items.get(place));
+        found.is_some_and(|item| item.customer_code != customer)
+    }
+
+    /// Begins to record on threads of its own, each with a connection: the rows of one customer stay together, so that no lane waits for
+    /// another one.
+    fn record<'scope>(
+        self,
+        scope: &'scope Scope<'scope, '_>,
+        db: &'scope Db,
+        rules: &'scope Rules,
+        dry_run: bool,
+    ) -> Result<Recording<'scope>, Error> {
         let described: Vec<Product> = self.products.values().cloned().collect();
-        if !dry_run {
+        if !dry_run && !described.is_empty() {
             db.run_here(|conn| transaction(conn, |conn| store::write_products(conn, &described)))?;
         }
         let options = record::Options { dry_run, described: self.products };
-        let answers = db.run_here(|conn| record::record(conn, rules, self.items, &options))?;
-        for (row, answer) in self.rows.iter().zip(answers) {
-            match answer {
-                Recorded::Created(_) => report.counts.created += 1,
-                Recorded::Corrected(_) => report.counts.changed += 1,
-                Recorded::Unchanged(_) | Recorded::Outdated(_) => report.counts.unchanged += 1,
-                Recorded::Refused(faults) => {
-                    report.faulty(faults.iter().map(|fault| in_row(row, fault, "")).collect())?;
-                }
+        let mut lanes = vec![(Vec::new(), Vec::new()); if self.is_ordered { 1 } else { LANES }];
+        let count = lanes.len();
+        for (row, item) in self.rows.into_iter().zip(self.items) {
+            let sum: usize = item.customer_code.bytes().map(usize::from).sum();
+            if let Some((rows, items)) = lanes.get_mut(sum % count) {
+                rows.push(row);
+                items.push(item);
             }
         }
-        Ok(())
+        let start = |(rows, items): (Vec<Row>, Vec<NewTransaction>)| {
+            let options = options.clone();
+            (rows, scope.spawn(move || db.run_here(|conn| record::record(conn, rules, items, &options))))
+        };
+        Ok(lanes.into_iter().filter(|(rows, _)| !rows.is_empty()).map(start).collect())
     }
 }
 

@@ -9,3 +9,4 @@ pub mod period;
 pub mod products;
 pub mod record;
 pub mod store;
+pub mod totals;

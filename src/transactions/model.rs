@@ -168,21 +168,24 @@ pub type ProductTotals = BTreeMap<String, BTreeMap<String, Decimal>>;
 
 /// The totals of the transactions of one customer, kind and month: nothing when there are none.
 pub fn total(transactions: &[Dated]) -> Option<(MonthTotals, ProductTotals)> {
-    let last_on = transactions.iter().map(|transaction| transaction.on).max()?;
-    let orders: BTreeSet<&str> = transactions.iter().map(|transaction| transaction.order.as_str()).collect();
+    total_of(transactions.iter().map(|one| (one.on, one.order.as_str(), one.lines.as_slice())))
+}
+
+/// The totals of transactions, each with its date, order and lines: nothing when there are none.
+pub fn total_of<'a>(
+    transactions: impl Iterator<Item = (Date, &'a str, &'a [Line])> + Clone,
+) -> Option<(MonthTotals, ProductTotals)> {
+    let last_on = transactions.clone().map(|(on, ..)| on).max()?;
+    let orders: BTreeSet<&str> = transactions.clone().map(|(_, order, _)| order).collect();
     let mut products = ProductTotals::new();
     let mut measures: BTreeMap<String, MeasureTotals> = BTreeMap::new();
     let mut lines = 0;
-    for line in transactions.iter().flat_map(|transaction| &transaction.lines) {
+    for line in transactions.flat_map(|(.., lines)| lines) {
         lines += 1;
         for (measure, sent) in &line.measures {
             let value = line.in_pack_unit(measure, *sent);
-            measures.entry(measure.clone()).and_modify(|totals| totals.add(value)).or_insert(MeasureTotals {
-                sum: value,
-                count: 1,
-                min: value,
-                max: value,
-            });
+            let one = MeasureTotals { sum: value, count: 1, min: value, max: value };
+            measures.entry(measure.clone()).and_modify(|totals| totals.add(one)).or_insert(one);
             if let Some(product) = &line.product {
                 *products.entry(product.clone()).or_default().entry(measure.clone()).or_default() += value;
             }
@@ -190,6 +193,16 @@ pub fn total(transactions: &[Dated]) -> Option<(MonthTotals, ProductTotals)> {
     }
     let orders = u32::try_from(orders.len()).unwrap_or(u32::MAX);
     Some((MonthTotals { orders, lines, last_on, measures }, products))
+}
+
+/// Adds the sums of further transactions, by product.
+pub fn add_products(products: &mut ProductTotals, more: ProductTotals) {
+    for (product, sums) in more {
+        let known = products.entry(product).or_default();
+        for (measure, sum) in sums {
+            *known.entry(measure).or_default() += sum;
+        }
+    }
 }
 
 /// A measure's value, if it is 0 or more; else a stable code and what would be right.
@@ -221,11 +234,23 @@ impl Line {
 }
 
 impl MeasureTotals {
-    fn add(&mut self, value: Decimal) {
-        self.sum += value;
-        self.count += 1;
-        self.min = self.min.min(value);
-        self.max = self.max.max(value);
+    fn add(&mut self, more: Self) {
+        self.sum += more.sum;
+        self.count += more.count;
+        self.min = self.min.min(more.min);
+        self.max = self.max.max(more.max);
+    }
+}
+
+impl MonthTotals {
+    /// Adds the totals of further transactions, of whose orders so many are counted already.
+    pub fn add(&mut self, more: Self, counted: u32) {
+        self.orders += more.orders.saturating_sub(counted);
+        self.lines += more.lines;
+        self.last_on = self.last_on.max(more.last_on);
+        for (measure, totals) in more.measures {
+            self.measures.entry(measure).and_modify(|known| known.add(totals)).or_insert(totals);
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! Recording transactions: each item is checked, known by its source and external id, and counted once; the totals of the
-//! customer-months it touches are computed anew from their lines in the same database transaction.
+//! customer-months it touches are kept up to date in the same database transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,17 +10,18 @@ use jiff::{Timestamp, Zoned};
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
-use super::model::{Dated, Definitions, Line, MAX_LINES, Month, ProductsRead, QUANTITY, in_unit, not_negative, total};
+use super::model::{Definitions, Line, MAX_LINES, QUANTITY, in_unit, not_negative};
 use super::products::{MAX_CODE, Product, check_text};
-use super::store::{self, Transaction};
+use super::store::{self, Known, Transaction};
+use super::totals;
 use crate::Id;
 use crate::customers::model::decimal;
 use crate::customers::store::{self as customer_store, subjects::Change};
-use crate::db::{self, Conn, Failure, Subjects, transaction};
+use crate::db::{self, Conn, Failure, transaction};
 use crate::faults::{Fault, Told, did_you_mean, enough, excerpt, pointer_segment};
 
 /// Items of one database transaction.
-const CHUNK: usize = 250;
+const CHUNK: usize = 500;
 /// Longest external id, in characters.
 const MAX_EXTERNAL_ID: usize = 200;
 /// Longest order reference, in characters.
@@ -156,7 +157,9 @@ pub fn record(
     }
     ready.sort_by_key(|(customer_id, item)| (customer_id.shard(), *customer_id, item.index));
     for chunk in chunks(ready) {
-        let recorded = match transaction(conn, |conn| record_chunk(conn, rules, &chunk, options.dry_run)) {
+        let mut owners = BTreeSet::new();
+        let work = |conn: &mut Conn| record_chunk(conn, rules, &chunk, &mut owners, options.dry_run);
+        let recorded = match transaction(conn, work) {
             Err(Error::Dry(recorded)) => recorded,
             result => result?,
         };
@@ -231,25 +234,26 @@ fn resolve(
     customer_id.filter(|_| faults.is_empty()).ok_or(faults)
 }
 
-/// One chunk, in a transaction that the caller has opened.
+/// One chunk, in a transaction that the caller has opened. `owners` are customers to lock besides those of the chunk: where an item is
+/// known of another one, he is added, for the next attempt.
 fn record_chunk(
     conn: &mut Conn,
     rules: &Rules,
     chunk: &[(Id, Checked)],
+    owners: &mut BTreeSet<Id>,
     dry_run: bool,
 ) -> Result<Vec<Recorded>, Error> {
     let keys: Vec<(&str, &str)> =
         chunk.iter().map(|(_, checked)| (checked.item.source.as_str(), checked.item.external_id.as_str())).collect();
-    let owners = |known: &[Transaction]| -> BTreeSet<Id> { known.iter().map(|known| known.customer_id).collect() };
-    let found = store::known(conn, &keys)?;
-    let mut locked = owners(&found);
-    locked.extend(chunk.iter().map(|(customer_id, _)| *customer_id));
-    store::lock_customers(conn, &locked)?;
+    owners.extend(chunk.iter().map(|(customer_id, _)| *customer_id));
+    store::lock_customers(conn, owners)?;
     let known = store::known(conn, &keys)?;
-    if !owners(&known).is_subset(&locked) {
-        return Err(db::Error::Transient("an item moved to another customer meanwhile".to_owned()).into());
+    let before = owners.len();
+    owners.extend(known.iter().map(|known| known.customer_id));
+    if owners.len() > before {
+        return Err(db::Error::Transient("an item moves from a customer who isn't locked yet".to_owned()).into());
     }
-    let known: BTreeMap<(&str, &str), &Transaction> =
+    let known: BTreeMap<(&str, &str), &Known> =
         known.iter().map(|known| ((known.source.as_str(), known.external_id.as_str()), known)).collect();
 
     let mut answers = Vec::with_capacity(chunk.len());
@@ -267,24 +271,24 @@ fn record_chunk(
         });
     }
     store::remove(conn, &gone)?;
+    totals::keep(conn, &gone, &new)?;
     store::insert(conn, &new).map_err(|error| match error {
         // Another writer has recorded the same item since it was looked up: the next attempt finds it.
         db::Error::Taken => db::Error::Transient("an item was recorded meanwhile".to_owned()),
         error => error,
     })?;
-    let touched = || gone.iter().copied().chain(&new);
-    recompute(conn, touched())?;
+    let places = gone.iter().map(|one| (one.customer_id, &one.kind, one.occurred_on));
     let mut changes = BTreeMap::new();
-    for one in touched() {
-        let change = if rules.reads(&one.kind, one.occurred_on) { Change::Read } else { Change::Unread };
-        let known = changes.entry(one.customer_id).or_insert(change);
+    for (customer_id, kind, on) in places.chain(new.iter().map(|one| (one.customer_id, &one.kind, one.occurred_on))) {
+        let change = if rules.reads(kind, on) { Change::Read } else { Change::Unread };
+        let known = changes.entry(customer_id).or_insert(change);
         *known = change.max(*known);
     }
     customer_store::subjects::raise(conn, rules.basis, &changes)?;
     if dry_run { Err(Error::Dry(answers)) } else { Ok(answers) }
 }
 
-fn compare(known: Option<&Transaction>, checked: &Checked) -> Recorded {
+fn compare(known: Option<&Known>, checked: &Checked) -> Recorded {
     match known {
         None => Recorded::Created(Id::NIL),
         Some(known) if checked.item.revision.zip(known.revision).is_some_and(|(sent, known)| sent < known) => {
@@ -295,51 +299,8 @@ fn compare(known: Option<&Transaction>, checked: &Checked) -> Recorded {
     }
 }
 
-/// Computes the totals anew of every customer, kind and month that the transactions touch.
-fn recompute<'a>(conn: &mut Conn, touched: impl Iterator<Item = &'a Transaction>) -> Result<(), Error> {
-    let touched: BTreeSet<(Id, &str, Month)> =
-        touched.map(|one| (one.customer_id, one.kind.as_str(), Month::of(one.occurred_on))).collect();
-    let months: BTreeSet<(Id, Month)> = touched.iter().map(|(id, _, month)| (*id, *month)).collect();
-    let mut by_month: BTreeMap<(Id, String, Month), Vec<Dated>> = BTreeMap::new();
-    for one in store::of_months(conn, &months)? {
-        let key = (one.customer_id, one.kind.clone(), Month::of(one.occurred_on));
-        by_month.entry(key).or_default().push(Dated { on: one.occurred_on, order: one.order, lines: one.lines });
-    }
-    let years = || touched.iter().map(|(_, _, month)| month.parts().0);
-    let years = (years().min().unwrap_or_default(), years().max().unwrap_or_default());
-    let mut rows = BTreeMap::new();
-    for ids in ids_by_shard(&touched) {
-        rows.extend(store::totals(conn, Subjects::Listed(&ids), years, ProductsRead::Sums)?);
-    }
-    let mut changed = BTreeMap::new();
-    for (customer_id, kind, month) in touched {
-        let (year, number) = month.parts();
-        let key = store::TotalsKey { customer_id, kind: kind.to_owned(), year };
-        let row = changed.entry(key.clone()).or_insert_with(|| rows.get(&key).cloned().unwrap_or_default());
-        match by_month.get(&(customer_id, kind.to_owned(), month)).and_then(|dated| total(dated)) {
-            Some((totals, products)) => {
-                row.months.insert(number, totals);
-                row.products.insert(number, products);
-            }
-            None => {
-                row.months.remove(&number);
-                row.products.remove(&number);
-            }
-        }
-    }
-    Ok(store::write_totals(conn, &changed)?)
-}
-
-fn ids_by_shard(touched: &BTreeSet<(Id, &str, Month)>) -> Vec<Vec<Id>> {
-    let mut shards: BTreeMap<u8, BTreeSet<Id>> = BTreeMap::new();
-    for (id, _, _) in touched {
-        shards.entry(id.shard()).or_default().insert(*id);
-    }
-    shards.into_values().map(|ids| ids.into_iter().collect()).collect()
-}
-
 impl Checked {
-    fn transaction(&self, customer_id: Id, known: Option<&Transaction>) -> Transaction {
+    fn transaction(&self, customer_id: Id, known: Option<&Known>) -> Transaction {
         let now = Timestamp::now();
         let item = &self.item;
         Transaction {

@@ -113,15 +113,68 @@ pub fn lock_customers(conn: &mut Conn, ids: &BTreeSet<Id>) -> Result<()> {
     Ok(())
 }
 
+/// What tells whether a transaction that is sent is known, and where it stands.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = transactions)]
+pub struct Known {
+    /// Its id.
+    pub id: Id,
+    /// The customer's id.
+    pub customer_id: Id,
+    /// The system it came from.
+    pub source: String,
+    /// Its id in that system.
+    pub external_id: String,
+    /// Its kind.
+    pub kind: String,
+    /// Business date, in the pack's zone.
+    #[diesel(deserialize_as = jiff_diesel::Date)]
+    pub occurred_on: Date,
+    /// Revision, where the source counts them.
+    pub revision: Option<i64>,
+    /// SHA-256 of what was sent.
+    pub digest: Vec<u8>,
+    /// When it was first recorded.
+    #[diesel(deserialize_as = jiff_diesel::Timestamp)]
+    pub created_at: Timestamp,
+}
+
 /// The transactions known by these sources and external ids.
-pub fn known(conn: &mut Conn, keys: &[(&str, &str)]) -> Result<Vec<Transaction>> {
+pub fn known(conn: &mut Conn, keys: &[(&str, &str)]) -> Result<Vec<Known>> {
     if keys.is_empty() {
         return Ok(Vec::new());
     }
     let mut condition = String::from("(source, external_id) IN (");
     write_list(&mut condition, keys, |sql, (source, external_id)| write_tuple(sql, &[source, external_id]));
     condition.push(')');
-    load_where(conn, &condition)
+    let known = transactions::table.filter(diesel::dsl::sql::<sql_types::Bool>(&condition));
+    Ok(known.select(Known::as_select()).load(conn)?)
+}
+
+/// The orders, among some, of which customers have transactions in months: customer, kind, date and order of each transaction.
+pub fn orders_in(
+    conn: &mut Conn,
+    months: &BTreeSet<(Id, Month)>,
+    orders: &BTreeSet<&str>,
+) -> Result<Vec<(Id, String, Date, String)>> {
+    if months.is_empty() {
+        return Ok(Vec::new());
+    }
+    let periods: Vec<(Id, Period)> = months.iter().map(|(id, month)| (*id, month.period())).collect();
+    let mut condition = in_periods(&periods);
+    condition.push_str(" AND order_reference IN (");
+    write_list(&mut condition, &orders.iter().collect::<Vec<_>>(), |sql, order| order.write(sql));
+    condition.push(')');
+    let rows: Vec<(Id, String, jiff_diesel::Date, String)> = transactions::table
+        .filter(diesel::dsl::sql::<sql_types::Bool>(&condition))
+        .select((
+            transactions::customer_id,
+            transactions::kind,
+            transactions::occurred_on,
+            transactions::order_reference,
+        ))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(id, kind, on, order)| (id, kind, on.to_jiff(), order)).collect())
 }
 
 /// The transactions of customers in months, cancelled ones left out, by date.
@@ -135,14 +188,20 @@ pub fn of_periods(conn: &mut Conn, periods: &[(Id, Period)]) -> Result<Vec<Trans
     if periods.is_empty() {
         return Ok(Vec::new());
     }
+    let condition = in_periods(periods) + " ORDER BY shard, customer_id, occurred_on, id";
+    load_where(conn, &condition)
+}
+
+/// The condition of transactions of customers in periods, cancelled ones left out.
+fn in_periods(periods: &[(Id, Period)]) -> String {
     let mut condition = String::from("NOT cancelled AND (");
     for (index, (id, period)) in periods.iter().enumerate() {
         let _ = write!(condition, "{}(shard = {} AND customer_id = ", if index == 0 { "" } else { " OR " }, id.shard());
         Literal::write(id, &mut condition);
         let _ = write!(condition, " AND occurred_on BETWEEN '{}' AND '{}')", period.from, period.to);
     }
-    condition.push_str(") ORDER BY shard, customer_id, occurred_on, id");
-    load_where(conn, &condition)
+    condition.push(')');
+    condition
 }
 
 /// A page of a customer's transactions, latest first, after the position of the last one seen.
@@ -172,14 +231,13 @@ fn load_where(conn: &mut Conn, condition: &str) -> Result<Vec<Transaction>> {
 }
 
 /// Takes transactions out, so that they can be put in again where their date or customer now has them.
-pub fn remove(conn: &mut Conn, gone: &[&Transaction]) -> Result<()> {
+pub fn remove(conn: &mut Conn, gone: &[&Known]) -> Result<()> {
     if gone.is_empty() {
         return Ok(());
     }
     let mut sql = String::from("DELETE FROM transactions WHERE (shard, customer_id, occurred_on, id) IN (");
-    write_list(&mut sql, gone, |sql, transaction| {
-        let shard = transaction.customer_id.shard();
-        write_tuple(sql, &[&shard, &transaction.customer_id, &transaction.occurred_on, &transaction.id]);
+    write_list(&mut sql, gone, |sql, known| {
+        write_tuple(sql, &[&known.customer_id.shard(), &known.customer_id, &known.occurred_on, &known.id]);
     });
     sql.push(')');
     diesel::sql_query(sql).execute(conn)?;
@@ -263,7 +321,7 @@ pub fn totals(
 ) -> Result<BTreeMap<TotalsKey, YearTotals>> {
     let Some(of) = of.condition("customer_id") else { return Ok(BTreeMap::new()) };
     let of_customers = totals::table.filter(of).filter(totals::year.between(years.0, years.1));
-    let rows: Vec<(Id, String, i16, String, Option<String>)> = if read == ProductsRead::Nothing {
+    let rows: Vec<TotalsRow> = if read == ProductsRead::Nothing {
         let absent = diesel::dsl::sql::<sql_types::Nullable<sql_types::Text>>("NULL");
         of_customers.select((totals::customer_id, totals::kind, totals::year, totals::months, absent)).load(conn)?
     } else {
@@ -271,15 +329,34 @@ pub fn totals(
             .select((totals::customer_id, totals::kind, totals::year, totals::months, totals::products.nullable()))
             .load(conn)?
     };
-    rows.into_iter()
-        .map(|(customer_id, kind, year, months, products)| {
-            let corrupt = |error| Error::corrupt("totals", error);
-            let months = serde_json::from_str(&months).map_err(corrupt)?;
-            let products = products.map(|products| read_products(&products, read)).transpose().map_err(corrupt)?;
-            let totals = YearTotals { months, products: products.unwrap_or_default() };
-            Ok((TotalsKey { customer_id, kind, year }, totals))
-        })
-        .collect()
+    rows.into_iter().map(|row| read_totals(row, read)).collect()
+}
+
+/// The totals of these customers, kinds and years, with those by product.
+pub fn totals_at(conn: &mut Conn, keys: &BTreeSet<TotalsKey>) -> Result<BTreeMap<TotalsKey, YearTotals>> {
+    if keys.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut condition = String::from("(shard, customer_id, kind, year) IN (");
+    write_list(&mut condition, &keys.iter().collect::<Vec<_>>(), |sql, key| {
+        write_tuple(sql, &[&key.customer_id.shard(), &key.customer_id, &key.kind, &key.year]);
+    });
+    condition.push(')');
+    let rows: Vec<TotalsRow> = totals::table
+        .filter(diesel::dsl::sql::<sql_types::Bool>(&condition))
+        .select((totals::customer_id, totals::kind, totals::year, totals::months, totals::products.nullable()))
+        .load(conn)?;
+    rows.into_iter().map(|row| read_totals(row, ProductsRead::Sums)).collect()
+}
+
+type TotalsRow = (Id, String, i16, String, Option<String>);
+
+fn read_totals(row: TotalsRow, read: ProductsRead) -> Result<(TotalsKey, YearTotals)> {
+    let (customer_id, kind, year, months, products) = row;
+    let corrupt = |error| Error::corrupt("totals", error);
+    let months = serde_json::from_str(&months).map_err(corrupt)?;
+    let products = products.map(|products| read_products(&products, read)).transpose().map_err(corrupt)?;
+    Ok((TotalsKey { customer_id, kind, year }, YearTotals { months, products: products.unwrap_or_default() }))
 }
 
 fn read_products(text: &str, read: ProductsRead) -> serde_json::Result<MonthProducts> {

@@ -1,6 +1,6 @@
 //! Transactions over HTTP: counted once, corrected, refused with reasons, and totals that equal the lines at any time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use baremo::policy::source::Source;
@@ -415,10 +415,11 @@ fn one_batch_sent_by_two_clients_at_once_counts_once() {
     }
 }
 
-/// What happens to one of ten items: sent with a quantity, a day, a customer, or cancelled.
+/// What happens to one of ten items: sent with an order, a quantity, a day, a customer, or cancelled.
 #[derive(Clone, Debug)]
 struct Step {
     item: u8,
+    order: u8,
     customer: u8,
     day: u16,
     quantity: u32,
@@ -426,8 +427,9 @@ struct Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = (0..10_u8, 0..2_u8, 0..365_u16, 0..1000_u32, prop::bool::weighted(0.2))
-        .prop_map(|(item, customer, day, quantity, cancelled)| Step { item, customer, day, quantity, cancelled });
+    let step = (0..10_u8, 0..3_u8, 0..2_u8, 0..90_u16, 0..1000_u32, prop::bool::weighted(0.2)).prop_map(
+        |(item, order, customer, day, quantity, cancelled)| Step { item, order, customer, day, quantity, cancelled },
+    );
     prop::collection::vec(step, 1..30)
 }
 
@@ -451,15 +453,17 @@ fn totals_equal_the_lines_whatever_is_sent_corrected_moved_and_cancelled() {
             let id = format!("R{round}-{}", step.item);
             let mut item = order(&id, &code(step.customer), &day(step).to_string(), &quantity);
             item["cancelled"] = json!(step.cancelled);
+            item["order"] = json!(format!("O{}", step.order));
             app.record(&[item]);
             last.insert(step.item, step);
         }
         for (customer, id) in ids.iter().enumerate() {
-            let sum: Decimal = last
-                .values()
-                .filter(|step| usize::from(step.customer) == customer && !step.cancelled)
-                .map(|step| Decimal::new(step.quantity.into(), 2))
-                .sum();
+            let counted: Vec<&&Step> =
+                last.values().filter(|step| usize::from(step.customer) == customer && !step.cancelled).collect();
+            let sum: Decimal = counted.iter().map(|step| Decimal::new(step.quantity.into(), 2)).sum();
+            let orders: BTreeSet<(u8, i8)> = counted.iter().map(|step| (step.order, day(step).month())).collect();
+            prop_assert_eq!(app.metric(id, "lines", "2018-01-01"), counted.len().to_string());
+            prop_assert_eq!(app.metric(id, "orders", "2018-01-01"), orders.len().to_string());
             let bought = app.metric(id, "bought", "2018-01-01");
             prop_assert_eq!(&bought, &sum.normalize().to_string());
         }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
+use diesel::sql_types::{Datetime, Nullable};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff_diesel::ToDiesel;
@@ -16,6 +17,9 @@ use crate::db::id::SHARDS;
 use crate::db::schema::{customers, due_shards, outcomes, subjects};
 use crate::db::{Conn, Result, Subjects};
 use crate::digest::Digest;
+
+/// How long a shard rests.
+const REST_MICROSECONDS: u32 = 250_000;
 
 /// A customer as he is read to be assessed.
 pub struct LeanCustomer {
@@ -255,7 +259,7 @@ pub struct DueLease {
     pub token: i64,
 }
 
-/// Takes the due work of one of `shards` that nobody has.
+/// Takes the due work of one of `shards` that nobody has, the one that has rested longest.
 pub fn claim_due_shard(conn: &mut Conn, shards: &[u8], owner: Owner) -> Result<Option<DueLease>> {
     let free = || {
         let ended = due_shards::lease_until.is_null().or(due_shards::lease_until.lt(utc_now().nullable()));
@@ -263,7 +267,7 @@ pub fn claim_due_shard(conn: &mut Conn, shards: &[u8], owner: Owner) -> Result<O
     };
     let found: Option<u8> = due_shards::table
         .filter(due_shards::shard.eq_any(shards).and(free()))
-        .order(due_shards::shard)
+        .order((due_shards::lease_until, due_shards::shard))
         .select(due_shards::shard)
         .first(conn)
         .optional()?;
@@ -291,10 +295,12 @@ pub fn keep_due_shard(conn: &mut Conn, lease: DueLease) -> Result<bool> {
     Ok(kept == 1)
 }
 
-/// Gives a shard's due work back.
-pub fn release_due_shard(conn: &mut Conn, lease: DueLease) -> Result<()> {
+/// Gives a shard's due work back; one that `rests` can be taken after [`REST_MICROSECONDS`].
+pub fn release_due_shard(conn: &mut Conn, lease: DueLease, rests: bool) -> Result<()> {
+    let until = format!("IF({rests}, UTC_TIMESTAMP(6) + INTERVAL {REST_MICROSECONDS} MICROSECOND, NULL)");
+    let until = diesel::dsl::sql::<Nullable<Datetime>>(&until);
     diesel::update(due_shards::table.find(lease.shard).filter(due_shards::token.eq(lease.token)))
-        .set(due_shards::lease_until.eq(None::<jiff_diesel::Timestamp>))
+        .set((due_shards::owner.eq(None::<Id>), due_shards::lease_until.eq(until)))
         .execute(conn)?;
     Ok(())
 }
