@@ -37,7 +37,7 @@ test-with-database:
 	@scripts/step "Cases of the packs" scripts/test-packs
 
 # Which benchmarks `make bench` runs, each on a server of its own with as much memory as one in earnest would have.
-BENCHES ?= totals run
+BENCHES ?= decide totals run ingest http fresh
 .PHONY: bench
 bench: packages ## Measure, and print tables and JSON: BENCHES="run http"
 	@for bench in $(BENCHES); do \
@@ -51,15 +51,7 @@ SEED ?= $(shell date +%s)
 
 .PHONY: fuzz
 fuzz: packages ## Change packs and scripts by chance, to find what crashes: TIME=60 (seconds)
-	BAREMO_FUZZ_SECONDS=$(TIME) BAREMO_FUZZ_SEED=$(SEED) cargo test --release --locked --test suite fuzz:: -- --nocapture --test-threads=1
-
-# Seconds for each of the two kinds of inputs, and where chance begins.
-TIME ?= 60
-SEED ?= $(shell date +%s)
-
-.PHONY: fuzz
-fuzz: packages ## Change packs and scripts by chance, to find what crashes: TIME=60 (seconds)
-	BAREMO_FUZZ_SECONDS=$(TIME) BAREMO_FUZZ_SEED=$(SEED) cargo test --release --locked --test suite fuzz:: -- --nocapture --test-threads=1
+	BAREMO_FUZZ_SECONDS=$(TIME) BAREMO_FUZZ_SEED=$(SEED) cargo test --release --locked --test engine fuzz:: -- --nocapture --test-threads=1
 
 .PHONY: audit
 audit: packages ## Check spelling, TOML, licences, dependencies, the API's description and its clients

@@ -16,7 +16,7 @@ mod decide {
     pub mod plain;
 }
 mod report;
-#[path = "../tests/suite/subjects.rs"]
+#[path = "../tests/engine/subjects.rs"]
 mod subjects;
 
 use std::collections::BTreeMap;

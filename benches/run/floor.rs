@@ -28,6 +28,7 @@ pub struct Floor<'a> {
     base: &'a Base,
 }
 
+type Subject = (Id, i64, i64, Option<Vec<u8>>, Option<Vec<u8>>, i64);
 type Outcome = (Id, String, String, Option<String>, jiff_diesel::Date, Id, jiff_diesel::NullableDate, Option<String>);
 
 impl<'a> Floor<'a> {
@@ -100,7 +101,7 @@ fn read(conn: &mut MysqlConnection, shard: u8, after: Id, outcomes_too: bool, co
         .unwrap();
     let last = found.last()?.0;
     *count += u64::try_from(found.len()).unwrap();
-    let _: Vec<(Id, i64, i64, Option<Vec<u8>>, Option<Vec<u8>>, i64)> = subjects::table
+    let _: Vec<Subject> = subjects::table
         .filter(subjects::shard.eq(shard).and(subjects::customer_id.gt(after)).and(subjects::customer_id.le(last)))
         .select((
             subjects::customer_id,

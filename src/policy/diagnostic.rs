@@ -18,7 +18,7 @@ pub struct Diagnostic {
     /// Column in characters, from 1.
     pub column: Option<usize>,
     /// The line of the file; of a long one what stands around the column.
-    pub excerpt: Option<String>,
+    pub excerpt: Option<Box<str>>,
     /// What is wrong, and what would be right.
     pub message: String,
     /// Where the column is in the excerpt, from 1.
@@ -50,7 +50,7 @@ impl Diagnostic {
         message: impl Into<String>,
     ) -> Self {
         let shown = text.lines().nth(line.saturating_sub(1)).map(|line| around(line, column));
-        let (excerpt, mark) = shown.map_or((None, column), |(excerpt, mark)| (Some(excerpt), mark));
+        let (excerpt, mark) = shown.map_or((None, column), |(excerpt, mark)| (Some(excerpt.into()), mark));
         Self { line: Some(line), column: Some(column), excerpt, mark, ..Self::of_file(file, code, message) }
     }
 }

@@ -218,7 +218,7 @@ fn nodes_and_processes_may_go_and_nothing_is_lost_or_counted_twice() {
         );
     }
     compare_outcomes(&front);
-    println!("{acknowledged} orders acknowledged");
+    eprintln!("{acknowledged} orders acknowledged");
     for service in services {
         assert_eq!(service.stop().0, Some(0));
     }

@@ -183,7 +183,7 @@ fn five_hundred_requests_a_second_and_a_stop_among_them() {
     times.sort_unstable();
     let share = |percent: usize| times[(times.len() - 1) * percent / 100];
     let refused = before.iter().filter(|sent| sent.status == Some(503)).count();
-    println!(
+    eprintln!(
         "{} requests in {seconds} s, {refused} refused, {runs} runs, p50 {:?}, p99 {:?}, stopped in {stopping:?}; {warm:?} then {last:?}",
         before.len(),
         share(50),

@@ -1,5 +1,6 @@
 //! `baremo` as a process of its own, with a data folder that goes with its value: what an operator starts, kills and reads.
 
+use std::env;
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -21,6 +22,11 @@ use crate::uploads::{FORM, form};
 
 /// Longest time that anything may take which takes a second or ten, on a machine that has much to do.
 const LIMIT: Duration = Duration::from_secs(90);
+
+/// The binary that is tested: that of this build, or another one that the environment names.
+pub fn binary() -> PathBuf {
+    env::var_os("BAREMO_TEST_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_baremo").into(), PathBuf::from)
+}
 
 /// Looks until there is something to see.
 #[track_caller]
@@ -124,7 +130,7 @@ impl Place {
 
     /// `baremo` with arguments and environment, in this folder.
     pub fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_baremo"));
+        let mut command = Command::new(binary());
         command
             .args(arguments)
             .current_dir(self.top.path())

@@ -84,7 +84,7 @@ fn every_build_reproduces_the_corpus() {
         std::fs::write(&path, &made).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    let renew = "BAREMO_TEST_NEW_CORPUS=1 cargo test --locked --test suite determinism::";
+    let renew = "BAREMO_TEST_NEW_CORPUS=1 cargo test --locked --test engine determinism::";
     assert!(
         made == kept,
         "{CORPUS} has other digests. Where the content of a pack has changed (the first digest of its line), so does what is decided: \
