@@ -15,7 +15,7 @@ use super::model::{Line, Month, MonthTotals, Period, ProductTotals, ProductsRead
 use super::products::Product;
 use crate::Id;
 use crate::db::bulk::{Insert, Literal};
-use crate::db::schema::{deployment, products, subjects, totals, transactions};
+use crate::db::schema::{deployment, products, totals, transactions};
 use crate::db::{Conn, Error, Result, Subjects};
 
 /// A transaction as it is kept.
@@ -98,18 +98,23 @@ impl TransactionRow {
 
 /// Locks customers as subjects, so that one writer at a time changes their totals. Whoever does raises their sequences too: so two
 /// writers on two nodes of a cluster, where locks stay on their node, write the same rows, and one of them fails and tries again.
-/// Sorted, so that writers don't wait in a circle.
+/// In the order of the primary key, which the statement names since another index covers it too: so that writers don't wait in a
+/// circle.
 pub fn lock_customers(conn: &mut Conn, ids: &BTreeSet<Id>) -> Result<()> {
-    let keys: Vec<Id> = ids.iter().copied().collect();
-    let mut condition = String::from("(shard, customer_id) IN (");
-    write_list(&mut condition, &keys, |sql, id| write_tuple(sql, &[&id.shard(), id]));
-    condition.push(')');
-    subjects::table
-        .filter(diesel::dsl::sql::<sql_types::Bool>(&condition))
-        .order((subjects::shard, subjects::customer_id))
-        .select(subjects::customer_id)
-        .for_update()
-        .load::<Id>(conn)?;
+    let mut by_shard: BTreeMap<u8, Vec<Id>> = BTreeMap::new();
+    for id in ids {
+        by_shard.entry(id.shard()).or_default().push(*id);
+    }
+    let mut sql = String::from("SELECT customer_id FROM subjects FORCE INDEX (PRIMARY) WHERE ");
+    for (index, (shard, ids)) in by_shard.iter().enumerate() {
+        let _ = write!(sql, "{}shard = {shard} AND customer_id IN (", if index == 0 { "" } else { " OR " });
+        write_list(&mut sql, ids, |sql, id| id.write(sql));
+        sql.push(')');
+    }
+    sql.push_str(" ORDER BY shard, customer_id FOR UPDATE");
+    if !ids.is_empty() {
+        diesel::sql_query(sql).execute(conn)?;
+    }
     Ok(())
 }
 

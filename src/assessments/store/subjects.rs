@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use diesel::dsl::case_when;
 use diesel::prelude::*;
-use diesel::sql_types::{Datetime, Nullable};
+use diesel::sql_types::{self, Datetime, Nullable};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff_diesel::ToDiesel;
@@ -221,11 +222,10 @@ pub fn confirm(conn: &mut Conn, confirmed: &[Confirmed], basis: i64, confirmed_a
 /// Sets when active customers of one shard are due; those who are due never, because they are inactive, stay so.
 pub fn set_due(conn: &mut Conn, ids: &[Id], on: Option<Date>) -> Result<()> {
     let Some(of) = Subjects::Listed(ids).condition("customer_id") else { return Ok(()) };
-    diesel::update(subjects::table)
-        .filter(of)
-        .filter(subjects::next_due_on.is_not_null())
-        .set(subjects::next_due_on.eq(on.to_diesel()))
-        .execute(conn)?;
+    // Not as a condition: through the index of who is due rows would be locked in another order than elsewhere.
+    let unless_never =
+        case_when(subjects::next_due_on.is_not_null(), on.to_diesel().into_sql::<Nullable<sql_types::Date>>());
+    diesel::update(subjects::table).filter(of).set(subjects::next_due_on.eq(unless_never)).execute(conn)?;
     Ok(())
 }
 

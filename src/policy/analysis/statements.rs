@@ -136,7 +136,6 @@ impl Walk<'_> {
         while let Expr::Dot(parts, ..) | Expr::Index(parts, ..) = root {
             root = &parts.lhs;
         }
-        self.assigned_keys(frame, target);
         let Expr::Variable(variable, ..) = root else {
             self.value(frame, target);
             return;
@@ -150,26 +149,13 @@ impl Walk<'_> {
         } else if frame.find(&name).is_none() && self.constants.contains_key(&name) {
             let message = format!("'{name}' is a constant and can't be changed");
             self.report(&file, root.start_position(), "assigned", message);
-        } else {
+        } else if matches!(target, Expr::Variable(..)) {
             self.value(frame, root);
-            if let Expr::Index(parts, ..) = target {
-                self.value(frame, &parts.rhs);
-            }
+        } else {
+            // The engine doesn't see how large a map becomes part by part.
+            let message = "a part of a map can't be assigned; write the map whole, as in #{ a: 1 }";
+            self.report(&file, root.start_position(), "assigned_part", message);
         }
-    }
-
-    /// Keys that are assigned are written out: the engine limits how many keys a map has, but not how long they are.
-    fn assigned_keys(&mut self, frame: &mut Frame, target: &Expr) {
-        let (Expr::Dot(parts, ..) | Expr::Index(parts, ..)) = target else { return };
-        let written = match &parts.rhs {
-            Expr::Dot(inner, ..) | Expr::Index(inner, ..) => &inner.lhs,
-            last => last,
-        };
-        if matches!(target, Expr::Index(..)) && !matches!(written, Expr::StringConstant(..)) {
-            let message = "a key that is assigned is written out: map[\"key\"] = value";
-            self.report(&frame.file.clone(), written.start_position(), "key_not_literal", message);
-        }
-        self.assigned_keys(frame, &parts.rhs);
     }
 
     /// What a list of expressions holds, where all are texts.
