@@ -216,8 +216,9 @@ pub fn set_session(conn: &mut Conn) -> diesel::QueryResult<()> {
     )?;
     // A list with many filters joins many tables: looking for the best order of all would take longer than any order.
     conn.batch_execute(&format!("SET optimizer_search_depth = {JOINS_PLANNED}"))?;
-    // Who was stopped within a transaction would keep its locks from everybody else for hours. MySQL doesn't know such a limit.
-    let idle = conn.batch_execute(&format!("SET idle_write_transaction_timeout = {IDLE_SECONDS}"));
+    // Who was stopped within a transaction would keep its locks from everybody else for hours, also when it has only locked rows and
+    // written none yet. MySQL doesn't know such a limit.
+    let idle = conn.batch_execute(&format!("SET idle_transaction_timeout = {IDLE_SECONDS}"));
     if let Err(error) = idle {
         tracing::debug!(%error, "the database doesn't end transactions that stand still");
     }
