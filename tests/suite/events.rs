@@ -131,7 +131,7 @@ fn who_follows_while_much_happens_knows_what_is_in_force() {
     let unique: BTreeSet<String> = ids(&followed).into_iter().collect();
     assert_eq!(unique.len(), followed.len(), "an event was read twice");
     assert_eq!(unique, ids(&from_the_beginning).into_iter().collect(), "an event was missed");
-    assert!(followed.len() > 48, "{} events", followed.len());
+    assert!(followed.len() > 24, "{} events", followed.len());
     let in_force = shown(&app, &customers);
     assert_eq!(in_force.len(), 24 * 5);
     assert!(in_force.values().any(|(standing, provisional)| standing != provisional));
