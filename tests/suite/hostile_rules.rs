@@ -113,7 +113,7 @@ const FOLDERS: [(&str, Option<&str>, Making); 13] = [
     ("a link upwards", Some("link"), |pack| symlink("..", pack.join("lib")).unwrap()),
     ("a link to itself", Some("unreadable"), |pack| symlink("x.rhai", pack.join("policies/x.rhai")).unwrap()),
     ("a folder for a file", None, |pack| fs::create_dir(pack.join("policies/x.rhai")).unwrap()),
-    ("no UTF-8", Some("encoding"), |pack| fs::write(pack.join("policies/grade.rhai"), b"//! caf\xe9").unwrap()),
+    ("no UTF-8", Some("encoding"), |pack| fs::write(pack.join("policies/grade.rhai"), b"//! \xe9t\xe9").unwrap()),
     ("a file of a terabyte", Some("too_large"), |pack| {
         fs::File::create(pack.join("policies/x.rhai")).unwrap().set_len(1 << 40).unwrap();
     }),
