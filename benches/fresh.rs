@@ -34,8 +34,8 @@ use serde_json::{Value as Json, json};
 
 const SHOPS: usize = 4_000;
 const CLIENTS: usize = 16;
-/// Orders a second, and for how many seconds.
-const LOADS: [(usize, usize); 2] = [(100, 20), (1_000, 20)];
+/// Requests a second, how many orders each brings, and for how many seconds.
+const LOADS: [(usize, usize, usize); 3] = [(100, 1, 20), (100, 10, 20), (1_000, 1, 6)];
 /// Cases by which each order of a shop takes it to the next grade, from 8 to 1, over three months.
 const STEPS: [usize; 7] = [3, 6, 6, 9, 6, 15, 15];
 /// How often the events are asked for.
@@ -48,23 +48,24 @@ fn main() {
     shops::take_in(&app, &file);
     shops::close(&app);
     let about = format!(
-        "{SHOPS} shops; orders from {CLIENTS} clients in an open loop, one a request, each changing its shop's grade; events asked for \
+        "{SHOPS} shops; orders from {CLIENTS} clients in an open loop, each changing its shop's grade; events asked for \
          every {} ms",
         PAUSE.as_millis()
     );
     let mut report = Report::new("fresh", about);
     let mut follower = Follower::new(&app);
     let mut first = 0;
-    for (rate, seconds) in LOADS {
-        let orders = rate * seconds;
-        let (sent, seen) = follow(&app, &mut follower, first, orders, rate);
+    for (rate, size, seconds) in LOADS {
+        let requests = rate * seconds;
+        let (sent, seen) = follow(&app, &mut follower, first, (requests, size), rate);
         let (mut answered, mut accepted, mut intended) = (Vec::new(), Vec::new(), Vec::new());
         for one in &sent {
-            let (shop, grade) = shop_and_grade(first + one.number);
-            let visible = seen[&(shop, grade)];
             answered.push(one.answered - one.intended);
-            accepted.push(visible.saturating_duration_since(one.answered));
-            intended.push(visible - one.intended);
+            for number in 0..size {
+                let visible = seen[&shop_and_grade(first + one.number * size + number)];
+                accepted.push(visible.saturating_duration_since(one.answered));
+                intended.push(visible - one.intended);
+            }
         }
         for (name, times) in [
             ("accepted → grade", &mut accepted),
@@ -72,10 +73,11 @@ fn main() {
             ("to be sent → accepted", &mut answered),
         ] {
             for percent in [50, 99] {
-                report.figure(format!("{rate} orders/s, {name}, p{percent}"), percentile(times, percent), "ms");
+                let measure = format!("{} orders/s, {size} a request: {name}, p{percent}", rate * size);
+                report.figure(measure, percentile(times, percent), "ms");
             }
         }
-        first += orders;
+        first += requests * size;
     }
     report.print();
 }
@@ -85,15 +87,16 @@ fn shop_and_grade(number: usize) -> (String, usize) {
     (shops::code(number % SHOPS), STEPS.len() - number / SHOPS)
 }
 
-/// Sends orders at a rate and follows the events until each grade is seen; gives the orders, and when each shop's grade was seen.
+/// Sends requests of some orders each at a rate and follows the events until each grade is seen; gives the requests, and when each
+/// shop's grade was seen.
 fn follow(
     app: &TestApp,
     follower: &mut Follower,
     first: usize,
-    orders: usize,
+    (requests, size): (usize, usize),
     rate: usize,
 ) -> (Vec<Sent>, BTreeMap<(String, usize), Instant>) {
-    let is_over = AtomicBool::new(false);
+    let (is_over, orders) = (AtomicBool::new(false), requests * size);
     thread::scope(|scope| {
         let following = scope.spawn(|| {
             let mut seen = BTreeMap::new();
@@ -109,20 +112,22 @@ fn follow(
             }
             seen
         });
-        let make = |number: usize| order(&app.token, first + number);
-        let sent = open(&app.address, (CLIENTS, count(rate), orders), 207, make);
+        let make = |number: usize| {
+            let items: Vec<Json> = (0..size).map(|place| order(first + number * size + place)).collect();
+            request("POST", "/v1/transactions/batches", &app.token, &json!({"items": items}).to_string())
+        };
+        let sent = open(&app.address, (CLIENTS, count(rate), requests), 207, make);
         is_over.store(true, Ordering::Release);
         (sent, following.join().unwrap())
     })
 }
 
 /// An order that takes its shop to the next grade.
-fn order(token: &str, number: usize) -> Vec<u8> {
+fn order(number: usize) -> Json {
     let measures = json!({"quantity": STEPS[number / SHOPS].to_string(), "amount": "100.00"});
-    let item = json!({"source": "shop", "external_id": format!("N{number}"), "kind": "order",
+    json!({"source": "shop", "external_id": format!("N{number}"), "kind": "order",
         "customer_code": shops::code(number % SHOPS), "occurred_at": "2017-12-20",
-        "lines": [{"product": format!("P{:03}", number % 100), "measures": measures}]});
-    request("POST", "/v1/transactions/batches", token, &json!({"items": [item]}).to_string())
+        "lines": [{"product": format!("P{:03}", number % 100), "measures": measures}]})
 }
 
 /// Who follows the events.

@@ -1,9 +1,13 @@
-//! What every benchmark prints: a table for people, and under it the same figures as one line of JSON.
+//! What every benchmark prints: a table for people, and under it the same figures as one line of JSON. And the allocator of the service,
+//! with which all of them run.
 
 use std::thread::available_parallelism;
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value as Json, json};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The figures of one benchmark.
 pub struct Report {

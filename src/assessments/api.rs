@@ -4,6 +4,7 @@ mod basis;
 mod difference;
 mod metrics;
 mod near;
+mod replay;
 pub mod runs;
 
 use std::collections::BTreeMap;
@@ -46,6 +47,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .configure(runs::configure)
         .configure(difference::configure)
         .configure(near::configure)
+        .configure(replay::configure)
         .configure(basis::configure)
         .service(metrics::get_metrics);
 }

@@ -98,13 +98,6 @@ impl Assessor {
         }
     }
 
-    /// A customer as policies see him.
-    pub fn subject(&self, conn: &mut Conn, id: Id, code: &str, profile: &Map<String, Json>) -> Result<Arc<Subject>> {
-        let gathering = self.gathering();
-        let ledgers = gathering.ledgers(conn, Subjects::Listed(&[id]), &[id])?;
-        Ok(self.with_metrics(&gathering, code, profile, ledgers.get(&id)))
-    }
-
     /// Customers of one shard, who are `of` those named, as policies see them. Data that can't be read, or of which no metric can be
     /// computed, are the fault of those alone who have them: they are found by halves.
     pub fn subjects(&self, conn: &mut Conn, of: Subjects<'_>, customers: &[LeanCustomer]) -> Result<Vec<Sound>> {
@@ -194,18 +187,19 @@ impl Assessor {
     }
 
     /// What all policies decide, given the outcomes that stand until their next closing.
-    pub fn assess(&self, subject: &Arc<Subject>, standing: &BTreeMap<String, String>) -> Assessed {
+    pub fn assess(&self, subject: &Sound, standing: &BTreeMap<String, String>) -> Assessed {
+        let policies = &self.active.release.policies;
         let circumstances = Circumstances { as_of: self.as_of, cohort: &self.active.cohort, standing };
-        self.active.release.policies.assess(subject, circumstances)
+        match subject {
+            Ok(subject) => policies.assess(subject, circumstances),
+            Err(unreadable) => policies.all_failed(unreadable),
+        }
     }
 
     /// A customer's assessment, ready to be written.
     fn make(&self, read: Read, run_id: Option<Id>) -> Result<Made> {
         let Read { customer, subject, standing } = read;
-        let assessed = match &subject {
-            Ok(subject) => self.assess(subject, &standing),
-            Err(unreadable) => self.active.release.policies.all_failed(unreadable),
-        };
+        let assessed = self.assess(&subject, &standing);
         let content = serde_json::to_string(&assessed).map_err(|error| Error::corrupt("assessment", error))?;
         let basis = &self.active.basis;
         let digest = Digest::of(format!("{} {} {content}", basis.release, basis.cohort));

@@ -7,13 +7,12 @@ use jiff::civil::Date;
 use serde_json::{Map, Value as Json};
 
 use super::activation::kept_source;
-use super::assess::Assessor;
+use super::assess::{Assessor, Read, Sound};
 use super::model::Assessment;
 use super::store;
 use crate::Id;
 use crate::customers::file::now;
 use crate::customers::model::{FieldType, Value, date, decimal};
-use crate::customers::store as customer_store;
 use crate::db::{self, Conn, Failure, Subjects};
 use crate::digest::Digest;
 use crate::faults::{Fault, did_you_mean, enough, excerpt, pointer_segment};
@@ -62,7 +61,7 @@ impl Failure for Error {
 /// All that an evaluation needs of the database.
 pub struct Prepared {
     assessor: Assessor,
-    subject: Arc<Subject>,
+    subject: Sound,
     standing: BTreeMap<String, String>,
     customer_id: Id,
     code: Option<String>,
@@ -97,26 +96,40 @@ pub fn prepare(
     };
     let as_of = as_of.unwrap_or(active.basis.business_date);
     let assessor = Assessor::new(conn, active.clone(), as_of)?;
-    let mut standing = BTreeMap::new();
-    let (customer_id, code, subject, of_document) = match evaluated {
+    Ok(match evaluated {
         Evaluated::Customer(id) => {
-            let customer = customer_store::find(conn, id)?.ok_or_else(|| {
+            let customer = store::lean_customer(conn, id)?.ok_or_else(|| {
                 let detail = format!("there is no customer with the id {id}");
                 Error::Invalid(vec![Fault::new("/customer_id", "unknown_customer", detail)])
             })?;
-            let subject = assessor.subject(conn, id, &customer.code, &customer.profile)?;
-            let passed = store::closed_to(conn, id)?;
-            standing =
-                assessor.standing(conn, Subjects::Listed(&[id]), &[(id, passed)])?.remove(&id).unwrap_or_default();
+            let read = assessor.read(conn, Subjects::Listed(&[id]), vec![customer])?;
+            let Some(Read { customer, subject, mut standing }) = read.into_iter().next() else {
+                return Err(db::Error::Corrupt(format!("the customer {id} is gone")).into());
+            };
             standing.retain(|policy, _| !changed.contains(policy));
-            (id, Some(customer.code), subject, false)
+            Prepared {
+                assessor,
+                subject,
+                standing,
+                customer_id: id,
+                code: Some(customer.code),
+                active,
+                of_document: false,
+            }
         }
         Evaluated::Document(document) => {
             let subject = document.subject(&assessor).map_err(Error::Invalid)?;
-            (Id::NIL, document.code, Arc::new(subject), true)
+            Prepared {
+                assessor,
+                subject: Ok(Arc::new(subject)),
+                standing: BTreeMap::new(),
+                customer_id: Id::NIL,
+                code: document.code,
+                active,
+                of_document: true,
+            }
         }
-    };
-    Ok(Prepared { assessor, subject, standing, customer_id, code, active, of_document })
+    })
 }
 
 impl Prepared {

@@ -11,6 +11,7 @@ pub mod due;
 pub mod evaluate;
 pub mod model;
 pub mod near;
+pub mod replay;
 pub mod retention;
 pub mod run;
 pub mod schedule;

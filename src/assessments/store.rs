@@ -15,7 +15,7 @@ use jiff::civil::Date;
 use super::model::{Assessment, Flag, Outcome, Owner};
 use crate::Id;
 use crate::db::bulk::Insert;
-use crate::db::schema::{assessments, outcomes};
+use crate::db::schema::{assessments, customers, outcomes};
 use crate::db::{Conn, Error, Result, Subjects};
 use crate::digest::Digest;
 use crate::releases::store::cohort;
@@ -166,6 +166,33 @@ impl AssessmentRow {
 pub fn assessment(conn: &mut Conn, id: Id) -> Result<Option<Assessment>> {
     let rows = assessments::table.filter(assessments::id.eq(id)).select(AssessmentRow::as_select()).load(conn)?;
     Ok(read_assessments(conn, rows)?.pop())
+}
+
+/// Customer and id of kept assessments of a shard, after one of them.
+pub fn assessment_keys(conn: &mut Conn, shard: u8, after: (Id, Id), limit: i64) -> Result<Vec<(Id, Id)>> {
+    let (customer_id, id) = after;
+    let later = assessments::customer_id.eq(customer_id).and(assessments::id.gt(id));
+    Ok(assessments::table
+        .filter(assessments::shard.eq(shard).and(assessments::customer_id.ge(customer_id)))
+        .filter(assessments::customer_id.gt(customer_id).or(later))
+        .order((assessments::customer_id, assessments::id))
+        .limit(limit)
+        .select((assessments::customer_id, assessments::id))
+        .load(conn)?)
+}
+
+/// A kept assessment with the code of its customer.
+pub type Kept = (Assessment, String);
+
+/// Kept assessments of a shard by id, or why one can't be read. The cuts that stand in their cohorts are left out.
+pub fn kept(conn: &mut Conn, shard: u8, ids: &[Id]) -> Result<Vec<(Id, Result<Kept>)>> {
+    let same = customers::shard.eq(assessments::shard).and(customers::id.eq(assessments::customer_id));
+    let rows: Vec<(AssessmentRow, String)> = assessments::table
+        .inner_join(customers::table.on(same))
+        .filter(assessments::shard.eq(shard).and(assessments::id.eq_any(ids)))
+        .select((AssessmentRow::as_select(), customers::code))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(row, code)| (row.id, row.read().map(|assessment| (assessment, code)))).collect())
 }
 
 /// Assessments by id, of one customer.

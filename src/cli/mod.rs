@@ -8,6 +8,7 @@ pub mod import;
 pub mod logs;
 pub mod migrate;
 pub mod openapi;
+pub mod replay;
 pub mod rules;
 pub mod sample;
 pub mod serve;
@@ -46,6 +47,8 @@ enum Command {
     Admin(admin::AdminCommand),
     /// Make provisional outcomes the standing ones now, without waiting for the end of a month, quarter or year
     Close(close::Close),
+    /// Compute kept assessments again, from their own inputs, rules and cohort, and tell which come out otherwise
+    Replay(replay::Replay),
     /// Make customers and transactions by the distributions of a pack's sample.toml, as CSV files: no database is needed
     Sample(sample::Sample),
     /// Check, test, try and release packs
@@ -67,6 +70,7 @@ impl Cli {
             Command::Import(command) => configured(|config| command.run(config)),
             Command::Admin(command) => configured(|config| command.run(config)),
             Command::Close(command) => configured(|config| command.run(config)),
+            Command::Replay(command) => configured(|config| command.run(config)),
         };
         result.unwrap_or_else(|error| {
             // Nothing more can be said when standard error is closed.

@@ -17,6 +17,14 @@ pub enum Subjects<'a> {
 }
 
 impl Subjects<'_> {
+    /// The subject, where there is only this one: a statement about it alone needs no text and stays prepared.
+    pub fn only(self) -> Option<Id> {
+        match self {
+            Self::Listed([id]) => Some(*id),
+            Self::Listed(_) | Self::Between(..) => None,
+        }
+    }
+
     /// The condition on the columns `shard` and `column` of a table, as text: a statement with a hundred parameters would be
     /// prepared anew each time. Nothing where there is nobody.
     pub fn condition(self, column: &str) -> Option<SqlLiteral<Bool>> {

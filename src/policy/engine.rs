@@ -10,7 +10,7 @@ pub use super::analysis::ScriptFacts;
 use super::diagnostic::{Diagnostic, MOST_TOGETHER};
 use super::failure;
 use super::host::{Draft, shown};
-use super::model::{Assessed, Circumstances, Decision, PolicyResult, Subject, Verdict};
+use super::model::{Assessed, Circumstances, PolicyResult, Subject, Verdict};
 use super::pack::{Pack, PolicyDeclaration};
 use super::runner::{Runner, Runners};
 use super::sandbox::{POLICY, TOGETHER, within};
@@ -156,6 +156,45 @@ impl CompiledPolicies {
         Assessed { policies: results.into_iter().flatten().collect() }
     }
 
+    /// The outcome of one policy, with the outcomes of others as given: what [`Self::assess_one`] decides, without a record of why.
+    /// Nothing where it doesn't decide. Needs a stack of 16 MiB.
+    pub fn outcome(
+        &self,
+        policy: &str,
+        subject: &Arc<Subject>,
+        circumstances: Circumstances<'_>,
+        outcomes: &BTreeMap<String, String>,
+    ) -> Option<String> {
+        let (place, found) = self.find(policy)?;
+        let reading = self.reading(found, subject, circumstances, outcomes);
+        self.with_runners(|runners| {
+            let outcome = |draft: Draft, declaration: &PolicyDeclaration| draft.outcome(declaration);
+            self.decide(found, runners.get_mut(place)?, &reading, outcome).ok()
+        })
+    }
+
+    fn find(&self, policy: &str) -> Option<(usize, &Policy)> {
+        self.policies.iter().enumerate().find(|(_, candidate)| candidate.id == policy)
+    }
+
+    /// A subject as one policy reads him, with the outcomes of others as given.
+    fn reading(
+        &self,
+        policy: &Policy,
+        subject: &Arc<Subject>,
+        circumstances: Circumstances<'_>,
+        outcomes: &BTreeMap<String, String>,
+    ) -> Arc<Reading> {
+        let wanted = |id: &str| policy.loaded.facts.cohorts.contains(id);
+        let reading = Reading::new(&self.plan, subject, circumstances, wanted);
+        for (place, other) in self.policies.iter().enumerate() {
+            if let Some(outcome) = outcomes.get(&other.id) {
+                reading.enter(place, outcome);
+            }
+        }
+        reading
+    }
+
     /// What stands of a subject that can't be read: every policy failed, for the same reason.
     pub fn all_failed(&self, said: &str) -> Assessed {
         let failed = |policy: &Policy| PolicyResult {
@@ -178,15 +217,8 @@ impl CompiledPolicies {
             let message = format!("the pack has no policy '{policy}'");
             PolicyResult { policy: policy.to_owned(), result: Verdict::Failed(message), inputs: Vec::new() }
         };
-        let found = self.policies.iter().enumerate().find(|(_, candidate)| candidate.id == policy);
-        let Some((place, found)) = found else { return unknown() };
-        let wanted = |id: &str| found.loaded.facts.cohorts.contains(id);
-        let reading = Reading::new(&self.plan, subject, circumstances, wanted);
-        for (place, other) in self.policies.iter().enumerate() {
-            if let Some(outcome) = outcomes.get(&other.id) {
-                reading.enter(place, outcome);
-            }
-        }
+        let Some((place, found)) = self.find(policy) else { return unknown() };
+        let reading = self.reading(found, subject, circumstances, outcomes);
         let result = self.with_runners(|runners| Some(self.run(found, runners.get_mut(place)?, &reading)));
         result.unwrap_or_else(unknown)
     }
@@ -209,27 +241,42 @@ impl CompiledPolicies {
 
     /// Paths of the libraries whose functions a policy calls.
     pub fn libraries(&self, policy: &str) -> BTreeSet<&str> {
-        let found = self.policies.iter().find(|candidate| candidate.id == policy);
-        found.into_iter().flat_map(|policy| policy.loaded.files.values()).map(String::as_str).collect()
+        let found = self.find(policy);
+        found.into_iter().flat_map(|(_, policy)| policy.loaded.files.values()).map(String::as_str).collect()
     }
 
     /// What the script of a policy reads and gives.
     pub fn script(&self, policy: &str) -> Option<&ScriptFacts> {
-        self.policies.iter().find(|candidate| candidate.id == policy).map(|policy| &policy.loaded.facts)
+        self.find(policy).map(|(_, policy)| &policy.loaded.facts)
     }
 
     fn run(&self, policy: &Policy, runner: &mut Runner, reading: &Arc<Reading>) -> PolicyResult {
-        let result = match self.decide(policy, runner, reading) {
+        let result = match self.decide(policy, runner, reading, Draft::finish) {
             Ok(decision) => Verdict::Decided(decision),
-            Err(message) => {
-                *runner = Runner::new(&self.engine, &policy.loaded);
-                Verdict::Failed(message)
-            }
+            Err(message) => Verdict::Failed(message),
         };
         PolicyResult { policy: policy.id.clone(), result, inputs: reading.take_inputs() }
     }
 
-    fn decide(&self, policy: &Policy, runner: &mut Runner, reading: &Arc<Reading>) -> Result<Decision, String> {
+    /// What `finish` makes of that which the script gives.
+    fn decide<T>(
+        &self,
+        policy: &Policy,
+        runner: &mut Runner,
+        reading: &Arc<Reading>,
+        finish: fn(Draft, &PolicyDeclaration) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let decided = self.call(policy, runner, reading).and_then(|draft| {
+            finish(draft, &policy.declaration)
+                .map_err(|refused| format!("{}: {}", policy.place(), failure::shortened(refused)))
+        });
+        if decided.is_err() {
+            *runner = Runner::new(&self.engine, &policy.loaded);
+        }
+        decided
+    }
+
+    fn call(&self, policy: &Policy, runner: &mut Runner, reading: &Arc<Reading>) -> Result<Draft, String> {
         let customer = Dynamic::from(Customer(Arc::clone(reading)));
         let context = Dynamic::from(Context(Arc::clone(reading)));
         let call = || within(POLICY, || runner.decide(&self.engine, &policy.loaded, customer, context));
@@ -238,19 +285,20 @@ impl CompiledPolicies {
             Ok(Err(error)) => return Err(policy.refusal(&error)),
             Err(_) => return Err(format!("{}: the script crashed", path(&policy.id))),
         };
-        let place = || {
-            let (line, column) = policy.loaded.decide;
-            format!("{}:{line}:{column}", path(&policy.id))
-        };
-        let draft: Draft = given.try_cast_result().map_err(|given| {
+        given.try_cast_result().map_err(|given| {
             let what = if given.is_unit() { "nothing".to_owned() } else { shown(&given) };
-            format!("{}: {}", place(), failure::shortened(format!("decide gave {what} instead of a decision")))
-        })?;
-        draft.finish(&policy.declaration).map_err(|refused| format!("{}: {}", place(), failure::shortened(refused)))
+            format!("{}: {}", policy.place(), failure::shortened(format!("decide gave {what} instead of a decision")))
+        })
     }
 }
 
 impl Policy {
+    /// Where `decide` stands.
+    fn place(&self) -> String {
+        let (line, column) = self.loaded.decide;
+        format!("{}:{line}:{column}", path(&self.id))
+    }
+
     /// What is said of an error of the script, with its file, line and column.
     fn refusal(&self, error: &EvalAltResult) -> String {
         let (function, position) = failure::origin(error);

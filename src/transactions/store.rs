@@ -324,10 +324,14 @@ pub fn totals(
     years: (i16, i16),
     read: ProductsRead,
 ) -> Result<BTreeMap<TotalsKey, YearTotals>> {
-    let Some(of) = of.condition("customer_id") else { return Ok(BTreeMap::new()) };
-    let of_customers = totals::table.filter(of).filter(totals::year.between(years.0, years.1));
+    let Some(listed) = of.condition("customer_id") else { return Ok(BTreeMap::new()) };
+    let of_years = totals::table.filter(totals::year.between(years.0, years.1)).into_boxed();
+    let of_customers = match of.only() {
+        Some(id) => of_years.filter(totals::shard.eq(id.shard()).and(totals::customer_id.eq(id))),
+        None => of_years.filter(listed),
+    };
     let rows: Vec<TotalsRow> = if read == ProductsRead::Nothing {
-        let absent = diesel::dsl::sql::<sql_types::Nullable<sql_types::Text>>("NULL");
+        let absent = None::<String>.into_sql::<sql_types::Nullable<sql_types::Text>>();
         of_customers.select((totals::customer_id, totals::kind, totals::year, totals::months, absent)).load(conn)?
     } else {
         of_customers

@@ -48,6 +48,7 @@ mod preconditions;
 mod problems;
 mod process;
 mod releases;
+mod replay;
 mod roles;
 mod rules;
 mod sample;

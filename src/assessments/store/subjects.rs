@@ -38,6 +38,13 @@ pub struct LeanCustomer {
     pub closed_to: i64,
 }
 
+/// A customer, active or not.
+pub fn lean_customer(conn: &mut Conn, id: Id) -> Result<Option<LeanCustomer>> {
+    let row: Option<LeanRow> =
+        lean().filter(customers::shard.eq(id.shard()).and(customers::id.eq(id))).first(conn).optional()?;
+    Ok(row.map(read_lean))
+}
+
 /// The active customers of a shard after an id, by id.
 pub fn customers_page(conn: &mut Conn, shard: u8, after: Id, limit: i64) -> Result<Vec<LeanCustomer>> {
     let rows: Vec<LeanRow> = lean()
@@ -167,12 +174,6 @@ pub fn lock_subjects(conn: &mut Conn, of: Subjects<'_>) -> Result<BTreeMap<Id, S
         .collect()
 }
 
-/// The basis up to which a customer has passed all closings.
-pub fn closed_to(conn: &mut Conn, customer_id: Id) -> Result<i64> {
-    let found = subjects::table.find((customer_id.shard(), customer_id)).select(subjects::closed_to);
-    Ok(found.first(conn).optional()?.unwrap_or_default())
-}
-
 /// Id of the last assessment of a customer.
 pub fn latest_id(conn: &mut Conn, customer_id: Id) -> Result<Option<Id>> {
     let found = subjects::table.find((customer_id.shard(), customer_id)).select(subjects::assessment_id);
@@ -236,13 +237,17 @@ pub fn closed_outcomes(
     policies: &BTreeSet<&str>,
 ) -> Result<BTreeMap<Id, BTreeMap<String, String>>> {
     let mut standing: BTreeMap<Id, BTreeMap<String, String>> = BTreeMap::new();
-    let Some(of) = of.condition("customer_id").filter(|_| !policies.is_empty()) else { return Ok(standing) };
-    let rows: Vec<(Id, String, String)> = outcomes::table
-        .filter(of)
-        .filter(outcomes::policy.eq_any(policies).and(outcomes::closed_on.is_not_null()))
-        .select((outcomes::customer_id, outcomes::policy, outcomes::outcome))
-        .load(conn)?;
-    for (id, policy, outcome) in rows {
+    let Some(listed) = of.condition("customer_id").filter(|_| !policies.is_empty()) else { return Ok(standing) };
+    let closed = outcomes::table.filter(outcomes::closed_on.is_not_null()).select((
+        outcomes::customer_id,
+        outcomes::policy,
+        outcomes::outcome,
+    ));
+    let rows: Vec<(Id, String, String)> = match of.only() {
+        Some(id) => closed.filter(outcomes::shard.eq(id.shard()).and(outcomes::customer_id.eq(id))).load(conn)?,
+        None => closed.filter(listed).filter(outcomes::policy.eq_any(policies)).load(conn)?,
+    };
+    for (id, policy, outcome) in rows.into_iter().filter(|(_, policy, _)| policies.contains(policy.as_str())) {
         standing.entry(id).or_default().insert(policy, outcome);
     }
     Ok(standing)

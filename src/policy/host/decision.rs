@@ -113,14 +113,20 @@ impl Draft {
         Ok(self.clone())
     }
 
-    /// The decision as it is stored, or what the policy doesn't declare of it.
-    pub(crate) fn finish(self, declaration: &PolicyDeclaration) -> Result<Decision, String> {
-        let content = Arc::unwrap_or_clone(self.0);
-        let outcome = content.outcome.to_string();
+    /// The outcome alone, or that the policy doesn't declare it.
+    pub(crate) fn outcome(&self, declaration: &PolicyDeclaration) -> Result<String, String> {
+        let outcome = self.0.outcome.to_string();
         if !declaration.outcomes.contains(&outcome) {
             let hint = did_you_mean(&outcome, declaration.outcomes.iter().map(String::as_str));
             return Err(format!("the policy declares no outcome '{outcome}'{hint}"));
         }
+        Ok(outcome)
+    }
+
+    /// The decision as it is stored, or what the policy doesn't declare of it.
+    pub(crate) fn finish(self, declaration: &PolicyDeclaration) -> Result<Decision, String> {
+        let outcome = self.outcome(declaration)?;
+        let content = Arc::unwrap_or_clone(self.0);
         let score = content.score.map(Arc::unwrap_or_clone);
         let (score, mut indicators) = score.map(|score| (score.value, score.indicators)).unwrap_or_default();
         let place =
