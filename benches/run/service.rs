@@ -1,5 +1,6 @@
 //! The real service as a process of its own, and what it and its database use while it works.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -12,6 +13,8 @@ use serde_json::{Value as Json, json};
 use crate::Base;
 
 const PASSWORD: &str = "correct horse";
+/// How long a token is used: it is good for ten minutes.
+const FRESH: Duration = Duration::from_secs(300);
 /// Ticks of a second in `/proc`, the same on every Linux.
 const TICKS: f64 = 100.0;
 
@@ -48,7 +51,8 @@ pub struct Service {
     child: Child,
     server: u32,
     address: String,
-    token: String,
+    /// When it was given, and the token.
+    token: RefCell<Option<(Instant, String)>>,
 }
 
 impl Service {
@@ -75,11 +79,20 @@ impl Service {
         let address = line.split("serving on http://").nth(1).unwrap();
         let end = address.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(address.len());
         let address = format!("http://{}", &address[..end]);
-        let mut service = Self { child, server: base.pid(), address, token: String::new() };
+        Self { child, server: base.pid(), address, token: RefCell::default() }
+    }
+
+    /// A token that is good for some minutes yet.
+    fn token(&self) -> String {
+        let known = self.token.borrow().clone();
+        if let Some((_, token)) = known.filter(|(given, _)| given.elapsed() < FRESH) {
+            return token;
+        }
         let credentials = json!({"username": "admin", "password": PASSWORD});
-        service.token =
-            service.send("POST", "/v1/auth/token", &credentials)["access_token"].as_str().unwrap().to_owned();
-        service
+        let answer = self.send_as("", "POST", "/v1/auth/token", &credentials);
+        let token = answer["access_token"].as_str().unwrap().to_owned();
+        self.token.replace(Some((Instant::now(), token.clone())));
+        token
     }
 
     /// Starts a run with a body and waits for its end.
@@ -105,12 +118,16 @@ impl Service {
     }
 
     fn send(&self, method: &str, path: &str, body: &Json) -> Json {
+        self.send_as(&self.token(), method, path, body)
+    }
+
+    fn send_as(&self, token: &str, method: &str, path: &str, body: &Json) -> Json {
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.address))
             .header("Content-Type", "application/json")
-            .header("Authorization", format!("Bearer {}", self.token));
+            .header("Authorization", format!("Bearer {token}"));
         let mut answer = ureq::run(request.body(text).unwrap()).unwrap();
         serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap()
     }

@@ -2,6 +2,7 @@
 
 mod doc;
 mod grade;
+mod junit;
 mod new;
 mod publish;
 
@@ -12,11 +13,14 @@ use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
 use jiff::civil::Date;
+use serde_json::json;
 
 use crate::cli::configured;
 use crate::cli::import::mapping;
+use crate::faults::{did_you_mean, excerpt};
 use crate::policy::cases::{self, CaseReport};
 use crate::policy::diagnostic::Diagnostic;
+use crate::policy::explanations;
 use crate::policy::release::{self, LoadedPack};
 use crate::policy::sample;
 use crate::policy::source::Source;
@@ -31,11 +35,22 @@ pub enum RulesCommand {
     Check {
         /// The pack's folder
         folder: PathBuf,
+        /// For people, or for editors and scripts
+        #[arg(long, value_enum, default_value = "text")]
+        format: Told,
     },
     /// Check a pack and run its cases
     Test {
         /// The pack's folder
         folder: PathBuf,
+        /// For people, or as JUnit XML for whatever shows tests
+        #[arg(long, value_enum, default_value = "text")]
+        format: Reported,
+    },
+    /// Tell what the code of a fault means, and what would be right; without a code, list all
+    Explain {
+        /// The code, as it stands in brackets: unknown_field
+        code: Option<String>,
     },
     /// Write a small pack that works, to begin with
     New {
@@ -87,6 +102,24 @@ pub struct GradeArguments {
     format: Format,
 }
 
+/// How a check tells what it found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Told {
+    /// Each fault with the line and a mark below it
+    Text,
+    /// One JSON document
+    Json,
+}
+
+/// How a test tells how the cases went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Reported {
+    /// What differs, and how many passed
+    Text,
+    /// A test suite for each policy
+    Junit,
+}
+
 /// How grades are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -111,7 +144,9 @@ impl RulesCommand {
         match result {
             Ok(Ok(Ok(()))) => ExitCode::SUCCESS,
             Ok(Ok(Err(Failed(message)))) => {
-                tell(&message);
+                if !message.is_empty() {
+                    tell(&message);
+                }
                 ExitCode::FAILURE
             }
             Ok(Err(_)) => ExitCode::FAILURE,
@@ -124,8 +159,9 @@ impl RulesCommand {
 
     fn execute(self) -> Result<(), Failed> {
         match self {
-            Self::Check { folder } => check(&folder),
-            Self::Test { folder } => test(&folder),
+            Self::Check { folder, format } => check(&folder, format),
+            Self::Test { folder, format } => test(&folder, format),
+            Self::Explain { code } => explain(code.as_deref()),
             Self::New { folder } => new::write(&folder),
             Self::Doc { folder, language } => doc::print(&folder, language.as_deref()),
             Self::Run(arguments) => grade::run(&arguments),
@@ -137,19 +173,58 @@ impl RulesCommand {
     }
 }
 
-fn check(folder: &Path) -> Result<(), Failed> {
-    let (source, loaded) = sound(folder)?;
-    let faults = sample::check(&source, &loaded.pack);
-    if !faults.is_empty() {
-        return Err(failed(&faults));
+fn check(folder: &Path, format: Told) -> Result<(), Failed> {
+    let checked = Source::from_folder(folder).and_then(|source| {
+        let loaded = release::check(&source)?;
+        let faults = sample::check(&source, &loaded.pack);
+        if faults.is_empty() { Ok(loaded) } else { Err(faults) }
+    });
+    match (checked, format) {
+        (Ok(loaded), Told::Text) => {
+            for warning in release::warnings(&loaded) {
+                tell(&format!("{warning}\n"));
+            }
+            say(&format!("{}: no faults. {}", folder.display(), summary(&loaded)));
+            Ok(())
+        }
+        (Ok(loaded), Told::Json) => {
+            say(&json!({"sound": true, "release": loaded.digest, "diagnostics": release::warnings(&loaded)})
+                .to_string());
+            Ok(())
+        }
+        (Err(faults), Told::Text) => Err(failed(&faults)),
+        (Err(faults), Told::Json) => {
+            say(&json!({"sound": false, "diagnostics": faults}).to_string());
+            Err(Failed(String::new()))
+        }
     }
-    say(&format!("{}: no faults. {}", folder.display(), summary(&loaded)));
-    Ok(())
 }
 
-fn test(folder: &Path) -> Result<(), Failed> {
+fn explain(code: Option<&str>) -> Result<(), Failed> {
+    let Some(code) = code else {
+        let all = explanations::pages().map(|(code, page)| (code, page.lines().next().unwrap_or_default()));
+        all.for_each(|(code, first)| say(&format!("{code:<26} {first}")));
+        return Ok(());
+    };
+    match explanations::explanation(code) {
+        Some(page) => {
+            say(&format!("# {code}\n\n{page}"));
+            Ok(())
+        }
+        None => {
+            let hint = did_you_mean(code, explanations::pages().map(|(code, _)| code));
+            Err(Failed(format!("no fault has the code '{}'{hint}; `baremo rules explain` lists all", excerpt(code))))
+        }
+    }
+}
+
+fn test(folder: &Path, format: Reported) -> Result<(), Failed> {
     let (source, loaded) = sound(folder)?;
     let report = cases::run(&loaded, &source).map_err(|faults| failed(&faults))?;
+    if format == Reported::Junit {
+        say(&junit::report(&loaded.pack.id, &report));
+        return if report.failures().next().is_none() { Ok(()) } else { Err(Failed(String::new())) };
+    }
     for result in report.failures() {
         say(&format!("FAILED {}:{}: {}", result.file, result.line, result.name));
         for difference in &result.differences {

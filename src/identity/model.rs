@@ -180,6 +180,7 @@ pub const BUILT_IN: [(&str, &[&str]); 6] = [
         "policy_author",
         &[
             "pack:read",
+            "packs:check",
             "customers:read",
             "products:read",
             "runs:read",
@@ -313,6 +314,8 @@ macro_rules! permissions {
 permissions! {
     /// Read the pack that is in force.
     ReadPack = "pack:read",
+    /// Check packs that are being written.
+    CheckPacks = "packs:check",
     /// Read customers, their transactions, metrics and decisions.
     ReadCustomers = "customers:read",
     /// Create and change customers.

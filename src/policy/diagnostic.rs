@@ -4,12 +4,26 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::explanations::explanation;
 use crate::faults::cut;
 
-/// One fault in one file of a pack.
+/// How much a diagnostic weighs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultSeverity {
+    /// The pack can't come into force.
+    #[default]
+    Error,
+    /// It can, but this is seldom meant.
+    Warning,
+}
+
+/// One fault in one file of a pack, or what is seldom meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
-    /// Stable code: `unknown_field`, `syntax`, …
+    /// How much it weighs.
+    pub severity: FaultSeverity,
+    /// Stable code: `unknown_field`, `syntax`, …; each has a page in [`super::explanations`].
     pub code: &'static str,
     /// Path inside the pack, `policies/volume_grade.rhai`.
     pub file: String,
@@ -36,8 +50,18 @@ const LONGEST: usize = 2_000;
 impl Diagnostic {
     /// A fault of a whole file.
     pub fn of_file(file: &str, code: &'static str, message: impl Into<String>) -> Self {
+        debug_assert!(explanation(code).is_some(), "no page explains '{code}'");
         let message = cut(message.into(), LONGEST);
-        Self { code, file: file.to_owned(), line: None, column: None, excerpt: None, message, mark: 0 }
+        Self {
+            severity: FaultSeverity::Error,
+            code,
+            file: file.to_owned(),
+            line: None,
+            column: None,
+            excerpt: None,
+            message,
+            mark: 0,
+        }
     }
 
     /// A fault at a line and column of `text`, both from 1.
@@ -52,6 +76,12 @@ impl Diagnostic {
         let shown = text.lines().nth(line.saturating_sub(1)).map(|line| around(line, column));
         let (excerpt, mark) = shown.map_or((None, column), |(excerpt, mark)| (Some(excerpt.into()), mark));
         Self { line: Some(line), column: Some(column), excerpt, mark, ..Self::of_file(file, code, message) }
+    }
+
+    /// The same as a warning.
+    #[must_use]
+    pub fn as_warning(self) -> Self {
+        Self { severity: FaultSeverity::Warning, ..self }
     }
 }
 
@@ -73,7 +103,11 @@ fn around(line: &str, column: usize) -> (String, usize) {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error[{}]: {}\n  --> {}", self.code, self.message, self.file)?;
+        let severity = match self.severity {
+            FaultSeverity::Error => "error",
+            FaultSeverity::Warning => "warning",
+        };
+        write!(f, "{severity}[{}]: {}\n  --> {}", self.code, self.message, self.file)?;
         if let (Some(line), Some(column)) = (self.line, self.column) {
             write!(f, ":{line}:{column}")?;
             if let Some(excerpt) = &self.excerpt {
@@ -95,13 +129,13 @@ mod tests {
     fn a_long_line_is_cut_around_the_fault() {
         let line = format!("{}x{}", "a".repeat(1000), "b".repeat(1000));
         for (column, marked) in [(1, 'a'), (1001, 'x'), (2001, 'b')] {
-            let shown = Diagnostic::at("a.rhai", &line, 1, column, "c", "m").to_string();
+            let shown = Diagnostic::at("a.rhai", &line, 1, column, "syntax", "m").to_string();
             let lines: Vec<&str> = shown.lines().collect();
             assert!(lines[3].chars().count() < 170, "{shown}");
             let caret = lines[4].chars().position(|c| c == '^').unwrap();
             assert_eq!(lines[3].chars().nth(caret), Some(marked), "{shown}");
         }
-        let short = Diagnostic::at("a.rhai", "let x", 1, 5, "c", "m").to_string();
+        let short = Diagnostic::at("a.rhai", "let x", 1, 5, "syntax", "m").to_string();
         assert!(short.ends_with("1 | let x\n  |     ^"), "{short}");
     }
 }

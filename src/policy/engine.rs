@@ -239,6 +239,11 @@ impl CompiledPolicies {
         self.policies.iter().flat_map(|policy| of(&policy.loaded.facts)).cloned().collect()
     }
 
+    /// What is seldom meant in the scripts.
+    pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.policies.iter().flat_map(|policy| &policy.loaded.warnings)
+    }
+
     /// Paths of the libraries whose functions a policy calls.
     pub fn libraries(&self, policy: &str) -> BTreeSet<&str> {
         let found = self.find(policy);

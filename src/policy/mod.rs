@@ -14,6 +14,7 @@ pub mod cohorts;
 pub mod diagnostic;
 mod document;
 pub mod engine;
+pub mod explanations;
 mod failure;
 mod host;
 pub mod ledger;

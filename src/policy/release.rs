@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use super::analysis::listed;
 use super::cases;
 use super::diagnostic::{Diagnostic, MOST_TOGETHER};
 use super::engine::{CompiledPolicies, ScriptFacts, compile};
 use super::manifest;
 use super::pack::Pack;
 use super::sample;
-use super::source::Source;
+use super::source::{MANIFEST, Source};
 use super::texts::{self, BAND, BAND_VALUES, Given, WEIGHT_SPREAD, WEIGHT_SPREAD_VALUES};
 use crate::digest::Digest;
 
@@ -96,6 +97,33 @@ fn given(pack: &Pack, policies: &CompiledPolicies) -> Given {
         reasons
     };
     pack.policies.keys().filter_map(|id| Some((id.clone(), reasons(policies.script(id)?)))).collect()
+}
+
+/// What is right as it stands in a pack, but seldom meant.
+pub fn warnings(loaded: &LoadedPack) -> Vec<Diagnostic> {
+    let LoadedPack { pack, policies, .. } = loaded;
+    let read_cohorts = policies.reads(|facts| &facts.cohorts);
+    let mut read = policies.reads(|facts| &facts.fields);
+    read.extend(policies.reads(|facts| &facts.metrics));
+    read.extend(pack.definitions.opening_field.clone());
+    for cohort in read_cohorts.iter().filter_map(|id| pack.cohorts.get(id)) {
+        read.insert(cohort.value.clone());
+        read.extend(cohort.group.iter().chain(cohort.population.keys()).cloned());
+    }
+    let unread = |code, what: &str, keys: &mut dyn Iterator<Item = &str>| {
+        let unread: Vec<&str> = keys.filter(|key| !read.contains(*key)).collect();
+        let message = format!("no policy reads the {}", listed(what, &unread));
+        (!unread.is_empty()).then(|| Diagnostic::of_file(MANIFEST, code, message).as_warning())
+    };
+    let fields = unread("unread_field", "field", &mut pack.fields.iter().map(|(key, _)| key));
+    let metrics = unread("unread_metric", "metric", &mut pack.definitions.metrics.keys().map(String::as_str));
+    let cohorts: Vec<&str> = pack.cohorts.keys().filter(|id| !read_cohorts.contains(*id)).map(String::as_str).collect();
+    let cohorts = (!cohorts.is_empty()).then(|| {
+        let message = format!("no policy reads the {}", listed("cohort", &cohorts));
+        Diagnostic::of_file(MANIFEST, "unread_cohort", message).as_warning()
+    });
+    let of_manifest = [fields, metrics, cohorts].into_iter().flatten();
+    sorted(of_manifest.chain(policies.warnings().cloned()).collect())
 }
 
 /// The faults by file and place.

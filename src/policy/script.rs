@@ -26,6 +26,8 @@ pub(super) struct Loaded {
     pub(super) decide: (usize, usize),
     /// What the script reads and gives.
     pub(super) facts: ScriptFacts,
+    /// What is seldom meant.
+    pub(super) warnings: Vec<Diagnostic>,
     /// Files of the functions that don't stand in the policy's own.
     pub(super) files: BTreeMap<String, String>,
 }
@@ -198,7 +200,7 @@ impl<'a> Loader<'a> {
         let decide = file.functions.get("decide").map_or(Position::new(1, 1), |decide| decide.position);
         let decide = (decide.line().unwrap_or(1), decide.position().unwrap_or(1).max(1));
         let fixed = scope.iter_raw().all(|(_, _, constant)| is_fixed(constant));
-        Ok(Loaded { scope, fixed, ast, decide, facts: findings.facts, files })
+        Ok(Loaded { scope, fixed, ast, decide, facts: findings.facts, warnings: findings.warnings, files })
     }
 
     /// The hashes under which `switch` keeps texts, found by compiling one: rhai doesn't say how it makes them.

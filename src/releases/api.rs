@@ -1,5 +1,6 @@
 //! The pack, the basis, releases and cohorts over HTTP.
 
+mod check;
 pub mod openapi;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ use crate::http::etag;
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::{ReadPack, ReadReleases};
-use crate::policy::diagnostic::Diagnostic;
+use crate::policy::diagnostic::{Diagnostic, FaultSeverity};
 use crate::policy::model::Cohort;
 use crate::policy::pack::{Cadence, EntitlementType, Pack, PolicyDeclaration, SubjectKind};
 use crate::policy::source::Source;
@@ -30,7 +31,7 @@ use crate::transactions::model::{Function, Metric, Window};
 
 /// Mounts the handlers.
 pub fn configure(config: &mut ServiceConfig) {
-    config.service(get_pack).service(get_release).service(get_cohort);
+    config.service(get_pack).service(get_release).service(get_cohort).configure(check::configure);
 }
 
 /// A text in each language of the pack, by language code.
@@ -82,9 +83,11 @@ pub struct PackView {
 
 /// A fault in a file of a pack.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"file": "policies/volume_grade.rhai", "line": 12, "column": 5, "code": "unknown_field",
+#[schema(example = json!({"severity": "error", "file": "policies/volume_grade.rhai", "line": 12, "column": 5, "code": "unknown_field",
     "message": "there is no field or metric 'montly_volume'; did you mean 'monthly_volume'?"}))]
 pub struct LoadFault {
+    /// How much it weighs.
+    severity: FaultSeverity,
     /// Path inside the pack, `policies/volume_grade.rhai`; absent where the whole folder is at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -97,6 +100,10 @@ pub struct LoadFault {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 1)]
     column: Option<usize>,
+    /// The line of the file; of a long one what stands around the column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>)]
+    excerpt: Option<Box<str>>,
     /// Stable code of what is wrong.
     #[schema(value_type = String)]
     code: &'static str,
@@ -106,8 +113,8 @@ pub struct LoadFault {
 
 impl LoadFault {
     fn new(fault: &Diagnostic) -> Self {
-        let Diagnostic { code, file, line, column, message, .. } = fault.clone();
-        Self { file: Some(file).filter(|file| !file.is_empty()), line, column, code, message }
+        let Diagnostic { severity, code, file, line, column, excerpt, message, .. } = fault.clone();
+        Self { severity, file: Some(file).filter(|file| !file.is_empty()), line, column, excerpt, code, message }
     }
 }
 

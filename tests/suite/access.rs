@@ -67,7 +67,7 @@ fn hold(app: &TestApp, operations: &[Operation], who: &str, token: Option<&str>,
 fn roles() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
     let reads = "pack:read customers:read products:read";
     [
-        ("policy_author", "runs:read releases:read events:read evaluations:create runs:write basis:write"),
+        ("policy_author", "packs:check runs:read releases:read events:read evaluations:create runs:write basis:write"),
         (
             "manager",
             "customers:write products:write transactions:write imports:read imports:write evaluations:create \

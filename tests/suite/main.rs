@@ -44,6 +44,7 @@ mod nodes;
 mod observability;
 mod operation;
 mod outage;
+mod pack_checks;
 mod preconditions;
 mod problems;
 mod process;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 fn baremo(arguments: &[&str]) -> Output {
@@ -90,6 +91,71 @@ fn the_check_lists_the_faults_of_all_files() {
     assert!(told.contains("did you mean 'monthly_loans'?"), "{told}");
     assert!(told.contains("--> texts/es.toml:"), "{told}");
     assert!(told.trim_end().ends_with("3 faults in 3 files"), "{told}");
+}
+
+#[test]
+fn what_is_seldom_meant_is_told_and_hinders_nothing() {
+    let (_folder, pack) = new_pack();
+    let clean = rules("check", &pack);
+    assert!(err(&clean).starts_with("warning[unread_field]: no policy reads the field branch\n"), "{}", err(&clean));
+    assert!(!err(&clean).contains("metric"), "{}", err(&clean));
+    edit(
+        &pack,
+        "pack.toml",
+        "[policies.",
+        "[metrics.never_read]\nfunction = \"orders\"\nkind = \"loan\"\nwindow = { full_months = 3 }\n\n[policies.",
+    );
+    for language in ["en", "es"] {
+        let file = format!("texts/{language}.toml");
+        edit(&pack, &file, "[metrics]", "[metrics]\nnever_read = \"Never read\"");
+    }
+    let output = rules("check", &pack);
+    assert!(output.status.success(), "{}", err(&output));
+    assert!(err(&output).contains("warning[unread_metric]: no policy reads the metric never_read"), "{}", err(&output));
+    let folder = pack.to_str().unwrap();
+    let output = baremo(&["rules", "check", folder, "--format", "json"]);
+    let told: Json = serde_json::from_str(&out(&output)).unwrap();
+    assert_eq!((&told["sound"], &told["diagnostics"][1]["severity"]), (&json!(true), &json!("warning")));
+    assert_eq!(told["diagnostics"][1]["code"], "unread_metric");
+
+    edit(&pack, "policies/reader_grade.rhai", "customer.monthly_loans", "customer.montly_loans");
+    let output = baremo(&["rules", "check", folder, "--format", "json"]);
+    assert_eq!((output.status.code(), err(&output).as_str()), (Some(1), ""));
+    let told: Json = serde_json::from_str(&out(&output)).unwrap();
+    let fault = &told["diagnostics"][0];
+    assert_eq!(
+        (&told["sound"], &fault["code"], &fault["severity"]),
+        (&json!(false), &json!("unknown_field"), &json!("error"))
+    );
+    assert_eq!(fault["file"], "policies/reader_grade.rhai");
+    assert!(fault["excerpt"].as_str().unwrap().contains("customer.montly_loans"), "{fault}");
+}
+
+#[test]
+fn every_code_of_a_fault_is_explained() {
+    let page = baremo(&["rules", "explain", "unknown_field"]);
+    assert!(
+        page.status.success() && out(&page).starts_with("# unknown_field\n\nThe pack declares no such field"),
+        "{}",
+        out(&page)
+    );
+    let all = baremo(&["rules", "explain"]);
+    assert!(out(&all).lines().any(|line| line.starts_with("table_gap ")), "{}", out(&all));
+    let unknown = baremo(&["rules", "explain", "unknown_feild"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(err(&unknown).contains("did you mean 'unknown_field'?"), "{}", err(&unknown));
+}
+
+#[test]
+fn cases_are_told_as_junit_too() {
+    let (_folder, pack) = new_pack();
+    let folder = pack.to_str().unwrap();
+    let output = baremo(&["rules", "test", folder, "--format", "junit"]);
+    assert!(output.status.success() && out(&output).contains("tests=\"9\" failures=\"0\">"), "{}", out(&output));
+    edit(&pack, "policies/reader_grade.rhai", "\"silver\"", "\"gold\"");
+    let output = baremo(&["rules", "test", folder, "--format", "junit"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(out(&output).contains("<failure message=\"outcome: expected"), "{}", out(&output));
 }
 
 #[test]

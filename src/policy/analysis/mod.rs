@@ -4,6 +4,7 @@
 
 mod calls;
 mod chains;
+mod completeness;
 mod expressions;
 mod natives;
 mod room;
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use rhai::{ASTFlags, Position, Stmt};
-use types::Type;
+use types::{Place, Type};
 
 use super::diagnostic::Diagnostic;
 use super::pack::{Pack, PolicyDeclaration};
@@ -91,6 +92,8 @@ pub(super) struct Findings {
     /// Whether the constants can be run.
     pub(super) constants_sound: bool,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// What is right as it stands, but seldom meant.
+    pub(super) warnings: Vec<Diagnostic>,
 }
 
 /// Checks one policy's script.
@@ -102,7 +105,9 @@ pub(super) fn analyse(script: &Script<'_>) -> Findings {
         reached: BTreeSet::new(),
         walks: BTreeMap::new(),
         asked: BTreeMap::new(),
+        tables: BTreeMap::new(),
         diagnostics: Vec::new(),
+        warnings: Vec::new(),
         depth: 0,
     };
     walk.constants();
@@ -111,16 +116,26 @@ pub(super) fn analyse(script: &Script<'_>) -> Findings {
     walk.room();
     walk.unreached();
     walk.never_asked();
+    walk.judge_tables();
     let groups = walk.facts.cohorts.iter().filter_map(|id| script.pack.cohorts.get(id)).flat_map(|c| c.group.clone());
     let groups: Vec<String> = groups.collect();
     walk.facts.fields.extend(groups);
-    Findings { facts: walk.facts, reached: walk.reached, constants_sound, diagnostics: walk.diagnostics }
+    let Walk { facts, reached, diagnostics, warnings, .. } = walk;
+    Findings { facts, reached, constants_sound, diagnostics, warnings }
 }
 
 /// The text of the lines that begin with `//!`.
 fn doc(text: &str) -> String {
     let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("//!")).map(str::trim).collect();
     lines.join("\n")
+}
+
+/// Names with their noun: at most twelve of them.
+pub(super) fn listed(noun: &str, names: &[&str]) -> String {
+    let shown = names.get(..12).unwrap_or(names).join(", ");
+    let more = names.len().saturating_sub(12);
+    let and = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{noun}{} {shown}{and}", if names.len() == 1 { "" } else { "s" })
 }
 
 struct Walk<'a> {
@@ -131,7 +146,9 @@ struct Walk<'a> {
     /// Results of functions by name and types of what they were given.
     walks: BTreeMap<String, Type>,
     asked: tables::AllAsked,
+    tables: BTreeMap<Place, completeness::Asked>,
     diagnostics: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
     /// Functions within functions that are walked at the moment.
     depth: usize,
 }
@@ -169,12 +186,23 @@ impl Walk<'_> {
         if self.diagnostics.len() >= MAX_FAULTS {
             return;
         }
-        let text = self.script.files.get(file).map_or("", |text| text);
-        let (line, column) = (position.line().unwrap_or(1), position.position().unwrap_or(1));
-        let diagnostic = Diagnostic::at(file, text, line, column.max(1), code, message);
+        let diagnostic = self.at(&Place::at(file, position), code, message);
         if !self.diagnostics.contains(&diagnostic) {
             self.diagnostics.push(diagnostic);
         }
+    }
+
+    /// Notes what is right as it stands, but seldom meant, each of a place once.
+    fn warn(&mut self, place: &Place, code: &'static str, message: impl Into<String>) {
+        let warning = self.at(place, code, message).as_warning();
+        if self.warnings.len() < MAX_FAULTS && !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
+    fn at(&self, place: &Place, code: &'static str, message: impl Into<String>) -> Diagnostic {
+        let text = self.script.files.get(&place.file).map_or("", |text| text);
+        Diagnostic::at(&place.file, text, place.line, place.column.max(1), code, message)
     }
 
     /// The constants at the top of the script, each of which sees those before it.
@@ -218,6 +246,18 @@ impl Walk<'_> {
             let message =
                 format!("decide gives a decision, but this gives {}", result.name().unwrap_or("something else"));
             self.report(&decide.file, decide.position, "not_a_decision", message);
+        }
+        if let Type::Decision(Some(given)) = result {
+            let declared = self.script.declaration.outcomes.iter();
+            let never: Vec<&str> = declared.map(String::as_str).filter(|outcome| !given.contains(*outcome)).collect();
+            if !never.is_empty() {
+                let place = Place::at(&decide.file, decide.position);
+                self.warn(
+                    &place,
+                    "outcome_never_given",
+                    format!("decide never gives the declared {}", listed("outcome", &never)),
+                );
+            }
         }
     }
 

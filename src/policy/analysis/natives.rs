@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use rhai::{Expr, Position};
+use rust_decimal::Decimal;
 
 use super::types::{Place, Texts, Type, Written};
 use super::{Frame, Walk};
@@ -83,7 +84,35 @@ impl Walk<'_> {
             Some(Expr::StringConstant(text, position)) => Some((text.to_string(), Place::at(&frame.file, *position))),
             _ => None,
         });
-        Type::Bands(literals.collect::<Option<Vec<_>>>().map(Rc::new))
+        let literals = literals.collect::<Option<Vec<_>>>();
+        let numbers = rows.iter().map(|row| match row {
+            Expr::Array(cells, _) => cells.first().and_then(written_number),
+            _ => None,
+        });
+        if let Some(outcomes) = &literals {
+            self.is_monotone(outcomes, &numbers.collect::<Vec<_>>());
+        }
+        Type::Bands(literals.map(Rc::new))
+    }
+
+    /// Bands of the policy's own outcomes go from the best to the worst or the other way round.
+    fn is_monotone(&mut self, outcomes: &[(String, Place)], numbers: &[Option<Decimal>]) {
+        let declared = &self.script.declaration.outcomes;
+        let places = outcomes.iter().map(|(outcome, _)| declared.iter().position(|one| one == outcome));
+        let Some(places) = places.collect::<Option<Vec<_>>>() else { return };
+        let falls = places.first() < places.last();
+        let steps = places.iter().zip(places.iter().skip(1)).zip(outcomes.iter().zip(outcomes.iter().skip(1)));
+        for (((above, below), ((higher, _), (lower, place))), number) in steps.zip(numbers) {
+            if above != below && (above < below) != falls {
+                let from = number.map(|number| format!(" from {} on", number.normalize())).unwrap_or_default();
+                let (better, worse) = if above < below { (higher, lower) } else { (lower, higher) };
+                let message = format!(
+                    "these bands rise and fall again: '{higher}'{from}, '{lower}' below it, though '{better}' is better than '{worse}' \
+                     and the other bands go the other way"
+                );
+                self.warn(place, "not_monotone", message);
+            }
+        }
     }
 
     fn class_of(&mut self, frame: &Frame, call: &NativeCall<'_>) -> Type {
@@ -272,6 +301,11 @@ impl Walk<'_> {
 fn is_fraction(expression: Option<&Expr>) -> bool {
     let Some(Expr::DynamicConstant(value, _)) = expression else { return false };
     value.as_decimal().is_ok_and(|number| !number.is_integer())
+}
+
+/// A number that is written out.
+fn written_number(expression: &Expr) -> Option<Decimal> {
+    if let Expr::DynamicConstant(value, _) = expression { value.as_decimal().ok() } else { None }
 }
 
 fn shortened(names: &[String]) -> String {

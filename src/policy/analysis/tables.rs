@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use rhai::{Expr, Position};
+use rust_decimal::Decimal;
 
 use super::natives::NativeCall;
-use super::types::{Cell, CellContent, Conditions, Entries, FromField, Keyed, Place, Texts, Type};
+use super::types::{Cell, CellContent, Conditions, Entries, FromField, Keyed, Place, Row, Texts, Type};
 use super::{Frame, Walk};
 use crate::faults::did_you_mean;
+use crate::policy::tables::Given;
 
 /// What one column of a table was asked for, over all the calls that ask it.
 pub(super) struct Asked {
@@ -38,8 +40,9 @@ impl Walk<'_> {
             let cells = cells.iter().map(|cell| Cell {
                 place: Place::at(&frame.file, cell.start_position()),
                 content: CellContent::of(cell),
+                given: written(cell),
             });
-            Some((cells.collect(), Type::of_literal(&frame.file, value)))
+            Some(Row { cells: cells.collect(), value: Type::of_literal(&frame.file, value), gives: written(value) })
         };
         let rows: Option<Vec<_>> = rows.iter().map(read).collect();
         Some(Rc::new(Conditions { place: Place::at(&frame.file, call.position), rows: rows? }))
@@ -72,9 +75,10 @@ impl Walk<'_> {
     }
 
     /// What a table gives for the values in a list.
-    pub(super) fn of_conditions(&mut self, frame: &Frame, call: &NativeCall<'_>, table: &Conditions) -> Type {
+    pub(super) fn of_conditions(&mut self, frame: &Frame, call: &NativeCall<'_>, table: &Rc<Conditions>) -> Type {
+        self.asks_table(call, table);
         for (column, given) in call.items.iter().enumerate() {
-            let cells = || table.rows.iter().filter_map(move |(cells, _)| cells.get(column));
+            let cells = || table.rows.iter().filter_map(move |row| row.cells.get(column));
             for cell in cells() {
                 self.can_hold(cell, given);
             }
@@ -84,15 +88,15 @@ impl Walk<'_> {
             };
             self.asks(&table.place, column, given, || cells().filter_map(texts).collect());
         }
-        if let Some((first, _)) = table.rows.first()
+        if let Some(first) = table.rows.first()
             && !call.items.is_empty()
-            && first.len() != call.items.len()
+            && first.cells.len() != call.items.len()
         {
             let message =
-                format!("the table has {} and is given {}", conditions(first.len()), values(call.items.len()));
+                format!("the table has {} and is given {}", conditions(first.cells.len()), values(call.items.len()));
             self.report(&frame.file, call.position, "wrong_number", message);
         }
-        joined(table.rows.iter().map(|(_, value)| value))
+        joined(table.rows.iter().map(|row| &row.value))
     }
 
     /// A condition must be one that values of this type can fulfil.
@@ -204,6 +208,17 @@ impl CellContent {
             Expr::DynamicConstant(value, _) if value.is_decimal() => Self::Number,
             _ => Self::Other,
         }
+    }
+}
+
+/// A text, number or truth value that is written out.
+fn written(expression: &Expr) -> Option<Given> {
+    match expression {
+        Expr::StringConstant(text, _) => Some(Given::Text(text.to_string())),
+        Expr::BoolConstant(yes, _) => Some(Given::Boolean(*yes)),
+        Expr::IntegerConstant(number, _) => Some(Given::Number(Decimal::from(*number))),
+        Expr::DynamicConstant(value, _) => value.as_decimal().ok().map(Given::Number),
+        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use rhai::Expr;
 
 use crate::customers::model::FieldType;
+use crate::policy::tables::Given;
 
 /// A place in a file: the file's path, line and column from 1.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,8 +114,18 @@ pub(super) struct Keyed {
 pub(super) struct Conditions {
     /// Where it is made.
     pub(super) place: Place,
-    /// The conditions of each row, and what it gives.
-    pub(super) rows: Vec<(Vec<Cell>, Type)>,
+    pub(super) rows: Vec<Row>,
+}
+
+/// A row of a decision table.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    /// Its conditions.
+    pub(super) cells: Vec<Cell>,
+    /// What is known of what it gives.
+    pub(super) value: Type,
+    /// What it gives, where that is written out.
+    pub(super) gives: Option<Given>,
 }
 
 /// One condition of a decision table.
@@ -122,6 +133,8 @@ pub(super) struct Conditions {
 pub(super) struct Cell {
     pub(super) place: Place,
     pub(super) content: CellContent,
+    /// The condition, where it is written out.
+    pub(super) given: Option<Given>,
 }
 
 /// What a condition wants.

@@ -9,7 +9,7 @@ mod weights;
 
 pub(super) use bands::Bands;
 pub(super) use lookup::{Lookup, Matrix};
-pub(super) use rows::{Given, Rows};
+pub(super) use rows::{Condition, Given, Rows, shown};
 use rust_decimal::{Decimal, RoundingStrategy};
 pub(super) use scale::Scale;
 pub(super) use weights::{Part, Score, Weights};

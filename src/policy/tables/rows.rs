@@ -22,8 +22,9 @@ pub(crate) struct Rows<V> {
     width: usize,
 }
 
+/// What one cell of a row wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Condition {
+pub(crate) enum Condition {
     Any,
     Is(Given),
     Less(Decimal),
@@ -36,7 +37,8 @@ enum Condition {
 type Comparison = fn(Decimal) -> Condition;
 
 impl Condition {
-    fn read(cell: Given) -> Result<Self, String> {
+    /// A condition as authors write it.
+    pub(crate) fn read(cell: Given) -> Result<Self, String> {
         let Given::Text(text) = &cell else { return Ok(Self::Is(cell)) };
         let text = text.trim();
         if text == "*" {
@@ -67,7 +69,23 @@ impl Condition {
         }
     }
 
-    fn holds(&self, given: &Given) -> bool {
+    /// The numbers at which it begins or ceases to hold.
+    pub(crate) fn numbers(&self) -> Vec<Decimal> {
+        match self {
+            Self::Is(Given::Number(number)) => vec![*number],
+            Self::Less(limit) | Self::AtMost(limit) | Self::More(limit) | Self::AtLeast(limit) => vec![*limit],
+            Self::Within(from, below) => vec![*from, *below],
+            Self::Any | Self::Is(_) => Vec::new(),
+        }
+    }
+
+    /// The text that it wants.
+    pub(crate) fn text(&self) -> Option<&str> {
+        if let Self::Is(Given::Text(text)) = self { Some(text) } else { None }
+    }
+
+    /// Whether it holds for a value.
+    pub(crate) fn holds(&self, given: &Given) -> bool {
         match (self, given) {
             (Self::Any, _) => true,
             (_, Given::Absent) => false,
@@ -131,7 +149,8 @@ impl<V> Rows<V> {
     }
 }
 
-fn shown(given: &[Given]) -> String {
+/// Values as messages mention them.
+pub(crate) fn shown(given: &[Given]) -> String {
     let texts: Vec<String> = given
         .iter()
         .map(|given| match given {

@@ -4,6 +4,7 @@
 mod checks;
 mod contract;
 mod hostile;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
