@@ -1,6 +1,7 @@
 //! Evaluations, decisions and assessments over HTTP.
 
 mod basis;
+mod causes;
 mod difference;
 mod metrics;
 mod near;
@@ -46,6 +47,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(get_assessment)
         .configure(runs::configure)
         .configure(difference::configure)
+        .configure(causes::configure)
         .configure(near::configure)
         .configure(replay::configure)
         .configure(basis::configure)

@@ -4,6 +4,7 @@ pub mod activation;
 pub mod api;
 pub mod assess;
 pub mod basis;
+pub mod causes;
 pub mod cohort;
 pub mod day;
 pub mod difference;

@@ -46,6 +46,9 @@ pub enum RulesCommand {
         /// For people, or as JUnit XML for whatever shows tests
         #[arg(long, value_enum, default_value = "text")]
         format: Reported,
+        /// Change each number, comparison, condition and outcome of the scripts in turn, and list what no case notices
+        #[arg(long, conflicts_with = "format")]
+        mutate: bool,
     },
     /// Tell what the code of a fault means, and what would be right; without a code, list all
     Explain {
@@ -160,7 +163,10 @@ impl RulesCommand {
     fn execute(self) -> Result<(), Failed> {
         match self {
             Self::Check { folder, format } => check(&folder, format),
-            Self::Test { folder, format } => test(&folder, format),
+            Self::Test { folder, format, mutate } => {
+                test(&folder, format)?;
+                if mutate { self::mutate(&folder) } else { Ok(()) }
+            }
             Self::Explain { code } => explain(code.as_deref()),
             Self::New { folder } => new::write(&folder),
             Self::Doc { folder, language } => doc::print(&folder, language.as_deref()),
@@ -243,6 +249,26 @@ fn test(folder: &Path, format: Reported) -> Result<(), Failed> {
         return Err(Failed(closing));
     }
     say(&closing);
+    Ok(())
+}
+
+/// Tells what no case of a pack whose cases pass notices.
+fn mutate(folder: &Path) -> Result<(), Failed> {
+    let (source, loaded) = sound(folder)?;
+    let found = cases::mutate(&loaded, &source).map_err(|faults| failed(&faults))?;
+    found.unnoticed.iter().for_each(|one| say(&format!("{one}\n")));
+    let unnoticed = found.unnoticed.len();
+    let noticed = found.tried - unnoticed;
+    let rest = if found.cut_off { "; time ran out before all were tried" } else { "" };
+    let told = format!(
+        "{}: {} tried: {noticed} noticed, {unnoticed} not{rest}",
+        folder.display(),
+        counted(found.tried, "change", "changes")
+    );
+    if unnoticed > 0 {
+        return Err(Failed(told));
+    }
+    say(&told);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Golden cases: what each policy must decide in given circumstances, run when a release is made and from the command line.
 
+mod mutation;
 mod reading;
 mod running;
 
@@ -10,6 +11,8 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+
+pub use mutation::{Mutations, mutate};
 
 use super::diagnostic::Diagnostic;
 use super::model::{Cohort, Entitlement, Subject};

@@ -16,6 +16,7 @@ mod base;
 mod bulk;
 mod cadence;
 mod calendar;
+mod causes;
 mod clock;
 mod cluster;
 mod comparison;

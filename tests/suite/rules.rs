@@ -141,9 +141,34 @@ fn every_code_of_a_fault_is_explained() {
     );
     let all = baremo(&["rules", "explain"]);
     assert!(out(&all).lines().any(|line| line.starts_with("table_gap ")), "{}", out(&all));
-    let unknown = baremo(&["rules", "explain", "unknown_feild"]);
+    let unknown = baremo(&["rules", "explain", "unknown_fields"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(err(&unknown).contains("did you mean 'unknown_field'?"), "{}", err(&unknown));
+}
+
+#[test]
+fn a_threshold_that_no_case_guards_is_told() {
+    let (_folder, pack) = new_pack();
+    let folder = pack.to_str().unwrap();
+    let mutate = || baremo(&["rules", "test", folder, "--mutate"]);
+    let guarded = mutate();
+    let told = out(&guarded);
+    assert!(guarded.status.success(), "{told}{}", err(&guarded));
+    assert!(told.lines().last().unwrap().ends_with(" noticed, 0 not"), "{told}");
+
+    // Without the case just below 8, gold may begin at 7 and nobody sees it.
+    edit(
+        &pack,
+        "cases/reader_grade.toml",
+        "given = { monthly_loans = \"7.999999\" }",
+        "given = { monthly_loans = \"6.9\" }",
+    );
+    let unguarded = mutate();
+    assert_eq!(unguarded.status.code(), Some(1));
+    let told = out(&unguarded);
+    assert!(told.contains("warning[unguarded]: no case notices it when 8 becomes 7"), "{told}");
+    assert!(told.contains("--> policies/reader_grade.rhai:3:24"), "{told}");
+    assert!(err(&unguarded).contains(" noticed, 1 not"), "{}", err(&unguarded));
 }
 
 #[test]

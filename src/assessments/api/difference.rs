@@ -169,17 +169,7 @@ pub async fn get_difference(
     id: PathId,
     parameters: Parameters,
 ) -> Result<web::Json<AssessmentDifference>, Problem> {
-    let mut to: Option<Id> = None;
-    for (name, value) in &parameters.0 {
-        let read = match name.as_str() {
-            "to" => value
-                .parse()
-                .map(|id| to = Some(id))
-                .map_err(|_| Fault::new("to", "id", format!("'{value}' is not the id of an assessment"))),
-            _ => Err(Parameters::unknown(name, &["to"])),
-        };
-        read.map_err(|fault| Problem::invalid(vec![fault]))?;
-    }
+    let to = other(&parameters)?;
     let (pair, releases) = db
         .run(move |conn| {
             let pair = difference::pair(conn, id.0, to)?;
@@ -198,6 +188,22 @@ pub async fn get_difference(
         as_of_differs: before.as_of != after.as_of,
         policies: difference::between(before, after).iter().filter_map(|policy| sides.policy(policy)).collect(),
     }))
+}
+
+/// The assessment with which another one is compared, where one is named.
+pub(super) fn other(parameters: &Parameters) -> Result<Option<Id>, Problem> {
+    let mut to: Option<Id> = None;
+    for (name, value) in &parameters.0 {
+        let read = match name.as_str() {
+            "to" => value
+                .parse()
+                .map(|id| to = Some(id))
+                .map_err(|_| Fault::new("to", "id", format!("'{value}' is not the id of an assessment"))),
+            _ => Err(Parameters::unknown(name, &["to"])),
+        };
+        read.map_err(|fault| Problem::invalid(vec![fault]))?;
+    }
+    Ok(to)
 }
 
 /// By whose texts, and as of when, the two sides are shown.
