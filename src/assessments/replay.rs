@@ -2,6 +2,7 @@
 //! date, and compared with what was decided then, byte for byte.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -176,13 +177,14 @@ impl<'a> Replayer<'a> {
     /// Replays an assessment of a customer with this code. Needs a stack of 16 MiB.
     pub fn replay(&mut self, conn: &mut Conn, kept: &Assessment, code: &str) -> db::Result<Replayed> {
         let release = self.in_force.release(conn, kept.release)?;
-        if !self.cohorts.contains_key(&kept.cohort) {
-            let Some(cohort) = release_store::cohort(conn, kept.cohort)? else {
-                return Ok(Err(format!("the cohort {} is missing", kept.cohort)));
-            };
-            self.cohorts.insert(kept.cohort, cohort);
-        }
-        Ok(self.cohorts.get(&kept.cohort).map_or(Ok(Vec::new()), |cohort| replay(kept, code, &release, cohort)))
+        let cohort = match self.cohorts.entry(kept.cohort) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => match release_store::cohort(conn, kept.cohort)? {
+                Some(cohort) => place.insert(cohort),
+                None => return Ok(Err(format!("the cohort {} is missing", kept.cohort))),
+            },
+        };
+        Ok(replay(kept, code, &release, cohort))
     }
 }
 

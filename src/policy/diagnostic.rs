@@ -37,7 +37,7 @@ pub struct Diagnostic {
     pub message: String,
     /// Where the column is in the excerpt, from 1.
     #[serde(skip)]
-    pub mark: usize,
+    pub mark: u8,
 }
 
 /// Most faults of one file that are told.
@@ -75,6 +75,8 @@ impl Diagnostic {
     ) -> Self {
         let shown = text.lines().nth(line.saturating_sub(1)).map(|line| around(line, column));
         let (excerpt, mark) = shown.map_or((None, column), |(excerpt, mark)| (Some(excerpt.into()), mark));
+        // Excerpts are short; small as it is, a fault is cheap to hand on.
+        let mark = u8::try_from(mark).unwrap_or(u8::MAX);
         Self { line: Some(line), column: Some(column), excerpt, mark, ..Self::of_file(file, code, message) }
     }
 
@@ -113,7 +115,7 @@ impl fmt::Display for Diagnostic {
             if let Some(excerpt) = &self.excerpt {
                 let number = line.to_string();
                 let margin = " ".repeat(number.len());
-                let caret = " ".repeat(self.mark.saturating_sub(1));
+                let caret = " ".repeat(usize::from(self.mark.saturating_sub(1)));
                 write!(f, "\n{margin} |\n{number} | {excerpt}\n{margin} | {caret}^")?;
             }
         }

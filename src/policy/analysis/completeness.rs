@@ -110,7 +110,7 @@ impl Walk<'_> {
             let message = format!("no row of the table holds for [{gap}]; a last row of * takes whatever is left");
             self.warn(place, "table_gap", message);
         }
-        for (row, place, taken) in rows {
+        for Unreached { row, place, taken } in rows {
             let why = match taken {
                 Some((earlier, values)) => {
                     format!("the rows before it take everything, such as row {earlier} [{values}]")
@@ -139,10 +139,18 @@ impl Walk<'_> {
 struct Judged {
     /// The smallest values for which no row holds.
     gap: Option<String>,
-    /// Rows that are never reached, each with an earlier row that takes the smallest values for which it would hold.
-    rows: Vec<(usize, Place, Option<(usize, String)>)>,
+    /// Rows that are never reached.
+    rows: Vec<Unreached>,
     /// Two rows, with the smallest values for which both hold.
     overlaps: Vec<(usize, usize, Place, String)>,
+}
+
+/// A row that is never reached.
+struct Unreached {
+    row: usize,
+    place: Place,
+    /// An earlier row that takes the smallest values for which it would hold.
+    taken: Option<(usize, String)>,
 }
 
 /// One row: its conditions, what it gives where that is written out, and its place.
@@ -193,7 +201,8 @@ fn judge(table: &Conditions, domains: &[Domain]) -> Option<Judged> {
         }
     }
     for (place, taken) in first_taken.into_iter().enumerate().filter(|(place, _)| reached.get(*place) == Some(&false)) {
-        judged.rows.extend(rows.get(place).map(|row| (place + 1, row.place.clone(), taken)));
+        let unreached = |row: &Row| Unreached { row: place + 1, place: row.place.clone(), taken };
+        judged.rows.extend(rows.get(place).map(unreached));
     }
     for ((earlier, later), values) in overlaps {
         if reached.get(later) == Some(&true) {
