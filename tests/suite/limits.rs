@@ -124,8 +124,11 @@ fn depth_and_headers_have_limits() {
 
 #[test]
 fn a_slow_client_is_cut_off() {
-    let app =
-        limited(Limits { head_time: Duration::from_millis(300), body_time: Duration::from_millis(300), ..unlimited() });
+    let app = limited(Limits {
+        head_time: Duration::from_millis(1500),
+        body_time: Duration::from_millis(1500),
+        ..unlimited()
+    });
     let mut body = Wire::new(&app);
     body.begin_post(&app.token, "/v1/customers", 100, "");
     body.write(b"{\"code\":");
