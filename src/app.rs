@@ -3,6 +3,7 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
@@ -44,6 +45,9 @@ use crate::{assessments, customers, events, identity, imports, releases, transac
 
 /// Seconds that running requests may take when the service stops.
 const SHUTDOWN_SECONDS: u64 = 20;
+/// How long a connection may stay open between two requests: longer than the minute that balancers and clients keep theirs, since
+/// whoever closes first must not be the one that can't know whether a request is on its way.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Threads that take requests; use cases run elsewhere.
 const HTTP_WORKERS: usize = 2;
 
@@ -174,6 +178,7 @@ pub fn server_with(
     Ok(server
         .workers(HTTP_WORKERS)
         .client_request_timeout(head_time)
+        .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals()
         .listen(listener)?
