@@ -96,6 +96,8 @@ pub struct Config {
     pub allowed_origins: Origins,
     /// How long the service answers on when it stops, and says that it isn't ready.
     pub drain: Duration,
+    /// Whether customers depend on it: then no folder is watched.
+    pub production: bool,
     /// How logs are written.
     pub log_format: LogFormat,
     /// What is logged, in the syntax of `tracing`'s filters.
@@ -121,6 +123,7 @@ struct Settings {
     lease_seconds: String,
     upload_megabytes: String,
     load_sample: String,
+    production: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     metrics_token: Option<String>,
     rate_limit: String,
@@ -144,6 +147,7 @@ const KEYS: &[&str] = &[
     "lease_seconds",
     "upload_megabytes",
     "load_sample",
+    "production",
     "metrics_token",
     "rate_limit",
     "requests_at_once",
@@ -168,6 +172,7 @@ impl Default for Settings {
             lease_seconds: DEFAULT_LEASE.to_string(),
             upload_megabytes: "200".to_owned(),
             load_sample: "false".to_owned(),
+            production: "false".to_owned(),
             metrics_token: None,
             rate_limit: "100".to_owned(),
             requests_at_once: "256".to_owned(),
@@ -237,6 +242,7 @@ impl Config {
             text.parse().ok().filter(|megabytes| (1..=10_000).contains(megabytes))
         });
         let load_sample = parse(&text, &mut faults, "load_sample", "true or false", |text| text.parse().ok());
+        let production = parse(&text, &mut faults, "production", "true or false", |text| text.parse().ok());
         let limits = limits(&text, &mut faults);
         let wanted = "origins such as https://crm.example, separated by commas";
         let allowed_origins = parse(&text, &mut faults, "allowed_origins", wanted, |text| text.parse().ok());
@@ -277,7 +283,7 @@ impl Config {
             history_months.zip(lease_seconds),
             upload_megabytes,
             trusted_proxies,
-            load_sample,
+            load_sample.zip(production),
             edge,
             log_format,
         ) {
@@ -287,7 +293,7 @@ impl Config {
                 Some((history_months, lease_seconds)),
                 Some(upload_megabytes),
                 Some(trusted_proxies),
-                Some(load_sample),
+                Some((load_sample, production)),
                 Some(((limits, allowed_origins), drain)),
                 Some(log_format),
             ) if faults.is_empty() => Ok(Self {
@@ -303,6 +309,7 @@ impl Config {
                 lease_seconds,
                 upload_megabytes,
                 load_sample,
+                production,
                 metrics_token,
                 limits,
                 allowed_origins,

@@ -41,6 +41,11 @@ schemas! {
     /// Days by policy.
     PolicyDays: {"type": "object", "additionalProperties": {"type": "string", "format": "date"}, "example": {"volume_grade": "2017-12-31"}};
 
+    /// Values of some fields, by field.
+    ChosenValues: {
+        "type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}, "example": {"retail_format": ["grocery"]}
+    };
+
     /// Texts by name: values that a sentence mentions, or the figures of a computation.
     NamedTexts: {"type": "object", "additionalProperties": {"type": "string"}, "example": {"months": "3", "sum": "37.5"}};
 

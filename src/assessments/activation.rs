@@ -8,8 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::{cohort, schedule};
-use crate::db::{self, Conn, transaction};
+use super::{cohort, publishing, schedule};
+use crate::customers;
+use crate::db::{self, Conn, Failure, transaction};
 use crate::digest::Digest;
 use crate::events::model::{Content, Event, EventKind};
 use crate::events::store as event_store;
@@ -18,7 +19,7 @@ use crate::policy::model::Cohort;
 use crate::policy::release::LoadedPack;
 use crate::policy::source::Source;
 use crate::releases::active::{Active, InForce};
-use crate::releases::model::{Basis, Closing, ClosingCause};
+use crate::releases::model::{Basis, By, Closing, ClosingCause, Step, StepKind};
 use crate::releases::start::{self, Error};
 use crate::releases::store;
 
@@ -29,6 +30,24 @@ pub enum Closes {
     Now,
     /// At their next closing.
     ByCadence,
+}
+
+/// What somebody wants of an activation.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// When the policies that change are closed.
+    pub closes: Closes,
+    /// Who wants it.
+    pub by: By,
+    /// Why, where that is to be said.
+    pub reason: Option<String>,
+}
+
+impl From<Closes> for Order {
+    /// Of nobody in particular: a folder that is served or watched.
+    fn from(closes: Closes) -> Self {
+        Self { closes, by: By { user_id: None, name: "folder".to_owned() }, reason: None }
+    }
 }
 
 /// What an activation came to.
@@ -46,27 +65,35 @@ pub enum Activated {
 /// begins again from that one.
 ///
 /// # Errors
-/// The base is that of another pack, or the pack's time zone or currency isn't the base's.
+/// The base is that of another pack, the pack's time zone or currency isn't the base's, or the pack in force wants something else first.
 pub fn activate(
     conn: &mut Conn,
     in_force: &InForce,
     (source, release): (&Source, &Arc<LoadedPack>),
-    closes: Closes,
+    order: impl Into<Order>,
     date_setting: Option<Date>,
 ) -> Result<Activated, Error> {
+    let order = order.into();
+    let mut overtaken = None;
     loop {
         let deployment = transaction(conn, |conn| start::bind(conn, release))?;
         in_force.refresh(conn)?;
+        let number = in_force.get().map(|active| active.basis.number);
         let activated = match in_force.get() {
             None => {
                 let date = start::business_date(date_setting, Some(&deployment), release);
-                first(conn, (source, release), date).map(|()| Activated::First)
+                first(conn, (source, release), date, &order).map(|()| Activated::First)
             }
             Some(active) if active.basis.release == release.digest => return Ok(Activated::Already),
-            Some(active) => replace(conn, &active, (source, release), closes).map(Activated::Changed),
+            Some(active) => replace(conn, &active, (source, release), &order).map(Activated::Changed),
         };
         match activated {
-            Err(Error::Overtaken) => tracing::debug!("another process changed the basis; beginning again from it"),
+            // A basis that can't be loaded here is never followed.
+            Err(Error::Overtaken) if overtaken.is_some() && overtaken == number => return Err(Error::Overtaken),
+            Err(Error::Overtaken) => {
+                overtaken = number;
+                tracing::debug!("another process changed the basis; beginning again from it");
+            }
             Err(error) => return Err(error),
             Ok(activated) => {
                 in_force.keep(release.digest, release.clone());
@@ -77,12 +104,18 @@ pub fn activate(
     }
 }
 
-fn first(conn: &mut Conn, (source, release): (&Source, &LoadedPack), business_date: Date) -> Result<(), Error> {
+fn first(
+    conn: &mut Conn,
+    (source, release): (&Source, &LoadedPack),
+    business_date: Date,
+    order: &Order,
+) -> Result<(), Error> {
     transaction(conn, |conn| {
         store::keep_release(conn, release.digest, &release.pack.id, &source.to_json())?;
         let cohort = store::keep_cohort(conn, &Cohort::default())?;
         let basis = Basis { number: 1, release: release.digest, cohort, business_date, rules: 1, catalogue_seq: 0 };
         start::put_in_force(conn, &basis)?;
+        store::add_step(conn, release.digest, &activated(order, None))?;
         Ok(event_store::append(conn, &[event(release.digest, 1)])?)
     })
 }
@@ -93,13 +126,19 @@ pub fn replace(
     conn: &mut Conn,
     active: &Active,
     (source, release): (&Source, &Arc<LoadedPack>),
-    closes: Closes,
+    order: &Order,
 ) -> Result<Vec<String>, Error> {
+    let fields = (&active.release.pack.fields, &release.pack.fields);
+    publishing::permit(conn, active, release.digest, order.reason.as_deref())?;
+    if format!("{:?}", fields.0) != format!("{:?}", fields.1) {
+        // Before the release is in force, so that what is cut off is done again.
+        customers::store::reindex(conn, Some(fields.0), fields.1)?;
+    }
     let kept = kept_source(conn, active.basis.release)?;
     let changed = changed_policies((&kept, &active.release), (source, release));
-    let cohort = cohort_of(conn, active, release)?;
+    let cohort = cohort_of(conn, active, release, Duration::MAX, &mut || Ok::<_, Error>(()))?;
     let ended = |cadence| schedule::last_ended(cadence, active.basis.business_date);
-    let closed = release.pack.closed_policies().filter(|(id, _)| changed.contains(*id) && closes == Closes::Now);
+    let closed = release.pack.closed_policies().filter(|(id, _)| changed.contains(*id) && order.closes == Closes::Now);
     let policies: BTreeMap<String, Date> = closed.map(|(id, cadence)| (id.clone(), ended(cadence))).collect();
     transaction(conn, |conn| {
         store::keep_release(conn, release.digest, &release.pack.id, &source.to_json())?;
@@ -109,6 +148,7 @@ pub fn replace(
             next.cohort = cohort;
         });
         start::put_in_force(conn, &next)?;
+        store::add_step(conn, release.digest, &activated(order, Some(active.basis.release)))?;
         event_store::append(conn, &[event(release.digest, next.number)])?;
         if !policies.is_empty() {
             let closing = Closing {
@@ -126,6 +166,17 @@ pub fn replace(
     Ok(changed.into_iter().collect())
 }
 
+fn activated(order: &Order, parent: Option<Digest>) -> Step {
+    Step {
+        kind: StepKind::Activated,
+        by: order.by.clone(),
+        parent,
+        comparison: None,
+        message: order.reason.clone(),
+        created_at: Timestamp::now(),
+    }
+}
+
 fn event(release: Digest, basis: i64) -> Event {
     let content = Content { release: Some(release), basis: Some(basis), ..Content::default() };
     Event::new(EventKind::ReleaseActivated, None, content)
@@ -138,15 +189,22 @@ pub fn kept_source(conn: &mut Conn, digest: Digest) -> Result<Source, db::Error>
     Source::from_json(&content).map_err(|_| db::Error::Corrupt(format!("the release {digest} can't be read")))
 }
 
-/// The statistics in force, but of cohorts that the release declares otherwise or that have never been computed, new ones.
-fn cohort_of(conn: &mut Conn, active: &Active, release: &Arc<LoadedPack>) -> Result<Cohort, Error> {
+/// The statistics in force, but of cohorts that the release declares otherwise or that have never been computed, new ones. `alive` is
+/// called each time that `every` has passed.
+pub fn cohort_of<E: From<db::Error> + Failure>(
+    conn: &mut Conn,
+    active: &Active,
+    release: &Arc<LoadedPack>,
+    every: Duration,
+    alive: &mut dyn FnMut() -> Result<(), E>,
+) -> Result<Cohort, E> {
     let mut cohort = active.cohort.as_ref().clone();
     let changed = changed_cohorts(&active.release, release);
     cohort.cohorts.retain(|id, _| release.pack.cohorts.contains_key(id) && !changed.contains(id));
     // Where nothing has ever been computed, the first closing does it.
     if !changed.is_empty() && !active.cohort.cohorts.is_empty() {
         let state = Arc::new(Active { release: release.clone(), ..active.clone() });
-        let mut computed = cohort::compute(conn, &state, Duration::MAX, &mut || Ok::<_, Error>(()))?;
+        let mut computed = cohort::compute(conn, &state, every, alive)?;
         computed.cohorts.retain(|id, _| changed.contains(id));
         cohort.cohorts.extend(computed.cohorts);
     }

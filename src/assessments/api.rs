@@ -2,6 +2,7 @@
 
 mod basis;
 mod causes;
+mod comparison;
 mod difference;
 mod metrics;
 mod near;
@@ -48,6 +49,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .configure(runs::configure)
         .configure(difference::configure)
         .configure(causes::configure)
+        .configure(comparison::configure)
         .configure(near::configure)
         .configure(replay::configure)
         .configure(basis::configure)

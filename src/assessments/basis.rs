@@ -5,12 +5,13 @@ use std::sync::Arc;
 use jiff::Span;
 use jiff::civil::Date;
 
-use super::activation::{self, Closes};
+use super::activation::{self, Order};
 use super::day;
 use crate::db::{self, Conn, Failure, transaction};
 use crate::digest::Digest;
 use crate::faults::Fault;
 use crate::releases::active::{Active, InForce};
+use crate::releases::model::ReleaseState;
 use crate::releases::{start, store};
 use crate::versions::Versions;
 
@@ -22,8 +23,8 @@ const MAX_YEARS: i64 = 10;
 pub struct Change {
     /// The release that is to be in force.
     pub release: Option<Digest>,
-    /// When the policies that it changes are closed.
-    pub closes: Closes,
+    /// When the policies that it changes are closed, who wants it and why.
+    pub order: Order,
     /// The business date that is to come.
     pub business_date: Option<Date>,
 }
@@ -72,7 +73,7 @@ pub fn change(
         move_date(conn, &active, setting, date)?;
     }
     if let Some(digest) = change.release.filter(|digest| *digest != active.basis.release) {
-        activate(conn, in_force, &active, digest, change.closes)?;
+        activate(conn, in_force, &active, digest, &change.order)?;
     }
     day::follow(conn, in_force, setting)?;
     in_force.get().ok_or(Error::Stale)
@@ -101,14 +102,18 @@ fn move_date(conn: &mut Conn, active: &Active, setting: Option<Date>, date: Date
     })
 }
 
-fn activate(conn: &mut Conn, in_force: &InForce, active: &Active, digest: Digest, closes: Closes) -> Result<(), Error> {
-    if store::release(conn, digest)?.is_none() {
+fn activate(conn: &mut Conn, in_force: &InForce, active: &Active, digest: Digest, order: &Order) -> Result<(), Error> {
+    let Some(kept) = store::release_with_steps(conn, digest)? else {
         let detail = format!("there is no release {digest}");
         return Err(Error::Invalid(vec![Fault::new("/release", "unknown_release", detail)]));
+    };
+    if kept.state(active.basis.release) == ReleaseState::Draft {
+        return Err(start::Error::NotPermitted(format!("{digest} is a draft; it has to be checked first")).into());
     }
     let source = activation::kept_source(conn, digest)?;
     let release = in_force.release(conn, digest)?;
-    match activation::replace(conn, active, (&source, &release), closes) {
+    transaction(conn, |conn| start::bind(conn, &release))?;
+    match activation::replace(conn, active, (&source, &release), order) {
         Ok(_) => Ok(in_force.refresh(conn)?),
         Err(start::Error::Overtaken) => Err(Error::Stale),
         Err(error) => Err(error.into()),

@@ -41,7 +41,8 @@ pub fn work(db: &Db, in_force: &InForce, owner: Owner, stop: &dyn Fn() -> bool) 
 /// Up to which day customers are worked on who are due. Whom time alone has made due is left to a run that is coming to everybody;
 /// and nobody is worked on while statistics are being computed that policies need and have never had.
 fn due_until(conn: &mut Conn, active: &Active) -> Result<Option<Date>, db::Error> {
-    let runs = store::open_runs(conn)?;
+    let mut runs = store::open_runs(conn)?;
+    runs.retain(store::OpenRun::assesses);
     let is_known = |id: &String| active.cohort.cohorts.contains_key(id);
     if !active.release.pack.cohorts.keys().all(is_known) && runs.iter().any(store::OpenRun::is_preparing) {
         return Ok(None);

@@ -163,9 +163,14 @@ fn other_release(
         return Err(Error::Invalid(vec![Fault::new("/release", "unknown_release", detail)]));
     }
     let other = in_force.state(conn, Basis { release: digest, ..active.basis.clone() })?;
-    let (before, after) = (kept_source(conn, active.basis.release)?, kept_source(conn, digest)?);
-    let changed = changed_policies((&before, &active.release), (&after, &other.release));
+    let changed = changed(conn, active, &other)?;
     Ok((Arc::new(other), changed))
+}
+
+/// The policies that the release of another state changes.
+pub fn changed(conn: &mut Conn, active: &Active, other: &Active) -> Result<BTreeSet<String>, db::Error> {
+    let (before, after) = (kept_source(conn, active.basis.release)?, kept_source(conn, other.basis.release)?);
+    Ok(changed_policies((&before, &active.release), (&after, &other.release)))
 }
 
 impl Document {

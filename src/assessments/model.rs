@@ -96,7 +96,7 @@ impl Outcome {
 }
 
 /// Why a policy has no new outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Flag {
     /// Its script stopped with an error.
@@ -204,6 +204,8 @@ pub enum RunCause {
     Basis,
     /// It closes policies.
     Closing,
+    /// It compares a release with the one in force, and assesses nobody.
+    Comparison,
 }
 
 impl RunCause {
@@ -213,12 +215,13 @@ impl RunCause {
             Self::Command => "command",
             Self::Basis => "basis",
             Self::Closing => "closing",
+            Self::Comparison => "comparison",
         }
     }
 
     /// The cause of a name.
     pub fn from_key(key: &str) -> Option<Self> {
-        [Self::Command, Self::Basis, Self::Closing].into_iter().find(|cause| cause.key() == key)
+        [Self::Command, Self::Basis, Self::Closing, Self::Comparison].into_iter().find(|cause| cause.key() == key)
     }
 }
 

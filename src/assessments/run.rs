@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::model::{Owner, PlannedClosing, Progress, Run, RunCause, RunStatus};
 use super::store::{self, Lease};
-use super::{cohort, schedule, shard};
+use super::{cohort, comparison, schedule, shard};
 use crate::Id;
 use crate::db::id::SHARDS;
 use crate::db::{self, Conn, Db, Failure, transaction};
@@ -33,6 +33,12 @@ pub enum Error {
     /// There is none of this id.
     #[error("there is no such run")]
     NotFound,
+    /// The release is the one in force: there is nothing to compare it with.
+    #[error("the release is in force; another one is compared with it")]
+    InForce,
+    /// The release wasn't checked.
+    #[error("the release is a draft; it has to be checked before it is compared")]
+    Draft,
     /// It has ended.
     #[error("the run has ended")]
     Ended,
@@ -72,7 +78,7 @@ pub enum Purpose {
 /// Starts a run over all active customers, or over those for whom another one failed.
 pub fn create(conn: &mut Conn, active: &Active, purpose: Purpose) -> Result<Run, Error> {
     transaction(conn, |conn| {
-        if let Some(open) = store::open_runs(conn)?.first() {
+        if let Some(open) = store::open_runs(conn)?.into_iter().find(store::OpenRun::assesses) {
             return Err(Error::Open(open.id));
         }
         let failed_of = if let Purpose::Repeat(of) = purpose { Some(of) } else { None };
@@ -116,7 +122,8 @@ pub fn follow(conn: &mut Conn, active: &Active) -> Result<bool, Error> {
     })
 }
 
-fn new(conn: &mut Conn, active: &Active, failed_of: Option<Id>) -> Result<Run, db::Error> {
+/// A run over all active customers, or over those for whom another one failed, that is still to be opened.
+pub fn new(conn: &mut Conn, active: &Active, failed_of: Option<Id>) -> Result<Run, db::Error> {
     let total = match failed_of {
         Some(of) => store::count_failed(conn, of)?,
         None => store::count_active(conn)?,
@@ -151,7 +158,7 @@ pub fn cancel(conn: &mut Conn, id: Id) -> Result<Run, Error> {
         match store::lock_run(conn, id)? {
             None => return Err(Error::NotFound),
             Some((status, _)) if !status.is_open() => return Err(Error::Ended),
-            Some((_, cause)) if cause != RunCause::Command => return Err(Error::Needed),
+            Some((_, RunCause::Basis | RunCause::Closing)) => return Err(Error::Needed),
             Some(_) => store::set_run(conn, id, RunStatus::Cancelled, None)?,
         }
         store::run(conn, id)?.ok_or(Error::NotFound)
@@ -164,15 +171,32 @@ pub fn work(db: &Db, in_force: &InForce, owner: Owner, stop: &dyn Fn() -> bool) 
         for run in store::open_runs(conn)? {
             let lease = transaction(conn, |conn| store::claim_shard(conn, run.id, owner))?;
             if let Some(lease) = &lease {
-                match (run.status, in_force.get()) {
-                    (RunStatus::Preparing, Some(active)) => prepare(conn, db, in_force, active, lease, run.closing)?,
+                match (run.cause, run.status, in_force.get()) {
+                    (RunCause::Comparison, RunStatus::Preparing, _) => {
+                        let active = state(conn, in_force, run.basis)?;
+                        comparison::prepare(conn, db, in_force, &active, lease)?;
+                    }
+                    (RunCause::Comparison, ..) => {
+                        let active = state(conn, in_force, run.basis)?;
+                        comparison::work(conn, in_force, active, lease.clone(), stop)?;
+                    }
+                    (_, RunStatus::Preparing, Some(active)) => {
+                        prepare(conn, db, in_force, active, lease, run.closing)?;
+                    }
                     _ => {
                         let active = state(conn, in_force, run.basis)?;
                         shard::work(conn, active, lease.clone(), run.failed_of, stop)?;
                     }
                 }
             }
-            finish(conn, run.id)?;
+            match run.cause {
+                RunCause::Comparison if store::is_done(conn, run.id)? => {
+                    let active = state(conn, in_force, run.basis)?;
+                    comparison::finish(conn, in_force, active, run.id)?;
+                }
+                RunCause::Comparison => {}
+                _ => finish(conn, run.id)?,
+            }
             if lease.is_some() {
                 return Ok(true);
             }
@@ -243,11 +267,7 @@ fn prepare(
             }
             next.number
         };
-        store::delete_shard(conn, lease.run_id, COHORT_STEP)?;
-        let shards = store::inhabited_shards(conn)?;
-        store::insert_shards(conn, lease.run_id, shards.into_iter())?;
-        store::set_run(conn, lease.run_id, RunStatus::Running, Some(basis))?;
-        Ok(())
+        Ok(open_shards(conn, lease.run_id, Some(basis))?)
     });
     match prepared {
         // The cohort is of a basis that is no longer current: it is computed again for the one that is.
@@ -257,6 +277,14 @@ fn prepare(
         }
         result => result.and_then(|()| Ok(in_force.refresh(conn)?)),
     }
+}
+
+/// Opens the shards of a run whose cohort is computed, on a basis if it is another one; the caller has the transaction.
+pub fn open_shards(conn: &mut Conn, run_id: Id, basis: Option<i64>) -> Result<(), db::Error> {
+    store::delete_shard(conn, run_id, COHORT_STEP)?;
+    let shards = store::inhabited_shards(conn)?;
+    store::insert_shards(conn, run_id, shards.into_iter())?;
+    store::set_run(conn, run_id, RunStatus::Running, basis)
 }
 
 /// Enters a closing that comes into force with a basis.

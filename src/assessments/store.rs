@@ -1,5 +1,6 @@
 //! Assessments, outcomes, subjects and runs in the database.
 
+mod comparisons;
 mod failures;
 mod retention;
 mod runs;
@@ -21,6 +22,7 @@ use crate::digest::Digest;
 use crate::releases::store::cohort;
 use crate::transactions::model::Month;
 
+pub use comparisons::*;
 pub use failures::*;
 pub use retention::*;
 pub use runs::*;

@@ -332,7 +332,8 @@ impl<'a> Renderer<'a> {
         Some(self.decision(result, assessment.as_of))
     }
 
-    fn decision(&self, result: &PolicyResult, as_of: Date) -> DecisionView {
+    /// What a policy made of a subject, as of a date.
+    pub fn decision(&self, result: &PolicyResult, as_of: Date) -> DecisionView {
         let policy = result.policy.as_str();
         let base = DecisionView {
             policy: policy.to_owned(),
@@ -411,6 +412,11 @@ impl<'a> Renderer<'a> {
     /// The label of an outcome.
     pub fn outcome_label(&self, policy: &str, outcome: &str) -> String {
         self.pack.texts.label_of(LabelKind::Outcome, policy, outcome, self.language).to_owned()
+    }
+
+    /// The label of something that a policy's outcomes entitle to.
+    pub fn entitlement_label(&self, policy: &str, key: &str) -> String {
+        self.pack.texts.label_of(LabelKind::Entitlement, policy, key, self.language).to_owned()
     }
 
     /// The label of what has a key of its own.

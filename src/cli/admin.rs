@@ -165,7 +165,7 @@ fn disable(conn: &mut Conn, name: &str) -> Result<(), Error> {
 }
 
 /// The password in the first line of a file, or one that is made up; and whether it is.
-fn password(file: Option<&Path>) -> Result<(Secret, bool), Failure> {
+pub fn password(file: Option<&Path>) -> Result<(Secret, bool), Failure> {
     let Some(file) = file else { return Ok((Secret::new(passwords::make_up()), true)) };
     let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     Ok((Secret::new(text.lines().next().unwrap_or_default()), false))

@@ -9,12 +9,11 @@ use jiff::civil::Date;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::Failure;
-use crate::assessments::activation::{self, Activated, Closes};
+use crate::assessments::activation::{self, Activated, Closes, Order};
 use crate::assessments::day;
 use crate::assessments::worker::STACK;
 use crate::config::Config;
 use crate::customers::evolution::{self, Evolution};
-use crate::customers::{self, model::Fields};
 use crate::db::local::LocalServer;
 use crate::db::migrate::migrate;
 use crate::db::schema::customers::dsl;
@@ -254,20 +253,10 @@ pub fn activate(
     conn: &mut Conn,
     in_force: &InForce,
     folder: &Folder,
-    closes: Closes,
+    order: impl Into<Order>,
     business_date: Option<Date>,
 ) -> Result<Activated, start::Error> {
-    if is_change(conn, &folder.release)? {
-        in_force.refresh(conn)?;
-        let before = in_force.get();
-        let before: Option<&Fields> = before.as_ref().map(|active| &*active.release.pack.fields);
-        let after = &folder.release.pack.fields;
-        if before.is_none_or(|before| format!("{before:?}") != format!("{after:?}")) {
-            // Before the release is in force, so that what is cut off is done again.
-            customers::store::reindex(conn, before, after)?;
-        }
-    }
-    activation::activate(conn, in_force, (&folder.source, &folder.release), closes, business_date)
+    activation::activate(conn, in_force, (&folder.source, &folder.release), order, business_date)
 }
 
 /// Whether the base rests on another release than this one. Binds a new base to the pack; refuses that of another pack.

@@ -8,7 +8,7 @@ use crate::assessments::view::Renderer;
 use crate::releases::active::Active;
 
 /// A line below the header, and blanks between columns.
-const STYLE: &str = "     ──            ";
+pub const STYLE: &str = "     ──            ";
 /// Width of the longest bar, in characters.
 const BAR: u64 = 24;
 

@@ -1,5 +1,6 @@
 //! `baremo rules`: what authors of packs need. But for releasing them it is done without a database.
 
+mod compare;
 mod doc;
 mod grade;
 mod junit;
@@ -15,8 +16,9 @@ use clap::{Subcommand, ValueEnum};
 use jiff::civil::Date;
 use serde_json::json;
 
-use crate::cli::configured;
 use crate::cli::import::mapping;
+use crate::cli::{Failure, configured};
+use crate::config::Config;
 use crate::faults::{did_you_mean, excerpt};
 use crate::policy::cases::{self, CaseReport};
 use crate::policy::diagnostic::Diagnostic;
@@ -70,8 +72,16 @@ pub enum RulesCommand {
     },
     /// Grade the customers of a file by a pack, with no database
     Run(GradeArguments),
+    /// Compare a pack with the release in force over all customers of the base of the configuration, and change nothing
+    Compare(compare::Compare),
+    /// Approve the last comparison of a pack, as a user of the base
+    Approve(publish::Approve),
     /// Check a pack, run its cases and put it in force in the base of the configuration
     Release(publish::Publish),
+    /// Put an earlier release in force again: the one before, or another one
+    Rollback(publish::Rollback),
+    /// List the releases of a base, newest first, with what was done with each
+    Releases(publish::Releases),
 }
 
 /// What `baremo rules run` reads and writes.
@@ -171,12 +181,18 @@ impl RulesCommand {
             Self::New { folder } => new::write(&folder),
             Self::Doc { folder, language } => doc::print(&folder, language.as_deref()),
             Self::Run(arguments) => grade::run(&arguments),
-            Self::Release(command) => {
-                let published = configured(|config| command.run(config));
-                published.map(drop).map_err(|error| Failed(format!("baremo: {error}")))
-            }
+            Self::Compare(command) => on_base(|config| command.run(config)),
+            Self::Approve(command) => on_base(|config| command.run(config)),
+            Self::Release(command) => on_base(|config| command.run(config)),
+            Self::Rollback(command) => on_base(|config| command.run(config)),
+            Self::Releases(command) => on_base(|config| command.run(config)),
         }
     }
+}
+
+/// Does what needs the base of the configuration.
+fn on_base(command: impl FnOnce(&Config) -> Result<ExitCode, Failure>) -> Result<(), Failed> {
+    configured(command).map(drop).map_err(|error| Failed(format!("baremo: {error}")))
 }
 
 fn check(folder: &Path, format: Told) -> Result<(), Failed> {

@@ -71,6 +71,12 @@ impl Serve {
     pub fn run(self, config: &Config) -> Result<ExitCode, Failure> {
         let runtime = base::runtime()?;
         let mut signals = Signals::caught(&runtime)?;
+        if self.watch && config.production {
+            return Err(
+                "--watch is an aid for development; BAREMO_PRODUCTION forbids it: 'baremo rules release' publishes"
+                    .into(),
+            );
+        }
         let failing = if self.watch { FailingCases::Tell } else { FailingCases::Refuse };
         let folder = self.pack.as_deref().map(|folder| base::load(folder, failing));
         let pack_id = self.pack_id(config, folder.as_ref())?;

@@ -360,6 +360,41 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    release_steps (release_digest, id) {
+        release_digest -> Binary,
+        id -> Binary,
+        kind -> Text,
+        user_id -> Nullable<Binary>,
+        author -> Text,
+        parent_digest -> Nullable<Binary>,
+        comparison_digest -> Nullable<Binary>,
+        message -> Nullable<Text>,
+        created_at -> Datetime,
+    }
+}
+
+diesel::table! {
+    comparisons (run_id) {
+        run_id -> Binary,
+        candidate_digest -> Binary,
+        cohort_digest -> Nullable<Binary>,
+        user_id -> Nullable<Binary>,
+        author -> Text,
+        population -> Text,
+        content -> Nullable<Text>,
+        digest -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    comparison_shards (run_id, shard) {
+        run_id -> Binary,
+        shard -> Unsigned<TinyInt>,
+        tally -> Text,
+    }
+}
+
 diesel::joinable!(import_files -> imports (import_id));
 diesel::joinable!(import_reports -> imports (import_id));
 
@@ -394,4 +429,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     imports,
     import_files,
     import_reports,
+    release_steps,
+    comparisons,
+    comparison_shards,
 );

@@ -18,6 +18,7 @@ use super::limits::Limits;
 use super::paging::{self, DEFAULT_LIMIT};
 use super::problem::{Code, Problem};
 use crate::Id;
+use crate::digest::Digest;
 use crate::faults::{Fault, did_you_mean, enough, excerpt};
 use crate::identity::model::Principal;
 use crate::versions::Versions;
@@ -120,6 +121,19 @@ impl FromRequest for PathId {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let id = request.match_info().get("id").and_then(|id| id.parse().ok());
         ready(id.map(Self).ok_or_else(|| Problem::new(Code::NotFound)))
+    }
+}
+
+/// A digest in the path; what is none is no resource.
+pub struct PathDigest(pub Digest);
+
+impl FromRequest for PathDigest {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let digest = request.match_info().get("digest").and_then(|digest| digest.parse().ok());
+        ready(digest.map(Self).ok_or_else(|| Problem::new(Code::NotFound)))
     }
 }
 

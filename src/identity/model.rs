@@ -185,6 +185,8 @@ pub const BUILT_IN: [(&str, &[&str]); 6] = [
             "products:read",
             "runs:read",
             "releases:read",
+            "releases:write",
+            "releases:approve",
             "events:read",
             "evaluations:create",
             "runs:write",
@@ -206,6 +208,7 @@ pub const BUILT_IN: [(&str, &[&str]); 6] = [
             "runs:read",
             "runs:write",
             "releases:read",
+            "releases:approve",
             "events:read",
         ],
     ),
@@ -338,6 +341,10 @@ permissions! {
     WriteRuns = "runs:write",
     /// Read releases, cohorts, the basis and closings.
     ReadReleases = "releases:read",
+    /// Make, check and compare releases.
+    WriteReleases = "releases:write",
+    /// Approve comparisons of releases.
+    ApproveReleases = "releases:approve",
     /// Put another release or business date in force, and close.
     WriteBasis = "basis:write",
     /// Follow events.

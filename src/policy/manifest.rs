@@ -3,6 +3,7 @@
 mod fields;
 mod figures;
 mod policies;
+mod publishing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -108,6 +109,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         if !top.has("policies") {
             self.faults.of_file("missing", "the manifest declares no policies: [policies.<id>]");
         }
+        let publishing = top.table("publishing", "[publishing]").map(|table| self.publishing(table, &policies));
         top.close();
         let pack = Pack {
             id: header.id,
@@ -121,6 +123,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             definitions: Arc::new(definitions),
             cohorts,
             policies,
+            publishing,
             texts: Texts::default(),
         };
         Manifest { pack, faulty: self.faulty }

@@ -12,6 +12,7 @@ pub mod cases;
 pub mod changes;
 pub mod cohorts;
 pub mod diagnostic;
+pub mod difference;
 mod document;
 pub mod engine;
 pub mod explanations;

@@ -29,6 +29,16 @@ pub struct PolicyResult {
     pub inputs: Vec<Input>,
 }
 
+impl PolicyResult {
+    /// The policy with its outcome, where it decided.
+    pub fn outcome(&self) -> Option<(String, String)> {
+        match &self.result {
+            Verdict::Decided(decision) => Some((self.policy.clone(), decision.outcome.clone())),
+            Verdict::Failed(_) | Verdict::Blocked(_) => None,
+        }
+    }
+}
+
 /// A decision, or why there is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -39,6 +39,8 @@ pub struct Pack {
     pub cohorts: IndexMap<String, CohortDeclaration>,
     /// Policies by id, in the order of the manifest.
     pub policies: IndexMap<String, PolicyDeclaration>,
+    /// What a release has to pass before it replaces this one; nothing where whoever may publish simply does.
+    pub publishing: Option<Publishing>,
     /// Labels and reason texts.
     pub texts: Texts,
 }
@@ -49,6 +51,30 @@ impl Pack {
         let closes = |(_, cadence): &(&String, Cadence)| *cadence != Cadence::Continuous;
         self.policies.iter().map(|(id, policy)| (id, policy.cadence)).filter(closes)
     }
+}
+
+/// What a release has to pass before it replaces one of this pack: a comparison with it over all customers, and what else is said here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Publishing {
+    /// Whether somebody else than its author has to approve it.
+    pub second_person: bool,
+    /// Largest share of the customers, from 0 to 1, whose outcome of one policy may change without a written reason.
+    pub moved_at_most: Option<Decimal>,
+    /// Largest share, from 0 to 1, by which the sum of an entitlement may change without a written reason.
+    pub sums_within: Option<Decimal>,
+    /// Movements that want a written reason, whomever they concern.
+    pub never: Vec<Movement>,
+}
+
+/// From one outcome of a policy to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Movement {
+    /// The policy's id.
+    pub policy: String,
+    /// The outcome before.
+    pub from: String,
+    /// The outcome after.
+    pub to: String,
 }
 
 /// A population that subjects are compared with.

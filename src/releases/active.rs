@@ -79,7 +79,14 @@ impl InForce {
         if !is_newer(&self.get()) {
             return Ok(());
         }
-        let state = Arc::new(self.state(conn, basis.clone())?);
+        let state = match self.state(conn, basis.clone()) {
+            // The other nodes follow; this one serves on by what it has, and says so.
+            Err(db::Error::Corrupt(why)) if self.get().is_some() => {
+                self.mark_stale(vec![Diagnostic::of_file("", "unloadable", why)]);
+                return Ok(());
+            }
+            state => Arc::new(state?),
+        };
         // Several threads follow: whoever read an older basis must not put it behind a newer one.
         let before = self.current.rcu(|known| if is_newer(known) { Some(state.clone()) } else { known.clone() });
         if !is_newer(&before) {

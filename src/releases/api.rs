@@ -1,6 +1,7 @@
 //! The pack, the basis, releases and cohorts over HTTP.
 
 mod check;
+mod making;
 pub mod openapi;
 
 use std::collections::BTreeMap;
@@ -13,11 +14,13 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::active::{Active, InForce};
 use super::store;
+use super::view::ReleaseSummary;
 use crate::customers::model::{Field, FieldType, Maintenance, Section};
-use crate::db::Db;
+use crate::db::{self, Conn, Db};
 use crate::digest::Digest;
 use crate::http::current::Current;
 use crate::http::etag;
+use crate::http::extract::PathDigest;
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::{ReadPack, ReadReleases};
@@ -31,7 +34,12 @@ use crate::transactions::model::{Function, Metric, Window};
 
 /// Mounts the handlers.
 pub fn configure(config: &mut ServiceConfig) {
-    config.service(get_pack).service(get_release).service(get_cohort).configure(check::configure);
+    config
+        .service(get_pack)
+        .service(get_release)
+        .service(get_cohort)
+        .configure(check::configure)
+        .configure(making::configure);
 }
 
 /// A text in each language of the pack, by language code.
@@ -405,15 +413,16 @@ impl Labeller<'_> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Release)]
 pub struct ReleaseView {
-    /// Its digest.
-    digest: Digest,
+    /// What is known of it.
+    #[serde(flatten)]
+    summary: ReleaseSummary,
     /// Its files: text by path.
     files: BTreeMap<String, String>,
 }
 
 /// Read a release
 ///
-/// The files of the pack, as they were when it was made.
+/// The files of the pack, as they were when it was made, how far it has come, and what was done with it.
 #[utoipa::path(tag = "pack", operation_id = "getRelease", security(("bearer" = ["releases:read"])),
     params(("digest" = String, Path, description = "The release's digest, sha256:…")), responses(
     (status = 200, body = ReleaseView, description = "The release", headers(("ETag" = String, description = "Its content's"))),
@@ -423,14 +432,18 @@ pub struct ReleaseView {
 pub async fn get_release(
     _: Permit<ReadReleases>,
     db: web::Data<Db>,
-    digest: web::Path<String>,
+    active: Current<Active>,
+    digest: PathDigest,
 ) -> Result<HttpResponse, Problem> {
-    let digest: Digest = digest.parse().map_err(|_| Problem::new(Code::NotFound))?;
-    let content = db.run(move |conn| store::release(conn, digest)).await?;
-    let content = content.ok_or_else(|| Problem::new(Code::NotFound))?;
+    let digest = digest.0;
+    let read = move |conn: &mut Conn| {
+        Ok::<_, db::Error>((store::release(conn, digest)?, store::release_with_steps(conn, digest)?))
+    };
+    let (content, release) = db.run(read).await?;
+    let (content, release) = content.zip(release).ok_or_else(|| Problem::new(Code::NotFound))?;
     let Ok(source) = Source::from_json(&content) else { return Err(Problem::new(Code::Internal)) };
     let files = source.files().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
-    etag::tagged(&ReleaseView { digest, files })
+    etag::tagged(&ReleaseView { summary: ReleaseSummary::new(release, active.basis.release), files })
 }
 
 /// Frozen statistics of the population.
@@ -456,9 +469,9 @@ pub struct CohortView {
 pub async fn get_cohort(
     _: Permit<ReadReleases>,
     db: web::Data<Db>,
-    digest: web::Path<String>,
+    digest: PathDigest,
 ) -> Result<HttpResponse, Problem> {
-    let digest: Digest = digest.parse().map_err(|_| Problem::new(Code::NotFound))?;
+    let digest = digest.0;
     let cohort: Cohort =
         db.run(move |conn| store::cohort(conn, digest)).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
     let cohorts = serde_json::to_value(&cohort.cohorts).map_err(|error| crate::db::Error::corrupt("cohort", error))?;

@@ -2,7 +2,9 @@
 
 pub mod active;
 pub mod api;
+pub mod author;
 pub mod description;
 pub mod model;
 pub mod start;
 pub mod store;
+pub mod view;

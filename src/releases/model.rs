@@ -125,3 +125,135 @@ impl Closed {
         self.0.get(policy).filter(|(basis, _)| *basis > passed).map(|(_, closed_on)| *closed_on)
     }
 }
+
+/// Who does something with a release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct By {
+    /// The user's id; absent for whoever works at the command line without a user.
+    pub user_id: Option<Id>,
+    /// His name then.
+    pub name: String,
+}
+
+impl By {
+    /// Whether they are the same person: the same user, or the same name.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        (self.user_id.is_some() && self.user_id == other.user_id) || self.name.eq_ignore_ascii_case(&other.name)
+    }
+}
+
+/// A step in the life of a release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What was done.
+    pub kind: StepKind,
+    /// Who did it.
+    pub by: By,
+    /// The release in force then, if there was one: for a comparison the one it was compared with.
+    pub parent: Option<Digest>,
+    /// Digest of the comparison that was made or approved.
+    pub comparison: Option<Digest>,
+    /// What was said: the message of a release, the reason of an approval or of an activation.
+    pub message: Option<String>,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// What is done with a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    /// Its content was kept.
+    Created,
+    /// It was checked, and its cases passed.
+    Checked,
+    /// It was compared with the release in force over all customers.
+    Compared,
+    /// Somebody approved a comparison.
+    Approved,
+    /// It came into force.
+    Activated,
+}
+
+impl StepKind {
+    const ALL: [Self; 5] = [Self::Created, Self::Checked, Self::Compared, Self::Approved, Self::Activated];
+
+    /// Its name.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Checked => "checked",
+            Self::Compared => "compared",
+            Self::Approved => "approved",
+            Self::Activated => "activated",
+        }
+    }
+
+    /// The kind of a name.
+    pub fn from_key(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.key() == key)
+    }
+}
+
+/// How far a release has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleaseState {
+    /// It is kept, and nothing else is known of it.
+    Draft,
+    /// It has no faults, and its cases pass.
+    Checked,
+    /// It was compared with the release in force.
+    Compared,
+    /// Somebody approved that comparison.
+    Approved,
+    /// It is in force.
+    Active,
+    /// It was in force before.
+    Retired,
+}
+
+/// A release without its content.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// The name of its content.
+    pub digest: Digest,
+    /// When it was kept.
+    pub created_at: Timestamp,
+    /// Whether it is or was in force.
+    pub was_in_force: bool,
+    /// What was done with it, oldest first.
+    pub steps: Vec<Step>,
+}
+
+impl Release {
+    /// The last step of a kind.
+    pub fn last(&self, kind: StepKind) -> Option<&Step> {
+        self.steps.iter().rev().find(|step| step.kind == kind)
+    }
+
+    /// Digest of the last comparison with this release in force.
+    pub fn comparison_with(&self, in_force: Digest) -> Option<Digest> {
+        let last = self.last(StepKind::Compared).filter(|step| step.parent == Some(in_force))?;
+        last.comparison
+    }
+
+    /// The approval of a comparison.
+    pub fn approval_of(&self, comparison: Digest) -> Option<&Step> {
+        self.steps.iter().rev().find(|step| step.kind == StepKind::Approved && step.comparison == Some(comparison))
+    }
+
+    /// How far it has come, where another one or itself is in force. What was compared with a release that isn't in force any more has
+    /// to be compared again.
+    pub fn state(&self, in_force: Digest) -> ReleaseState {
+        let compared = self.comparison_with(in_force);
+        match compared {
+            _ if self.digest == in_force => ReleaseState::Active,
+            _ if self.was_in_force => ReleaseState::Retired,
+            Some(comparison) if self.approval_of(comparison).is_some() => ReleaseState::Approved,
+            Some(_) => ReleaseState::Compared,
+            None if self.last(StepKind::Checked).is_some() => ReleaseState::Checked,
+            None => ReleaseState::Draft,
+        }
+    }
+}

@@ -40,6 +40,9 @@ pub enum Error {
     /// The folder's release is another one than the base's.
     #[error("the folder's release {0} is not in force; 'baremo rules release' with this folder publishes it")]
     NotInForce(Digest),
+    /// The pack in force wants something else first.
+    #[error("{0}")]
+    NotPermitted(String),
     /// Another process put another basis in force at the same time.
     #[error("another process changed the basis at the same time")]
     Overtaken,

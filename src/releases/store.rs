@@ -1,11 +1,14 @@
 //! Deployment, releases, cohorts and bases in the database.
 
+mod steps;
+
 use diesel::prelude::*;
 use diesel::sql_types::Datetime;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff_diesel::ToDiesel;
 
+pub use self::steps::{add_step, previous_release, release_with_steps, releases_page};
 use super::model::{Basis, Closing, ClosingCause, Deployment};
 use crate::Id;
 use crate::db::schema::{bases, closings, cohorts, deployment, releases};
@@ -119,17 +122,19 @@ struct BasisRow {
 
 impl BasisRow {
     fn read(self) -> Result<Basis> {
-        let digest =
-            |bytes: &[u8]| Digest::from_bytes(bytes).ok_or_else(|| Error::Corrupt("a basis' digest".to_owned()));
         Ok(Basis {
             number: self.number,
-            release: digest(&self.release_digest)?,
-            cohort: digest(&self.cohort_digest)?,
+            release: read_digest(&self.release_digest)?,
+            cohort: read_digest(&self.cohort_digest)?,
             business_date: self.business_date,
             rules: self.rules_number,
             catalogue_seq: self.catalogue_seq,
         })
     }
+}
+
+fn read_digest(bytes: &[u8]) -> Result<Digest> {
+    Digest::from_bytes(bytes).ok_or_else(|| Error::Corrupt("a digest of a release or cohort".to_owned()))
 }
 
 /// The basis in force.

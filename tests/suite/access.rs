@@ -67,11 +67,15 @@ fn hold(app: &TestApp, operations: &[Operation], who: &str, token: Option<&str>,
 fn roles() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
     let reads = "pack:read customers:read products:read";
     [
-        ("policy_author", "packs:check runs:read releases:read events:read evaluations:create runs:write basis:write"),
+        (
+            "policy_author",
+            "packs:check runs:read releases:read releases:write releases:approve events:read evaluations:create \
+             runs:write basis:write",
+        ),
         (
             "manager",
             "customers:write products:write transactions:write imports:read imports:write evaluations:create \
-             runs:read runs:write releases:read events:read",
+             runs:read runs:write releases:read releases:approve events:read",
         ),
         ("account_manager", "customers:write releases:read evaluations:create events:read"),
         ("clerk", "transactions:write"),

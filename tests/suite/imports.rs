@@ -24,7 +24,8 @@ const CAPABILITIES: [&str; 11] = [
 /// Small modules that know nothing of the rest and serve everybody.
 const SHARED: [&str; 6] = ["faults", "digest", "csv_rows", "schemas", "versions", "Id"];
 /// Files besides `model.rs` that are models, each of a subject of its own.
-const MODELS: [(&str, &str); 5] = [
+const MODELS: [(&str, &str); 6] = [
+    ("assessments", "tally"),
     ("customers", "file"),
     ("customers", "selection"),
     ("transactions", "computation"),

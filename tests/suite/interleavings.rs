@@ -23,6 +23,8 @@ use baremo::db::{self, Db, Subjects};
 use baremo::policy::model::Verdict;
 use baremo::policy::source::Source;
 use baremo::releases::active::InForce;
+use baremo::releases::author;
+use baremo::releases::model::By;
 use baremo::transactions::record::{NewLine, NewTransaction, Options, record};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -160,7 +162,11 @@ impl Mill {
         let other = sources[1].digest();
         state
             .db
-            .run_here(|conn| baremo::releases::store::keep_release(conn, other, "mill", &sources[1].to_json()))
+            .run_here(|conn| {
+                let by = By { user_id: None, name: "miller".to_owned() };
+                author::keep(conn, &sources[1], "mill", &by, None, Some(first))?;
+                author::note_checked(conn, other, by, Some(first))
+            })
             .unwrap();
         let node = |db: Db| {
             let node = Node { db, in_force: InForce::default(), workers: Workers::default() };
@@ -202,7 +208,8 @@ impl Mill {
                 Err(error) => panic!("{error}"),
             },
             Step::Activate(release, closes) => {
-                let wanted = Change { release: Some(self.releases[*release]), closes: *closes, business_date: None };
+                let wanted =
+                    Change { release: Some(self.releases[*release]), order: (*closes).into(), business_date: None };
                 let number = active.basis.number;
                 match node.db.run_here(|conn| basis::change(conn, &node.in_force, None, &number.into(), &wanted)) {
                     Ok(_) | Err(basis::Error::Stale) => {}

@@ -49,6 +49,7 @@ mod pack_checks;
 mod preconditions;
 mod problems;
 mod process;
+mod publishing;
 mod releases;
 mod replay;
 mod roles;

@@ -11,7 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::runs::{RunView, started};
 use crate::Id;
-use crate::assessments::activation::Closes;
+use crate::assessments::activation::{Closes, Order};
 use crate::assessments::basis::{self, Change};
 use crate::assessments::run::{self, Purpose};
 use crate::assessments::schedule;
@@ -30,7 +30,8 @@ use crate::identity::api::Permit;
 use crate::identity::model::{ReadReleases, WriteBasis};
 use crate::policy::pack::Cadence;
 use crate::releases::active::{Active, InForce};
-use crate::releases::model::{Closing, ClosingCause};
+use crate::releases::author::{self, said};
+use crate::releases::model::{By, Closing, ClosingCause};
 use crate::releases::store;
 use crate::schemas::PolicyDays;
 
@@ -83,6 +84,9 @@ pub struct BasisPatch {
     /// Digest of a kept release that is to be in force.
     #[schema(nullable = false, value_type = Option<Digest>)]
     release: Option<String>,
+    /// Why, where the pack in force wants a written reason.
+    #[schema(nullable = false, max_length = 1000)]
+    reason: Option<String>,
     /// When the policies that the release changes are closed; at once when absent.
     #[schema(nullable = false)]
     closes: Option<ClosesView>,
@@ -103,8 +107,9 @@ pub enum ClosesView {
 }
 
 impl BasisPatch {
-    fn check(self) -> Result<Change, Vec<Fault>> {
+    fn check(self, by: By) -> Result<Change, Vec<Fault>> {
         let mut faults = Vec::new();
+        let reason = self.reason.and_then(|text| said("/reason", &text).map_err(|fault| faults.push(fault)).ok());
         let business_date = self.business_date.and_then(|text| {
             date(&text).map_err(|(code, detail)| faults.push(Fault::new("/business_date", code, detail))).ok()
         });
@@ -115,13 +120,14 @@ impl BasisPatch {
             None | Some(ClosesView::Now) => Closes::Now,
             Some(ClosesView::ByCadence) => Closes::ByCadence,
         };
-        if faults.is_empty() { Ok(Change { release, closes, business_date }) } else { Err(faults) }
+        let order = Order { closes, by, reason };
+        if faults.is_empty() { Ok(Change { release, order, business_date }) } else { Err(faults) }
     }
 }
 
 /// Change the basis
 ///
-/// Puts another kept release in force, or moves a fixed business date forward. Everybody concerned is assessed anew in the
+/// Puts another kept release in force, forward or back, or moves a fixed business date forward. Everybody concerned is assessed anew in the
 /// background. A date behind closings is reached step by step: 202 while a closing on the way has still to be passed; the basis
 /// moves on by itself.
 #[utoipa::path(tag = "basis", operation_id = "changeBasis", security(("bearer" = ["basis:write"])), params(
@@ -133,14 +139,16 @@ impl BasisPatch {
 ))]
 #[patch("/v1/basis")]
 pub async fn change_basis(
-    _: Permit<WriteBasis>,
+    permit: Permit<WriteBasis>,
     db: web::Data<Db>,
     in_force: web::Data<InForce>,
     workers: web::Data<Workers>,
     IfMatch(numbers): IfMatch,
     body: Body<BasisPatch>,
 ) -> Result<HttpResponse, Problem> {
-    let change = body.0.check().map_err(Problem::invalid)?;
+    let user = permit.principal.user_id;
+    let by = db.run(move |conn| author::by(conn, user)).await?;
+    let change = body.0.check(by).map_err(Problem::invalid)?;
     let wanted = change.business_date;
     let setting = workers.business_date();
     let active = db.run(move |conn| basis::change(conn, &in_force, setting, &numbers, &change)).await?;

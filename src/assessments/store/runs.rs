@@ -65,6 +65,11 @@ pub struct OpenRun {
 }
 
 impl OpenRun {
+    /// Whether customers are assessed in it.
+    pub fn assesses(&self) -> bool {
+        self.cause != RunCause::Comparison
+    }
+
     /// Whether its cohort is being computed.
     pub fn is_preparing(&self) -> bool {
         self.status == RunStatus::Preparing
@@ -73,7 +78,7 @@ impl OpenRun {
 
 type OpenRow = (Id, String, i64, String, Option<String>, Option<Id>);
 
-/// The runs with work left, newest first: what is in force comes before what is history.
+/// The runs with work left, newest first: what is in force comes before what is history, and both before comparisons.
 pub fn open_runs(conn: &mut Conn) -> Result<Vec<OpenRun>> {
     let open = [RunStatus::Preparing.key(), RunStatus::Running.key()];
     let rows: Vec<OpenRow> = runs::table
@@ -81,18 +86,19 @@ pub fn open_runs(conn: &mut Conn) -> Result<Vec<OpenRun>> {
         .order(runs::id.desc())
         .select((runs::id, runs::status, runs::basis_number, runs::cause, runs::closing, runs::failed_of))
         .load(conn)?;
-    rows.into_iter()
-        .map(|(id, status, basis, cause, closing, failed_of)| {
-            let (status, cause, closing) = (read_status(&status)?, read_cause(&cause)?, read_closing(closing)?);
-            Ok(OpenRun { id, status, basis, cause, closing, failed_of })
-        })
-        .collect()
+    let read = rows.into_iter().map(|(id, status, basis, cause, closing, failed_of)| {
+        let (status, cause, closing) = (read_status(&status)?, read_cause(&cause)?, read_closing(closing)?);
+        Ok(OpenRun { id, status, basis, cause, closing, failed_of })
+    });
+    let mut open = read.collect::<Result<Vec<OpenRun>>>()?;
+    open.sort_by_key(|run| !run.assesses());
+    Ok(open)
 }
 
 /// Whether a run over everybody that nobody cancelled rests on a basis or a later one.
 pub fn is_followed(conn: &mut Conn, basis: i64) -> Result<bool> {
     let runs = runs::table.filter(runs::basis_number.ge(basis).and(runs::status.ne(RunStatus::Cancelled.key())));
-    let runs = runs.filter(runs::failed_of.is_null());
+    let runs = runs.filter(runs::failed_of.is_null().and(runs::cause.ne(RunCause::Comparison.key())));
     Ok(diesel::select(diesel::dsl::exists(runs)).get_result(conn)?)
 }
 

@@ -81,11 +81,23 @@ impl From<run::Error> for Problem {
     fn from(error: run::Error) -> Self {
         let said = error.to_string();
         match error {
-            run::Error::Open(_) | run::Error::Ended | run::Error::Needed => Self::detailed(Code::Conflict, said),
+            run::Error::Open(_) | run::Error::InForce | run::Error::Draft | run::Error::Ended | run::Error::Needed => {
+                Self::detailed(Code::Conflict, said)
+            }
             run::Error::Invalid(faults) => Self::invalid(faults),
             run::Error::NotFound => Self::new(Code::NotFound),
-            run::Error::Database(error) | run::Error::Basis(start::Error::Database(error)) => error.into(),
-            run::Error::Basis(_) => Self::detailed(Code::Conflict, said),
+            run::Error::Database(error) => error.into(),
+            run::Error::Basis(error) => error.into(),
+        }
+    }
+}
+
+impl From<start::Error> for Problem {
+    fn from(error: start::Error) -> Self {
+        let said = error.to_string();
+        match error {
+            start::Error::Database(error) => error.into(),
+            _ => Self::detailed(Code::Conflict, said),
         }
     }
 }
@@ -96,8 +108,8 @@ impl From<basis::Error> for Problem {
         match error {
             basis::Error::Stale => Self::new(Code::Stale),
             basis::Error::Invalid(faults) => Self::invalid(faults),
-            basis::Error::Basis(start::Error::Database(error)) => error.into(),
-            basis::Error::NotFixed(_) | basis::Error::Basis(_) => Self::detailed(Code::Conflict, said),
+            basis::Error::Basis(error) => error.into(),
+            basis::Error::NotFixed(_) => Self::detailed(Code::Conflict, said),
         }
     }
 }

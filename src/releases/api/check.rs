@@ -16,6 +16,7 @@ use crate::http::problem::{Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::CheckPacks;
 use crate::policy::cases::{self, CaseReport};
+use crate::policy::diagnostic::Diagnostic;
 use crate::policy::release::{check, warnings};
 use crate::policy::source::Source;
 use crate::releases::active::Active;
@@ -43,7 +44,7 @@ pub struct PackCheckRequest {
 #[derive(Serialize, ToSchema)]
 pub struct PackCheck {
     /// Whether the pack could come into force: there is no error, and no case fails.
-    sound: bool,
+    pub sound: bool,
     /// The digest that names this content; absent where it has errors.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -120,28 +121,45 @@ pub async fn create_pack_check(
     body: Body<PackCheckRequest>,
 ) -> Result<web::Json<PackCheck>, Problem> {
     let PackCheckRequest { files, whole } = body.0;
-    let release = active.basis.release;
-    let kept = move |conn: &mut Conn| {
-        let content = if whole { None } else { store::release(conn, release)? };
+    let (files, release) = (PackFiles { files, whole }, active.basis.release);
+    let kept = move |conn: &mut Conn| Ok::<_, db::Error>((files.kept(conn, release)?, files));
+    let examine = move |(kept, files): (Option<Source>, PackFiles)| examined(files.source(kept));
+    Ok(web::Json(db.run_then(kept, examine).await?))
+}
+
+/// Files that are sent, as they are or in place of those of a release.
+pub struct PackFiles {
+    /// Texts by path; nothing leaves a file out.
+    pub files: BTreeMap<String, Option<String>>,
+    /// Whether these are all.
+    pub whole: bool,
+}
+
+impl PackFiles {
+    /// The release whose files they replace, if they do.
+    pub fn kept(&self, conn: &mut Conn, release: Digest) -> db::Result<Option<Source>> {
+        let content = if self.whole { None } else { store::release(conn, release)? };
         let source = content.map(|content| Source::from_json(&content)).transpose();
         source.map_err(|_| db::Error::Corrupt(format!("the release {release} can't be read")))
-    };
-    let examine = move |kept: Option<Source>| {
+    }
+
+    /// All files together.
+    pub fn source(self, kept: Option<Source>) -> Result<Source, Vec<Diagnostic>> {
         let kept = kept.iter().flat_map(Source::files).map(|(path, text)| (path.to_owned(), text.to_owned()));
         let mut all: BTreeMap<String, String> = kept.collect();
-        for (path, text) in files {
+        for (path, text) in self.files {
             match text {
                 Some(text) => drop(all.insert(path, text)),
                 None => drop(all.remove(&path)),
             }
         }
-        examined(all)
-    };
-    Ok(web::Json(db.run_then(kept, examine).await?))
+        Source::from_files(all)
+    }
 }
 
-fn examined(files: BTreeMap<String, String>) -> PackCheck {
-    let checked = Source::from_files(files).and_then(|source| {
+/// Checks files and runs their cases.
+pub fn examined(source: Result<Source, Vec<Diagnostic>>) -> PackCheck {
+    let checked = source.and_then(|source| {
         let loaded = check(&source)?;
         let cases = cases::run(&loaded, &source)?;
         Ok((loaded, cases))

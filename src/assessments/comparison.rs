@@ -1,0 +1,394 @@
+//! Comparing a release with the one in force before it replaces it: both decide about every customer, and nothing of it is kept but the
+//! counts. A comparison is made by a run, shard by shard, so that any process may work on it.
+
+pub mod export;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::assess::{Assessor, PAGE, Read};
+use super::model::{Run, RunCause, RunStatus};
+use super::run::{self, Error};
+use super::store::{self, ComparisonTask, Lease};
+use super::tally::{Cost, Mover, Scales, Side, Tally};
+use super::{activation, evaluate};
+use crate::Id;
+use crate::customers::model::{Field, FieldType, Fields};
+use crate::db::{self, Conn, Db, Subjects, transaction};
+use crate::digest::Digest;
+use crate::faults::{Fault, did_you_mean, pointer_segment};
+use crate::policy::model::{Assessed, Circumstances, PolicyResult, Subject};
+use crate::policy::pack::{EntitlementType, Pack};
+use crate::policy::release::LoadedPack;
+use crate::releases;
+use crate::releases::active::{Active, InForce};
+use crate::releases::model::{Basis, By, ReleaseState, Step, StepKind};
+
+/// Whom a comparison looks at: customers with one of these values, by field; everybody when there is none.
+pub type Population = BTreeMap<String, Vec<String>>;
+
+/// What came of a comparison.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The release that was compared.
+    pub candidate: Digest,
+    /// The release that was in force.
+    pub in_force: Digest,
+    /// The cohort by which the candidate decided.
+    pub cohort: Digest,
+    /// The date of both.
+    pub business_date: Date,
+    /// Whom it looked at.
+    pub population: Population,
+    /// What was counted.
+    pub tally: Tally,
+    /// The customers whose outcome differs most, by policy, with what both releases decided.
+    pub movers: BTreeMap<String, Vec<MoverDecisions>>,
+}
+
+/// A customer whose outcome differs, with what both releases decided.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MoverDecisions {
+    /// His id.
+    pub customer_id: Id,
+    /// His code.
+    pub customer_code: String,
+    /// By how many places the outcome differs: above 0 is worse.
+    pub steps: i64,
+    /// What the release in force decided.
+    pub before: PolicyResult,
+    /// What the candidate decided.
+    pub after: PolicyResult,
+}
+
+/// Begins to compare a release that is kept with the one in force.
+///
+/// # Errors
+/// The release isn't kept, wasn't checked or is the one in force, a field of the population can't be chosen by, or another comparison is being made.
+pub fn create(
+    conn: &mut Conn,
+    active: &Active,
+    candidate: Digest,
+    population: Population,
+    by: By,
+) -> Result<Run, Error> {
+    if candidate == active.basis.release {
+        return Err(Error::InForce);
+    }
+    let release = releases::store::release_with_steps(conn, candidate)?.ok_or(Error::NotFound)?;
+    if release.state(active.basis.release) == ReleaseState::Draft {
+        return Err(Error::Draft);
+    }
+    let faults = check_population(&active.release.pack.fields, &population);
+    if !faults.is_empty() {
+        return Err(Error::Invalid(faults));
+    }
+    transaction(conn, |conn| {
+        if let Some(open) = store::open_comparison(conn)? {
+            return Err(Error::Open(open));
+        }
+        let run = Run { cause: RunCause::Comparison, status: RunStatus::Preparing, ..run::new(conn, active, None)? };
+        let by = by.clone();
+        let population = population.clone();
+        let task = ComparisonTask { run_id: run.id, candidate, cohort: None, by, population, content: None };
+        store::insert_comparison(conn, &task)?;
+        run::open(conn, &run)?;
+        Ok(run)
+    })
+}
+
+fn check_population(fields: &Fields, population: &Population) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (key, values) in population {
+        let pointer = format!("/population{}", pointer_segment(key));
+        match fields.get(key) {
+            None => {
+                let hint = did_you_mean(key, fields.iter().map(|(key, _)| key));
+                faults.push(Fault::new(pointer, "unknown_field", format!("the pack has no field '{key}'{hint}")));
+            }
+            Some(_) if values.is_empty() => {
+                faults.push(Fault::new(pointer, "empty", "a field is followed by at least one value"));
+            }
+            Some(field) => {
+                let wrong = values.iter().filter_map(|value| field.parse(value).err());
+                faults.extend(wrong.map(|(code, detail)| Fault::new(pointer.clone(), code, detail)));
+            }
+        }
+    }
+    faults
+}
+
+/// The comparison that a run makes.
+fn task(conn: &mut Conn, run_id: Id) -> Result<ComparisonTask, db::Error> {
+    store::comparison(conn, run_id)?
+        .ok_or_else(|| db::Error::Corrupt(format!("the comparison of the run {run_id} is missing")))
+}
+
+/// Computes the statistics that the candidate declares anew, and opens the shards.
+pub fn prepare(conn: &mut Conn, db: &Db, in_force: &InForce, active: &Active, lease: &Lease) -> Result<(), Error> {
+    let candidate = task(conn, lease.run_id)?.candidate;
+    let release = in_force.release(conn, candidate)?;
+    let every = lease.owner.sign_of_life();
+    let mut alive = || db.run_here(|conn| store::keep_shard(conn, lease)).map(|_| ());
+    let cohort = activation::cohort_of(conn, active, &release, every, &mut alive)?;
+    transaction(conn, |conn| {
+        let is_ours = store::lock_run(conn, lease.run_id)?.is_some_and(|(status, _)| status == RunStatus::Preparing)
+            && store::advance_shard(conn, lease, true)?;
+        if is_ours {
+            let digest = releases::store::keep_cohort(conn, &cohort)?;
+            store::set_comparison_cohort(conn, lease.run_id, digest)?;
+            run::open_shards(conn, lease.run_id, None)?;
+        }
+        Ok(())
+    })
+}
+
+/// The two releases, and what both are asked.
+struct Sides {
+    before: Assessor,
+    after: Assessor,
+    /// Policies that the candidate changes: activating it closes them.
+    changed: BTreeSet<String>,
+    /// Whether both read the same of a customer.
+    reads_alike: bool,
+    scales: Scales,
+    /// Fields by which customers are counted.
+    grouping: Vec<String>,
+    population: Population,
+}
+
+impl Sides {
+    fn new(conn: &mut Conn, in_force: &InForce, active: Arc<Active>, task: &ComparisonTask) -> Result<Self, Error> {
+        let cohort = task.cohort.unwrap_or(active.basis.cohort);
+        let basis = Basis { release: task.candidate, cohort, ..active.basis.clone() };
+        let candidate = Arc::new(in_force.state(conn, basis)?);
+        let changed = evaluate::changed(conn, &active, &candidate)?;
+        let (old, new) = (&active.release.pack, &candidate.release.pack);
+        let declared = |release: &LoadedPack| format!("{:?} {:?}", release.pack.fields, release.pack.definitions);
+        Ok(Self {
+            changed,
+            reads_alike: declared(&active.release) == declared(&candidate.release),
+            scales: scales([old, new]),
+            grouping: grouping(&old.fields),
+            population: task.population.clone(),
+            before: Assessor::new(conn, active.clone(), active.basis.business_date)?,
+            after: Assessor::new(conn, candidate.clone(), active.basis.business_date)?,
+        })
+    }
+
+    /// What both decide about a customer; nothing where he isn't looked at.
+    fn decide(&self, read: &Read, other: Option<&super::assess::Sound>) -> Option<[Assessed; 2]> {
+        if let (Ok(subject), false) = (&read.subject, self.population.is_empty()) {
+            let chosen = |(key, values): (&String, &Vec<String>)| {
+                subject.values.get(key).is_some_and(|value| values.contains(&value.to_string()))
+            };
+            if !self.population.iter().all(chosen) {
+                return None;
+            }
+        }
+        let before = self.before.assess(&read.subject, &read.standing);
+        let mut standing = read.standing.clone();
+        standing.retain(|policy, _| !self.changed.contains(policy));
+        Some([before, self.after.assess(other.unwrap_or(&read.subject), &standing)])
+    }
+
+    /// Values by which a customer is counted.
+    fn values(&self, subject: &Subject) -> Vec<(&str, String)> {
+        let value = |key: &'_ String| Some((subject.values.get(key)?).to_string());
+        self.grouping.iter().filter_map(|key| Some((key.as_str(), value(key)?))).collect()
+    }
+
+    /// Measures how long each policy takes for one customer.
+    fn measure(&self, tally: &mut Tally, read: &Read, decided: &[Assessed; 2]) {
+        let Ok(subject) = &read.subject else { return };
+        for (assessor, decided, is_after) in [(&self.before, &decided[0], false), (&self.after, &decided[1], true)] {
+            let active = assessor.active();
+            let circumstances =
+                Circumstances { as_of: assessor.as_of(), cohort: &active.cohort, standing: &read.standing };
+            let outcomes: BTreeMap<String, String> =
+                decided.policies.iter().filter_map(PolicyResult::outcome).collect();
+            for policy in active.release.pack.policies.keys() {
+                let started = Instant::now();
+                active.release.policies.assess_one(policy, subject, circumstances, &outcomes);
+                let took = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                let cost = &mut tally.policies.entry(policy.clone()).or_default().cost;
+                cost.measured += u64::from(is_after);
+                *(if is_after { &mut cost.after } else { &mut cost.before }) += took;
+            }
+        }
+    }
+}
+
+fn scales(packs: [&Pack; 2]) -> Scales {
+    let mut scales = Scales::default();
+    for (id, declared) in packs.into_iter().flat_map(|pack| &pack.policies) {
+        let is_number = |kind| matches!(kind, EntitlementType::Decimal | EntitlementType::Integer);
+        let numbers = declared.entitlements.iter().filter(|(_, one)| is_number(one.entitlement_type));
+        scales.enter(id, &declared.outcomes, numbers.map(|(key, _)| key));
+    }
+    scales
+}
+
+/// Fields by which customers are counted: those that lists can be filtered by and that have few values.
+fn grouping(fields: &Fields) -> Vec<String> {
+    let groups = |field: &Field| {
+        field.filterable
+            && !field.personal
+            && matches!(field.field_type, FieldType::Text | FieldType::Choice | FieldType::Boolean | FieldType::Choices)
+    };
+    fields.iter().filter(|(_, field)| groups(field)).map(|(key, _)| key.to_owned()).collect()
+}
+
+/// Compares the customers of a shard, until it is finished, another worker has it, the run is cancelled, or `stop` says so.
+pub fn work(
+    conn: &mut Conn,
+    in_force: &InForce,
+    active: Arc<Active>,
+    mut lease: Lease,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), Error> {
+    let task = task(conn, lease.run_id)?;
+    let sides = Sides::new(conn, in_force, active, &task)?;
+    let mut tally = store::shard_tally(conn, lease.run_id, lease.shard)?;
+    loop {
+        if stop() {
+            return Ok(store::release_shard(conn, &lease)?);
+        }
+        let page = store::customers_page(conn, lease.shard, lease.after, PAGE)?;
+        let is_last = i64::try_from(page.len()).is_ok_and(|length| length < PAGE);
+        let of = store::stretch(&page);
+        let others = match sides.reads_alike {
+            true => Vec::new(),
+            false => sides.after.subjects(conn, of, &page)?,
+        };
+        let mut shown = Instant::now();
+        for (place, read) in sides.before.read(conn, of, page)?.into_iter().enumerate() {
+            lease.after = read.customer.id;
+            lease.progress.assessed += 1;
+            let Some(decided) = sides.decide(&read, others.get(place)) else { continue };
+            let values = read.subject.as_ref().map(|subject| sides.values(subject)).unwrap_or_default();
+            tally.count(read.customer.id, &values, [&decided[0], &decided[1]], &sides.scales);
+            lease.progress.summary.count(&decided[1]);
+            if place == 0 {
+                sides.measure(&mut tally, &read, &decided);
+            }
+            if shown.elapsed() > lease.owner.sign_of_life() {
+                if !store::keep_shard(conn, &lease)? {
+                    return Ok(());
+                }
+                shown = Instant::now();
+            }
+        }
+        let written = transaction(conn, |conn| {
+            let is_ours = store::run_status(conn, lease.run_id)? == Some(RunStatus::Running)
+                && store::advance_shard(conn, &lease, is_last)?;
+            if is_ours {
+                store::set_shard_tally(conn, lease.run_id, lease.shard, &tally)?;
+            }
+            Ok::<_, db::Error>(is_ours)
+        })?;
+        if is_last || !written {
+            return Ok(());
+        }
+    }
+}
+
+/// Puts together what all shards have counted, with both decisions about those who move most, and ends the run.
+pub fn finish(conn: &mut Conn, in_force: &InForce, active: Arc<Active>, run_id: Id) -> Result<(), Error> {
+    let task = task(conn, run_id)?;
+    let sides = Sides::new(conn, in_force, active.clone(), &task)?;
+    let mut tally = Tally::default();
+    store::shard_tallies(conn, run_id)?.into_iter().for_each(|part| tally.add(part));
+    let mut movers = BTreeMap::new();
+    for (policy, counted) in &tally.policies {
+        let mut named = Vec::new();
+        for mover in &counted.movers {
+            named.extend(mover_decisions(conn, &sides, policy, mover)?);
+        }
+        movers.insert(policy.clone(), named);
+    }
+    let comparison = Comparison {
+        candidate: task.candidate,
+        in_force: active.basis.release,
+        cohort: task.cohort.unwrap_or(active.basis.cohort),
+        business_date: active.basis.business_date,
+        population: task.population.clone(),
+        tally,
+        movers,
+    };
+    let (content, digest) = comparison.named()?;
+    transaction(conn, |conn| {
+        if store::lock_run(conn, run_id)?.is_none_or(|(status, _)| status != RunStatus::Running) {
+            return Ok(());
+        }
+        store::finish_comparison(conn, run_id, &content, digest)?;
+        // What was looked at in part proves nothing of the whole.
+        if task.population.is_empty() {
+            let step = Step {
+                kind: StepKind::Compared,
+                by: task.by.clone(),
+                parent: Some(comparison.in_force),
+                comparison: Some(digest),
+                message: None,
+                created_at: Timestamp::now(),
+            };
+            releases::store::add_step(conn, task.candidate, &step)?;
+        }
+        Ok(store::set_run(conn, run_id, RunStatus::Finished, None)?)
+    })
+}
+
+/// What both releases decide about a mover; nothing where he is gone, or moves no more.
+fn mover_decisions(
+    conn: &mut Conn,
+    sides: &Sides,
+    policy: &str,
+    mover: &Mover,
+) -> Result<Option<MoverDecisions>, Error> {
+    let id = mover.customer_id;
+    let Some(customer) = store::lean_customer(conn, id)? else { return Ok(None) };
+    let others = match sides.reads_alike {
+        true => Vec::new(),
+        false => sides.after.subjects(conn, Subjects::Listed(&[id]), std::slice::from_ref(&customer))?,
+    };
+    let read = sides.before.read(conn, Subjects::Listed(&[id]), vec![customer])?;
+    let Some(read) = read.into_iter().next() else { return Ok(None) };
+    let Some(decided) = sides.decide(&read, others.first()) else { return Ok(None) };
+    let [before, after] = decided.map(|side| side.policies.into_iter().find(|result| result.policy == policy));
+    Ok(before.zip(after).map(|(before, after)| MoverDecisions {
+        customer_id: id,
+        customer_code: read.customer.code,
+        steps: mover.steps,
+        before,
+        after,
+    }))
+}
+
+impl Comparison {
+    /// As it is kept, with the digest that names it: that of everything but what it costs, which no two measurements agree on.
+    fn named(&self) -> Result<(String, Digest), db::Error> {
+        let json = |comparison: &Self| {
+            serde_json::to_string(comparison).map_err(|error| db::Error::corrupt("comparison", error))
+        };
+        let mut same = self.clone();
+        same.tally.policies.values_mut().for_each(|policy| policy.cost = Cost::default());
+        Ok((json(self)?, Digest::of(json(&same)?)))
+    }
+
+    /// One that is kept.
+    pub fn read(content: &str) -> Result<Self, db::Error> {
+        serde_json::from_str(content).map_err(|error| db::Error::corrupt("comparison", error))
+    }
+
+    /// Number of customers who move from one outcome of a policy to another.
+    pub fn moving(&self, policy: &str, from: &str, to: &str) -> u64 {
+        let side = |outcome: &str| Side::Outcome(outcome.to_owned());
+        let row = self.tally.policies.get(policy).and_then(|counted| counted.matrix.get(&side(from)));
+        row.and_then(|row| row.get(&side(to))).copied().unwrap_or_default()
+    }
+}

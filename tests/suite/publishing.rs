@@ -1,0 +1,299 @@
+//! Releases from a draft to being in force and back, over HTTP: comparisons, approval by a second person, limits and their reasons.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use baremo::assessments::activation::{Closes, activate};
+use baremo::policy::release::load;
+use baremo::policy::source::Source;
+use serde_json::{Value as Json, json};
+
+use crate::app::{TestApp, files};
+use crate::process::until;
+use crate::transactions::BAKERY;
+
+const POLICY: &str = "policies/size.rhai";
+
+/// The bakery with what its manifest says of publishing.
+fn bakery(publishing: &str) -> Source {
+    let pack = BAKERY.map(|(path, text)| {
+        let more = if path == "pack.toml" && !publishing.is_empty() {
+            format!("\n[publishing]\n{publishing}\n")
+        } else {
+            String::new()
+        };
+        (path, format!("{text}{more}"))
+    });
+    files(&pack.each_ref().map(|(path, text)| (*path, text.as_str())))
+}
+
+/// Five customers who bought 0, 10, 20, 30 and 40 loaves in the last of three months: 0 to 13.3 a month.
+fn served(publishing: &str) -> TestApp {
+    let app = TestApp::new(&bakery(publishing), "2018-01-01");
+    app.product("white", "wheat");
+    for number in 0..5 {
+        app.customer(&format!("X{number}"), json!({}));
+        if number > 0 {
+            let line = json!({"product": "white", "measures": {"quantity": (10 * number).to_string(), "amount": "10"}});
+            app.record(&[json!({"source": "shop", "external_id": format!("A{number}"), "kind": "order",
+                "customer_code": format!("X{number}"), "occurred_at": "2017-12-31", "lines": [line]})]);
+        }
+    }
+    app.run();
+    app
+}
+
+/// Keeps the bakery with another limit of what is big, and gives its digest.
+fn draft(app: &TestApp, limit: &str) -> String {
+    let script = BAKERY[1].1.replace("[[10, \"big\"]]", &format!("[[{limit}, \"big\"]]"));
+    let body = json!({"files": {POLICY: script}, "message": format!("big from {limit} on")});
+    let kept = app.post("/v1/releases", &body).with(201);
+    assert_eq!(kept.json["state"], "draft", "{}", kept.json);
+    kept.json["digest"].as_str().unwrap().to_owned()
+}
+
+fn state(app: &TestApp, digest: &str) -> String {
+    app.get(&format!("/v1/releases/{digest}")).with(200).json["state"].as_str().unwrap().to_owned()
+}
+
+fn checked(app: &TestApp, limit: &str) -> String {
+    let digest = draft(app, limit);
+    let report = app.post(&format!("/v1/releases/{digest}/check"), &Json::Null).with(200).json;
+    assert_eq!(report["sound"], true, "{report}");
+    assert_eq!(state(app, &digest), "checked");
+    digest
+}
+
+fn compared(app: &TestApp, digest: &str, population: &Json) -> Json {
+    app.post(&format!("/v1/releases/{digest}/comparison"), &json!({"population": population})).with(202);
+    until("the comparison is finished", || {
+        let found = app.get(&format!("/v1/releases/{digest}/comparison")).with(200).json;
+        (found["status"] == "finished").then_some(found)
+    })
+}
+
+/// Puts a release in force, and gives the answer.
+fn put(app: &TestApp, token: &str, digest: &str, reason: Option<&str>) -> (u16, Json) {
+    let basis = app.get("/v1/basis").with(200);
+    let mut body = json!({"release": digest});
+    if let Some(reason) = reason {
+        body["reason"] = json!(reason);
+    }
+    let headers = [("If-Match", basis.header("ETag"))];
+    let answer = app.send_as(token, "PATCH", "/v1/basis", &headers, &body);
+    (answer.status, answer.json)
+}
+
+fn matrix(policy: &Json) -> BTreeMap<(String, String), u64> {
+    let side = |side: &Json| side["outcome"].as_str().unwrap().to_owned();
+    let cells = policy["matrix"].as_array().unwrap().iter();
+    cells.map(|cell| ((side(&cell["from"]), side(&cell["to"])), cell["customers"].as_u64().unwrap())).collect()
+}
+
+fn pair(from: &str, to: &str) -> (String, String) {
+    (from.to_owned(), to.to_owned())
+}
+
+#[test]
+fn a_release_goes_from_draft_to_being_in_force_and_back() {
+    let app = served("second_person = true\nmoved_at_most = \"0.3\"");
+    let first = app.get("/v1/basis").json["release"].as_str().unwrap().to_owned();
+    let digest = checked(&app, "5");
+    let author = app.token.clone();
+    let (status, problem) = put(&app, &author, &digest, None);
+    assert_eq!((status, &problem["code"]), (409, &json!("conflict")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("compared"), "{problem}");
+
+    // 6.7 and 10 loaves a month: X2 (20 in three months) becomes big; X3 (10) and X4 (13.3) were.
+    let found = compared(&app, &digest, &json!({}));
+    let result = &found["result"];
+    assert_eq!((&found["total"], &found["compared"], &result["customers"]), (&json!(5), &json!(5), &json!(5)));
+    let policy = &result["policies"][0];
+    let expected = [(pair("big", "big"), 2), (pair("small", "big"), 1), (pair("small", "small"), 2)];
+    assert_eq!(matrix(policy), expected.into());
+    assert_eq!((&policy["moved"], &policy["decided"], &policy["share_moved"]), (&json!(1), &json!(5), &json!("0.2")));
+    let mover = &policy["movers"][0];
+    assert_eq!((&mover["customer_code"], &mover["steps"]), (&json!("X2"), &json!(-1)), "{mover}");
+    assert_eq!((&mover["before"]["outcome"], &mover["after"]["outcome"]), (&json!("small"), &json!("big")));
+    assert_eq!(result["exceeded"], json!([]));
+    assert_eq!(state(&app, &digest), "compared");
+
+    let comparison = result["digest"].clone();
+    let approval = format!("/v1/releases/{digest}/approval");
+    let own = app.post(&approval, &json!({"comparison": comparison})).with(409).json;
+    assert!(own["detail"].as_str().unwrap().contains("somebody else"), "{own}");
+    assert_eq!(put(&app, &author, &digest, None).0, 409, "nobody else has approved it");
+    let manager = app.as_role("manager");
+    let stale = json!({"comparison": first});
+    assert_eq!(app.send_as(&manager, "POST", &approval, &[], &stale).status, 409, "another digest is no comparison");
+    app.send_as(&manager, "POST", &approval, &[], &json!({"comparison": comparison})).with(200);
+    assert_eq!(state(&app, &digest), "approved");
+
+    assert_eq!(put(&app, &author, &digest, None).0, 200);
+    assert_eq!((state(&app, &digest), state(&app, &first)), ("active".to_owned(), "retired".to_owned()));
+    assert_eq!(put(&app, &author, &first, Some("it was an error")).0, 200, "going back wants nothing");
+    assert_eq!((state(&app, &digest), state(&app, &first)), ("retired".to_owned(), "active".to_owned()));
+    let steps = app.get(&format!("/v1/releases/{digest}")).json["steps"].clone();
+    let kinds: Vec<&str> = steps.as_array().unwrap().iter().map(|step| step["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["created", "checked", "compared", "approved", "activated"]);
+    let back = app.get(&format!("/v1/releases/{first}")).json["steps"].clone();
+    assert_eq!(back.as_array().unwrap().last().unwrap()["message"], "it was an error", "{back}");
+    let list = app.get("/v1/releases").with(200).json;
+    assert_eq!(
+        list["items"].as_array().unwrap().iter().map(|one| &one["digest"]).collect::<Vec<_>>(),
+        [&json!(digest), &json!(first)]
+    );
+}
+
+#[test]
+fn what_goes_beyond_a_limit_wants_a_reason() {
+    let app = served("moved_at_most = \"0.1\"\nnever = [{ policy = \"size\", from = \"big\", to = \"small\" }]");
+    let digest = checked(&app, "12");
+    let found = compared(&app, &digest, &json!({}));
+    let beyond: Vec<&str> =
+        found["result"]["exceeded"].as_array().unwrap().iter().map(|one| one["limit"].as_str().unwrap()).collect();
+    assert_eq!(beyond, ["moved_at_most", "never"], "X3 with 10 a month is big no more: one of five");
+    let token = app.token.clone();
+    let (status, problem) = put(&app, &token, &digest, None);
+    assert_eq!(status, 409, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("written reason"), "{problem}");
+    assert_eq!(put(&app, &token, &digest, Some("  ")).0, 422, "blanks are no reason");
+    assert_eq!(put(&app, &token, &digest, Some("agreed with the areas")).0, 200);
+}
+
+#[test]
+fn the_matrix_is_what_the_run_after_activation_makes() {
+    let app = served("");
+    let ids = crate::decisions::ids_of(&app);
+    let outcomes = |app: &TestApp| -> BTreeMap<String, String> {
+        ids.iter().map(|(code, id)| (code.clone(), app.outcomes(id)["size"].clone())).collect()
+    };
+    let before = outcomes(&app);
+    let digest = checked(&app, "3.4");
+    let found = compared(&app, &digest, &json!({}));
+    assert_eq!(outcomes(&app), before, "a comparison keeps no outcome");
+    assert_eq!(put(&app, &app.token.clone(), &digest, None).0, 200);
+    until("everybody is assessed by it", || {
+        let runs = app.get("/v1/runs?limit=1").json["items"][0].clone();
+        (runs["status"] == "finished" && runs["cause"] == "basis").then_some(())
+    });
+    let mut moved: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for (code, to) in outcomes(&app) {
+        *moved.entry((before[&code].clone(), to)).or_default() += 1;
+    }
+    assert_eq!(matrix(&found["result"]["policies"][0]), moved);
+}
+
+#[test]
+fn a_part_can_be_compared_exported_and_cancelled() {
+    let app = served("second_person = false");
+    let digest = checked(&app, "5");
+    let path = format!("/v1/releases/{digest}/comparison");
+    for (population, code) in [(json!({"citty": ["León"]}), "unknown_field"), (json!({"opened_on": []}), "empty")] {
+        let refused = app.post(&path, &json!({"population": population})).with(422).json;
+        assert_eq!(refused["errors"][0]["code"], code, "{refused}");
+    }
+    let nobody = compared(&app, &digest, &json!({"opened_on": ["2017-12-24"]}));
+    assert_eq!((&nobody["result"]["customers"], &nobody["compared"]), (&json!(0), &json!(5)));
+    assert_eq!(state(&app, &digest), "checked", "a part proves nothing of the whole");
+    compared(&app, &digest, &json!({}));
+    let csv = app.get(&format!("{path}/export?format=csv&part=matrix")).with(200);
+    assert_eq!(csv.text, "policy,from,to,customers\nsize,big,big,2\nsize,small,big,1\nsize,small,small,2\n");
+    let mut book = app.follow(&app.token, &format!("{path}/export?format=xlsx"));
+    let book = book.body_mut().read_to_vec().unwrap();
+    assert!(book.starts_with(b"PK"), "a workbook is a zip file");
+    app.get(&format!("{path}/export?part=matrix")).with(422);
+    app.get(&format!("{path}/export?format=csv&part=all")).with(422);
+    app.post(&format!("{path}/cancellation"), &Json::Null).with(409);
+    let in_force = app.get("/v1/basis").json["release"].as_str().unwrap().to_owned();
+    app.post(&format!("/v1/releases/{in_force}/comparison"), &json!({})).with(409);
+    app.get(&format!("/v1/releases/{in_force}/comparison")).with(404);
+}
+
+#[test]
+fn what_differs_is_told_cell_by_cell() {
+    let app = served("");
+    let digest = draft(&app, "12.5");
+    let difference = app.get(&format!("/v1/releases/{digest}/difference")).with(200).json;
+    assert_eq!(difference["policies"], json!([{"name": "size", "change": "changed"}]));
+    assert_eq!(difference["files"], json!([{"name": POLICY, "change": "changed"}]));
+    let cells = difference["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 1, "{difference}");
+    assert_eq!((&cells[0]["before"], &cells[0]["after"]), (&json!("10"), &json!("12.5")));
+    assert_eq!((&difference["fields"], &difference["metrics"]), (&json!([]), &json!([])));
+}
+
+#[test]
+fn a_draft_with_faults_is_kept_and_never_in_force() {
+    let app = served("");
+    let body = json!({"files": {POLICY: "fn decide(customer, context) { customer.nothing }"}, "message": "x"});
+    let digest = app.post("/v1/releases", &body).with(201).json["digest"].as_str().unwrap().to_owned();
+    let report = app.post(&format!("/v1/releases/{digest}/check"), &Json::Null).with(200).json;
+    assert_eq!(report["sound"], false);
+    assert_eq!(state(&app, &digest), "draft");
+    assert_eq!(put(&app, &app.token.clone(), &digest, None).0, 409);
+    app.post(&format!("/v1/releases/{digest}/comparison"), &json!({})).with(409);
+    app.get(&format!("/v1/releases/{digest}/difference")).with(409);
+    app.post("/v1/releases", &json!({"files": {}, "message": " "})).with(422);
+    app.post("/v1/releases", &json!({"files": {"../x": "y"}, "message": "x"})).with(422);
+}
+
+#[test]
+fn a_node_that_cannot_load_a_release_says_so_and_serves_on() {
+    let app = served("");
+    let before = app.get("/v1/basis").with(200).json;
+    app.state
+        .db
+        .run_here(|conn| {
+            use diesel::connection::SimpleConnection;
+            let digest = format!("X'{}'", "ab".repeat(32));
+            conn.batch_execute(&format!(
+                "INSERT INTO releases (digest, pack_id, content, created_at) VALUES ({digest}, 'bakery', '{{\"future\": 1}}', UTC_TIMESTAMP(6)); \
+                 INSERT INTO bases SELECT number + 1, {digest}, cohort_digest, business_date, UTC_TIMESTAMP(6), number + 1, catalogue_seq \
+                 FROM bases ORDER BY number DESC LIMIT 1"
+            ))?;
+            Ok::<_, baremo::db::Error>(())
+        })
+        .unwrap();
+    until("the node says so", || (app.get("/readyz").with(200).json["stale"] == true).then_some(()));
+    assert_eq!(app.get("/v1/basis").with(200).json, before);
+    let faults = app.get("/v1/pack").with(200).json["load_faults"].clone();
+    assert_eq!(faults[0]["code"], "unloadable", "{faults}");
+    let id = crate::decisions::ids_of(&app)["X4"].clone();
+    assert_eq!(
+        app.post("/v1/evaluations", &json!({"customer_id": id})).with(200).json["decisions"][0]["outcome"],
+        "big"
+    );
+}
+
+#[test]
+fn of_two_who_publish_at_once_one_wins() {
+    let app = served("");
+    let (one, other) = (checked(&app, "5"), checked(&app, "6"));
+    let basis = app.get("/v1/basis").with(200);
+    let headers = [("If-Match", basis.header("ETag"))];
+    let mut statuses: Vec<u16> = std::thread::scope(|scope| {
+        let put = |digest: String| {
+            let (app, headers) = (&app, headers);
+            scope.spawn(move || app.send("PATCH", "/v1/basis", &headers, &json!({"release": digest})).status)
+        };
+        let both = [put(one.clone()), put(other.clone())];
+        both.map(|thread| thread.join().unwrap()).into()
+    });
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 412]);
+}
+
+#[test]
+fn a_pack_in_force_keeps_folders_out_that_have_not_passed() {
+    let app = served("second_person = true");
+    let generous = BAKERY.map(|(path, text)| (path, text.replace("[[10, \"big\"]]", "[[0, \"big\"]]")));
+    let next = files(&generous.each_ref().map(|(path, text)| (*path, text.as_str())));
+    let release = Arc::new(load(&next).unwrap());
+    let refused = app
+        .state
+        .db
+        .run_here(|conn| activate(conn, &app.state.in_force, (&next, &release), Closes::Now, None))
+        .unwrap_err();
+    assert!(refused.to_string().contains("wants"), "{refused}");
+}
