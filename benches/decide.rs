@@ -26,7 +26,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use baremo::policy::cohorts::CohortBuilder;
-use baremo::policy::model::{Circumstances, Cohort, Decision, Entitlement, NONE_STANDING, Subject, Verdict};
+use baremo::policy::model::{
+    Circumstances, Cohort, Decision, Entitlement, NONE_PREVIOUS, NONE_STANDING, Subject, Verdict,
+};
 use baremo::policy::release::{LoadedPack, load};
 use baremo::policy::source::Source;
 use decide::peers::{self, Decided};
@@ -111,7 +113,7 @@ impl Measured {
     }
 
     fn circumstances(&self) -> Circumstances<'_> {
-        Circumstances { as_of: AS_OF, cohort: &self.cohort, standing: &NONE_STANDING }
+        Circumstances { as_of: AS_OF, cohort: &self.cohort, standing: &NONE_STANDING, previous: &NONE_PREVIOUS }
     }
 
     /// What one policy costs, the outcomes of others being given.

@@ -15,7 +15,8 @@ use crate::Id;
 use crate::customers::file::values_of;
 use crate::db::{Conn, Error, Result, Subjects};
 use crate::digest::Digest;
-use crate::policy::model::{Assessed, Circumstances, InputKind, Subject, Verdict};
+use crate::policy::model::{Assessed, Circumstances, InputKind, Previous, Subject, Verdict};
+use crate::policy::stability::held_until;
 use crate::releases::active::Active;
 use crate::transactions::computation::Ledger;
 use crate::transactions::metrics::Gathering;
@@ -43,8 +44,17 @@ pub struct Read {
     pub customer: LeanCustomer,
     /// As policies see him, or what of his data can't be read.
     pub subject: Sound,
-    /// Outcomes that stand until their next closing.
+    /// What stood after the last closings.
+    pub before: Before,
+}
+
+/// What stood of a customer after the last closings, as far as policies read it.
+#[derive(Clone, Debug, Default)]
+pub struct Before {
+    /// Outcomes that stand until their next closing, by policy: others read these.
     pub standing: BTreeMap<String, String>,
+    /// Outcomes of policies with a stability, and since when they stand.
+    pub previous: BTreeMap<String, Previous>,
 }
 
 /// A customer's assessment, ready to be written.
@@ -136,33 +146,39 @@ impl Assessor {
         customers.iter().map(subject).collect()
     }
 
-    /// Outcomes of a customer that other policies read and that stand until their next closing: those that close now don't.
-    pub fn standing(
-        &self,
-        conn: &mut Conn,
-        of: Subjects<'_>,
-        customers: &[(Id, i64)],
-    ) -> Result<BTreeMap<Id, BTreeMap<String, String>>> {
+    /// What stood of customers after the last closings. Outcomes that close now are no more what others read, and still what stability
+    /// compares with.
+    fn before(&self, conn: &mut Conn, of: Subjects<'_>, customers: &[(Id, i64)]) -> Result<BTreeMap<Id, Before>> {
         let pack = &self.active.release.pack;
         let mut read: BTreeSet<&str> = self.active.release.policies.read_by_others();
         read.retain(|policy| pack.closed_policies().any(|(closed, _)| closed == policy));
-        let mut standing = store::closed_outcomes(conn, of, &read)?;
-        for (id, closed_to) in customers {
-            if let Some(outcomes) = standing.get_mut(id) {
-                outcomes.retain(|policy, _| self.active.closed.pending(policy, *closed_to).is_none());
+        let is_stable = |policy: &str| pack.policies.get(policy).is_some_and(|declared| declared.stability.is_some());
+        let mut wanted = read.clone();
+        wanted.extend(pack.policies.keys().map(String::as_str).filter(|policy| is_stable(policy)));
+        let mut found = store::closed_outcomes(conn, of, &wanted)?;
+        let before = customers.iter().filter_map(|(id, closed_to)| {
+            let mut before = Before::default();
+            for (policy, previous) in found.remove(id)? {
+                if read.contains(policy.as_str()) && self.active.closed.pending(&policy, *closed_to).is_none() {
+                    before.standing.insert(policy.clone(), previous.outcome.clone());
+                }
+                if is_stable(&policy) {
+                    before.previous.insert(policy, previous);
+                }
             }
-        }
-        Ok(standing)
+            Some((*id, before))
+        });
+        Ok(before.collect())
     }
 
     /// Customers of one shard, who are `of` those named, with all that assessing them needs.
     pub fn read(&self, conn: &mut Conn, of: Subjects<'_>, customers: Vec<LeanCustomer>) -> Result<Vec<Read>> {
         let subjects = self.subjects(conn, of, &customers)?;
         let passed: Vec<(Id, i64)> = customers.iter().map(|customer| (customer.id, customer.closed_to)).collect();
-        let mut standing = self.standing(conn, of, &passed)?;
+        let mut before = self.before(conn, of, &passed)?;
         let read = |(customer, subject): (LeanCustomer, Sound)| {
-            let standing = standing.remove(&customer.id).unwrap_or_default();
-            Read { customer, subject, standing }
+            let before = before.remove(&customer.id).unwrap_or_default();
+            Read { customer, subject, before }
         };
         Ok(customers.into_iter().zip(subjects).map(read).collect())
     }
@@ -186,10 +202,11 @@ impl Assessor {
         Arc::new(Subject { code: code.to_owned(), values, windows: self.windows.clone() })
     }
 
-    /// What all policies decide, given the outcomes that stand until their next closing.
-    pub fn assess(&self, subject: &Sound, standing: &BTreeMap<String, String>) -> Assessed {
+    /// What all policies decide, given what stood after the last closings.
+    pub fn assess(&self, subject: &Sound, before: &Before) -> Assessed {
         let policies = &self.active.release.policies;
-        let circumstances = Circumstances { as_of: self.as_of, cohort: &self.active.cohort, standing };
+        let Before { standing, previous } = before;
+        let circumstances = Circumstances { as_of: self.as_of, cohort: &self.active.cohort, standing, previous };
         match subject {
             Ok(subject) => policies.assess(subject, circumstances),
             Err(unreadable) => policies.all_failed(unreadable),
@@ -198,8 +215,8 @@ impl Assessor {
 
     /// A customer's assessment, ready to be written.
     fn make(&self, read: Read, run_id: Option<Id>) -> Result<Made> {
-        let Read { customer, subject, standing } = read;
-        let assessed = self.assess(&subject, &standing);
+        let Read { customer, subject, before } = read;
+        let assessed = self.assess(&subject, &before);
         let content = serde_json::to_string(&assessed).map_err(|error| Error::corrupt("assessment", error))?;
         let basis = &self.active.basis;
         let digest = Digest::of(format!("{} {} {content}", basis.release, basis.cohort));
@@ -259,7 +276,13 @@ fn next_due_on(assessed: &Assessed, definitions: &Definitions, as_of: Date) -> D
         InputKind::Metric => definitions.metrics.get(&input.key).map(|metric| metric.next_change(as_of)),
         InputKind::AsOf => as_of.tomorrow().ok(),
         InputKind::Month => Some(Month::of(as_of).plus(1).period().from),
-        InputKind::Field | InputKind::Outcome | InputKind::Cohort => None,
+        InputKind::Field | InputKind::Outcome | InputKind::Cohort | InputKind::Previous | InputKind::PreviousSince => {
+            None
+        }
     });
-    changes.min().unwrap_or(Date::MAX)
+    let held = assessed.policies.iter().filter_map(|policy| match &policy.result {
+        Verdict::Decided(decision) => held_until(decision),
+        Verdict::Failed(_) | Verdict::Blocked(_) => None,
+    });
+    changes.chain(held).min().unwrap_or(Date::MAX)
 }

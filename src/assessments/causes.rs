@@ -7,12 +7,12 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
-use super::assess::{Assessor, Read};
+use super::assess::{Assessor, Before, Read};
 use super::model::Assessment;
 use super::store;
 use crate::db::{self, Conn, Subjects};
 use crate::digest::Digest;
-use crate::policy::model::{Assessed, InputKind, PolicyResult, Verdict};
+use crate::policy::model::{Assessed, Decision, InputKind, PolicyResult, Verdict};
 use crate::policy::pack::Pack;
 use crate::releases::active::{Active, InForce};
 use crate::releases::model::Basis;
@@ -29,10 +29,12 @@ pub enum Cause {
     Time,
     /// The statistics of all customers.
     Population,
+    /// What keeps outcomes stable from one closing to the next.
+    Stability,
 }
 
 /// The parts, in their order.
-const CAUSES: [Cause; 4] = [Cause::Data, Cause::Rules, Cause::Time, Cause::Population];
+const CAUSES: [Cause; 5] = [Cause::Data, Cause::Rules, Cause::Time, Cause::Population, Cause::Stability];
 
 /// Where a decision lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,22 +86,38 @@ pub fn causes(
         (after.release, after.as_of, after.cohort),
     ];
     let packs = (in_force.release(conn, before.release)?, in_force.release(conn, after.release)?);
-    let mut levels: Vec<Levels> = vec![self::levels(&before.assessed, &packs.0.pack)];
+    let of = |assessment: &Assessment, pack: &Pack, outcome: fn(&Decision) -> &String| {
+        self::levels(&assessment.assessed, pack, outcome)
+    };
+    let mut levels: Vec<Levels> = vec![of(before, &packs.0.pack, computed)];
     let mut last = None;
     for step in steps {
         let computed = match levels.last().filter(|_| last == Some(step)) {
             Some(same) => same.clone(),
             None => {
                 let assessed = assess(conn, in_force, active, (step, after))?;
-                self::levels(&assessed, if step.0 == before.release { &packs.0.pack } else { &packs.1.pack })
+                let pack = if step.0 == before.release { &packs.0.pack } else { &packs.1.pack };
+                self::levels(&assessed, pack, computed)
             }
         };
         levels.push(computed);
         last = Some(step);
     }
-    levels.push(self::levels(&after.assessed, &packs.1.pack));
+    levels.push(of(after, &packs.1.pack, computed));
+    let ends = [of(before, &packs.0.pack, standing_outcome), of(after, &packs.1.pack, standing_outcome)];
     let policies = after.assessed.policies.iter();
-    Ok(policies.filter_map(|result| of_policy(&result.policy, &levels)).filter(|one| one.before != one.after).collect())
+    let causes = policies.filter_map(|result| of_policy(&result.policy, &levels, &ends));
+    Ok(causes.filter(|one| one.before != one.after).collect())
+}
+
+/// What the script decided.
+fn computed(decision: &Decision) -> &String {
+    decision.computed.as_ref().unwrap_or(&decision.outcome)
+}
+
+/// What stability made of it.
+fn standing_outcome(decision: &Decision) -> &String {
+    &decision.outcome
 }
 
 type Levels = BTreeMap<String, Level>;
@@ -119,8 +137,8 @@ fn assess(
     let assessor = Assessor::new(conn, Arc::new(state), as_of)?;
     let customers = store::lean_customer(conn, id)?.into_iter().collect();
     let read = assessor.read(conn, Subjects::Listed(&[id]), customers)?;
-    let standing = standing(&after.assessed);
-    let assessed = read.into_iter().next().map(|Read { subject, .. }| assessor.assess(&subject, &standing));
+    let before = Before { standing: standing(&after.assessed), ..Before::default() };
+    let assessed = read.into_iter().next().map(|Read { subject, .. }| assessor.assess(&subject, &before));
     Ok(assessed.unwrap_or(Assessed { policies: Vec::new() }))
 }
 
@@ -131,20 +149,23 @@ fn standing(assessed: &Assessed) -> BTreeMap<String, String> {
     read.filter_map(|input| Some((input.key.clone(), input.value.clone()?))).collect()
 }
 
-fn levels(assessed: &Assessed, pack: &Pack) -> Levels {
+fn levels(assessed: &Assessed, pack: &Pack, outcome: fn(&Decision) -> &String) -> Levels {
     let level = |result: &PolicyResult| {
         let Verdict::Decided(decision) = &result.result else { return None };
         let declared = pack.policies.get(&result.policy)?;
-        let place = declared.outcomes.iter().position(|outcome| *outcome == decision.outcome)?;
+        let outcome = outcome(decision);
+        let place = declared.outcomes.iter().position(|known| known == outcome)?;
         let ordinal = i64::try_from(place).ok()?;
-        Some((result.policy.clone(), Level { outcome: decision.outcome.clone(), ordinal, score: decision.score }))
+        Some((result.policy.clone(), Level { outcome: outcome.clone(), ordinal, score: decision.score }))
     };
     assessed.policies.iter().filter_map(level).collect()
 }
 
-/// The parts of one policy. A step at which it doesn't decide adds nothing: the next one that does takes it all.
-fn of_policy(policy: &str, levels: &[Levels]) -> Option<PolicyCauses> {
+/// The parts of one policy, from what scripts decided step by step to what stood before and after. A step at which it doesn't decide
+/// adds nothing: the next one that does takes it all.
+fn of_policy(policy: &str, levels: &[Levels], ends: &[Levels; 2]) -> Option<PolicyCauses> {
     let (before, after) = (levels.first()?.get(policy)?, levels.last()?.get(policy)?);
+    let (stood, stands) = (ends[0].get(policy)?, ends[1].get(policy)?);
     let mut at = before;
     let steps = levels.iter().skip(1).map(|levels| {
         let next = levels.get(policy).unwrap_or(at);
@@ -158,11 +179,14 @@ fn of_policy(policy: &str, levels: &[Levels]) -> Option<PolicyCauses> {
     if let Some(data) = steps.first_mut() {
         *data = (data.0 + later.0, data.1.zip(later.1).map(|(data, later)| data + later));
     }
+    // How much further stability holds the one from what was computed than the other.
+    let held = (stands.ordinal - after.ordinal) - (stood.ordinal - before.ordinal);
+    steps.push((held, before.score.and(after.score).map(|_| Decimal::ZERO)));
     let parts = CAUSES.into_iter().zip(steps).map(|(cause, (ordinal, score))| Part { cause, ordinal, score });
     Some(PolicyCauses {
         policy: policy.to_owned(),
-        before: before.clone(),
-        after: after.clone(),
+        before: stood.clone(),
+        after: stands.clone(),
         parts: parts.collect(),
     })
 }
@@ -177,30 +201,47 @@ mod tests {
         level.into_iter().map(|level| ("grade".to_owned(), level)).collect()
     }
 
+    fn ends(levels: &[Levels]) -> [Levels; 2] {
+        [levels[0].clone(), levels[levels.len() - 1].clone()]
+    }
+
+    #[test]
+    fn what_stability_holds_back_is_its_part() {
+        // Computed from 4 to 0; held at 3, one step better.
+        let levels = [4, 0, 0, 0, 0, 0].map(Some).map(step);
+        let causes = of_policy("grade", &levels, &[4, 3].map(Some).map(step)).unwrap();
+        assert_eq!(causes.parts.iter().map(|part| part.ordinal).collect::<Vec<_>>(), [-4, 0, 0, 0, 3]);
+        assert_eq!((causes.before.ordinal, causes.after.ordinal), (4, 3));
+    }
+
     #[test]
     fn each_step_is_a_part_and_later_data_belong_to_the_data() {
         // Better by 2 with the data, worse by 1 with the rules, and one more is known since.
         let levels = [Some(5), Some(3), Some(4), Some(4), Some(4), Some(3)].map(step);
-        let causes = of_policy("grade", &levels).unwrap();
+        let causes = of_policy("grade", &levels, &ends(&levels)).unwrap();
         let parts: Vec<(Cause, i64)> = causes.parts.iter().map(|part| (part.cause, part.ordinal)).collect();
-        assert_eq!(parts, [(Cause::Data, -3), (Cause::Rules, 1), (Cause::Time, 0), (Cause::Population, 0)]);
+        assert_eq!(
+            parts,
+            [(Cause::Data, -3), (Cause::Rules, 1), (Cause::Time, 0), (Cause::Population, 0), (Cause::Stability, 0)]
+        );
     }
 
     #[test]
     fn a_step_without_a_decision_leaves_its_part_to_the_next() {
         let levels = [Some(5), Some(5), None, Some(2), Some(2), Some(2)].map(step);
-        let causes = of_policy("grade", &levels).unwrap();
-        assert_eq!(causes.parts.iter().map(|part| part.ordinal).collect::<Vec<_>>(), [0, 0, -3, 0]);
-        assert_eq!(of_policy("grade", &[None, Some(1), Some(1), Some(1), Some(1), Some(1)].map(step)), None);
+        let causes = of_policy("grade", &levels, &ends(&levels)).unwrap();
+        assert_eq!(causes.parts.iter().map(|part| part.ordinal).collect::<Vec<_>>(), [0, 0, -3, 0, 0]);
+        let levels = [None, Some(1), Some(1), Some(1), Some(1), Some(1)].map(step);
+        assert_eq!(of_policy("grade", &levels, &ends(&levels)), None);
     }
 
     proptest! {
         #[test]
-        fn the_parts_add_up(ends in [0i64..8, 0i64..8], between in [any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()], moved in [0i64..8, 0i64..8, 0i64..8, 0i64..8]) {
+        fn the_parts_add_up(ends in [0i64..8, 0i64..8], between in [any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()], moved in [0i64..8, 0i64..8, 0i64..8, 0i64..8], held in [0i64..8, 0i64..8]) {
             let middle = between.into_iter().zip(moved).map(|(decides, ordinal)| decides.then_some(ordinal));
             let all: Vec<Levels> = std::iter::once(Some(ends[0])).chain(middle).chain([Some(ends[1])]).map(step).collect();
-            let causes = of_policy("grade", &all).unwrap();
-            prop_assert_eq!(causes.parts.iter().map(|part| part.ordinal).sum::<i64>(), ends[1] - ends[0]);
+            let causes = of_policy("grade", &all, &held.map(Some).map(step)).unwrap();
+            prop_assert_eq!(causes.parts.iter().map(|part| part.ordinal).sum::<i64>(), held[1] - held[0]);
             prop_assert_eq!(causes.parts.iter().filter_map(|part| part.score).sum::<Decimal>(), Decimal::from(ends[1] - ends[0]));
         }
     }

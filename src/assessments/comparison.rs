@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::assess::{Assessor, PAGE, Read};
+use super::assess::{Assessor, Before, PAGE, Read, Sound};
 use super::model::{Run, RunCause, RunStatus};
 use super::run::{self, Error};
 use super::store::{self, ComparisonTask, Lease};
@@ -182,7 +182,7 @@ impl Sides {
     }
 
     /// What both decide about a customer; nothing where he isn't looked at.
-    fn decide(&self, read: &Read, other: Option<&super::assess::Sound>) -> Option<[Assessed; 2]> {
+    fn decide(&self, read: &Read, other: Option<&Sound>) -> Option<[Assessed; 2]> {
         if let (Ok(subject), false) = (&read.subject, self.population.is_empty()) {
             let chosen = |(key, values): (&String, &Vec<String>)| {
                 subject.values.get(key).is_some_and(|value| values.contains(&value.to_string()))
@@ -191,10 +191,10 @@ impl Sides {
                 return None;
             }
         }
-        let before = self.before.assess(&read.subject, &read.standing);
-        let mut standing = read.standing.clone();
-        standing.retain(|policy, _| !self.changed.contains(policy));
-        Some([before, self.after.assess(other.unwrap_or(&read.subject), &standing)])
+        let before = self.before.assess(&read.subject, &read.before);
+        let mut stood = read.before.clone();
+        stood.standing.retain(|policy, _| !self.changed.contains(policy));
+        Some([before, self.after.assess(other.unwrap_or(&read.subject), &stood)])
     }
 
     /// Values by which a customer is counted.
@@ -208,8 +208,8 @@ impl Sides {
         let Ok(subject) = &read.subject else { return };
         for (assessor, decided, is_after) in [(&self.before, &decided[0], false), (&self.after, &decided[1], true)] {
             let active = assessor.active();
-            let circumstances =
-                Circumstances { as_of: assessor.as_of(), cohort: &active.cohort, standing: &read.standing };
+            let Before { standing, previous } = &read.before;
+            let circumstances = Circumstances { as_of: assessor.as_of(), cohort: &active.cohort, standing, previous };
             let outcomes: BTreeMap<String, String> =
                 decided.policies.iter().filter_map(PolicyResult::outcome).collect();
             for policy in active.release.pack.policies.keys() {

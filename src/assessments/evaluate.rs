@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use serde_json::{Map, Value as Json};
 
 use super::activation::kept_source;
-use super::assess::{Assessor, Read, Sound};
+use super::assess::{Assessor, Before, Read, Sound};
 use super::model::Assessment;
 use super::store;
 use crate::Id;
@@ -62,7 +62,7 @@ impl Failure for Error {
 pub struct Prepared {
     assessor: Assessor,
     subject: Sound,
-    standing: BTreeMap<String, String>,
+    before: Before,
     customer_id: Id,
     code: Option<String>,
     active: Arc<Active>,
@@ -103,14 +103,14 @@ pub fn prepare(
                 Error::Invalid(vec![Fault::new("/customer_id", "unknown_customer", detail)])
             })?;
             let read = assessor.read(conn, Subjects::Listed(&[id]), vec![customer])?;
-            let Some(Read { customer, subject, mut standing }) = read.into_iter().next() else {
+            let Some(Read { customer, subject, mut before }) = read.into_iter().next() else {
                 return Err(db::Error::Corrupt(format!("the customer {id} is gone")).into());
             };
-            standing.retain(|policy, _| !changed.contains(policy));
+            before.standing.retain(|policy, _| !changed.contains(policy));
             Prepared {
                 assessor,
                 subject,
-                standing,
+                before,
                 customer_id: id,
                 code: Some(customer.code),
                 active,
@@ -122,7 +122,7 @@ pub fn prepare(
             Prepared {
                 assessor,
                 subject: Ok(Arc::new(subject)),
-                standing: BTreeMap::new(),
+                before: Before::default(),
                 customer_id: Id::NIL,
                 code: document.code,
                 active,
@@ -135,7 +135,7 @@ pub fn prepare(
 impl Prepared {
     /// Applies all policies. Needs a stack of 16 MiB.
     pub fn evaluate(self) -> Evaluation {
-        let Self { assessor, subject, standing, customer_id, code, active, of_document } = self;
+        let Self { assessor, subject, before, customer_id, code, active, of_document } = self;
         let assessment = Assessment {
             id: Id::NIL,
             customer_id,
@@ -145,7 +145,7 @@ impl Prepared {
             cohort: active.basis.cohort,
             as_of: assessor.as_of(),
             assessed_at: now(),
-            assessed: assessor.assess(&subject, &standing),
+            assessed: assessor.assess(&subject, &before),
         };
         Evaluation { assessment, active, code, of_document }
     }

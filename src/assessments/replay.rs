@@ -15,7 +15,7 @@ use crate::db::id::SHARDS;
 use crate::db::{self, Conn, Db};
 use crate::digest::Digest;
 use crate::policy::model::{
-    Assessed, Circumstances, Cohort, Input, InputKind, NONE_STANDING, PolicyResult, Subject, Verdict,
+    Assessed, Circumstances, Cohort, Input, InputKind, NONE_STANDING, PolicyResult, Previous, Subject, Verdict,
 };
 use crate::policy::release::LoadedPack;
 use crate::releases::active::InForce;
@@ -47,7 +47,8 @@ fn replay(kept: &Assessment, code: &str, release: &LoadedPack, cohort: &Cohort) 
         return Ok(Vec::new());
     }
     let subject = Arc::new(subject(kept, code, release)?);
-    let circumstances = Circumstances { as_of: kept.as_of, cohort, standing: &NONE_STANDING };
+    let previous = previous(results)?;
+    let circumstances = Circumstances { as_of: kept.as_of, cohort, standing: &NONE_STANDING, previous: &previous };
     let mut replayed: Vec<PolicyResult> = results
         .iter()
         .map(|result| match &result.result {
@@ -108,9 +109,28 @@ fn value(input: &Input, release: &LoadedPack) -> Result<Option<Value>, String> {
             Some(_) => decimal(text).map(Value::Number),
             None => return Err(format!("the release has no metric '{}'", input.key)),
         },
-        InputKind::Outcome | InputKind::Cohort | InputKind::AsOf | InputKind::Month => return Ok(None),
+        InputKind::Outcome
+        | InputKind::Cohort
+        | InputKind::AsOf
+        | InputKind::Month
+        | InputKind::Previous
+        | InputKind::PreviousSince => return Ok(None),
     };
     read.map(Some).map_err(|(_, detail)| format!("the input '{}' can't be read: {detail}", input.key))
+}
+
+/// What stood after the last closings, as far as stability compared with it.
+fn previous(results: &[PolicyResult]) -> Result<BTreeMap<String, Previous>, String> {
+    let mut previous = BTreeMap::new();
+    for result in results {
+        let read = |kind| result.inputs.iter().find(|input| input.kind == kind).and_then(|input| input.value.clone());
+        if let Some((outcome, since)) = read(InputKind::Previous).zip(read(InputKind::PreviousSince)) {
+            let since = date(&since)
+                .map_err(|(_, detail)| format!("the date of the outcome before can't be read: {detail}"))?;
+            previous.insert(result.policy.clone(), Previous { outcome, since });
+        }
+    }
+    Ok(previous)
 }
 
 /// The outcomes of other policies that one read.

@@ -96,6 +96,8 @@ pub struct Cost {
 /// What was counted of one policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyTally {
+    /// Customers whose outcome would differ without stability: those for whom both scripts decided something else.
+    pub moved_by_script: u64,
     /// Customers by what the release in force says and what the candidate says.
     pub matrix: BTreeMap<Side, BTreeMap<Side, u64>>,
     /// Sums of numbers to which outcomes entitle, by key.
@@ -139,6 +141,7 @@ impl PolicyTally {
     }
 
     fn add(&mut self, other: Self) {
+        self.moved_by_script += other.moved_by_script;
         for (from, row) in other.matrix {
             let sums = self.matrix.entry(from).or_default();
             row.into_iter().for_each(|(to, number)| *sums.entry(to).or_default() += number);
@@ -229,6 +232,7 @@ impl Tally {
                 tally.keep_largest();
             }
         }
+        tally.moved_by_script += u64::from(computed(old).zip(computed(new)).is_some_and(|(old, new)| old != new));
         for (result, is_after) in [(old, false), (new, true)] {
             for (key, number) in scales.numbers(policy, result) {
                 let sums = tally.sums.entry(key.to_owned()).or_default();
@@ -270,6 +274,14 @@ impl Tally {
                 self.policies.values_mut().for_each(|tally| drop(tally.moved_by.remove(field)));
             }
         }
+    }
+}
+
+/// What a script decided, whatever stability made of it.
+fn computed(result: Option<&PolicyResult>) -> Option<&String> {
+    match &result?.result {
+        Verdict::Decided(decision) => Some(decision.computed.as_ref().unwrap_or(&decision.outcome)),
+        Verdict::Failed(_) | Verdict::Blocked(_) => None,
     }
 }
 
@@ -320,6 +332,7 @@ mod tests {
             let entitlements = [("supply".to_owned(), Entitlement::Text(supply.to_owned()))].into();
             Verdict::Decided(Decision {
                 outcome: outcome.to_owned(),
+                computed: None,
                 score: None,
                 indicators: Vec::new(),
                 reasons: Vec::new(),

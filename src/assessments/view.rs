@@ -113,6 +113,10 @@ pub struct DecisionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     outcome: Option<String>,
+    /// What the figures alone say, where stability holds another outcome: the first reason tells why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    computed_outcome: Option<String>,
     /// The outcome's label.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -341,6 +345,7 @@ impl<'a> Renderer<'a> {
             cadence: self.pack.policies.get(policy).map(|declared| declared.cadence),
             status: DecisionStatus::of(&result.result),
             outcome: None,
+            computed_outcome: None,
             label: None,
             error: None,
             score: None,
@@ -358,6 +363,7 @@ impl<'a> Renderer<'a> {
     fn decided(&self, policy: &str, decision: &Decision, base: DecisionView) -> DecisionView {
         DecisionView {
             outcome: Some(decision.outcome.clone()),
+            computed_outcome: decision.computed.clone(),
             label: Some(self.outcome_label(policy, &decision.outcome)),
             score: decision.score,
             indicators: decision.indicators.iter().map(|indicator| self.indicator(policy, indicator)).collect(),
@@ -404,7 +410,7 @@ impl<'a> Renderer<'a> {
         match input.kind {
             InputKind::Field => self.label(LabelKind::Field, key),
             InputKind::Metric => self.label(LabelKind::Metric, key),
-            InputKind::Outcome => self.label(LabelKind::Policy, key),
+            InputKind::Outcome | InputKind::Previous | InputKind::PreviousSince => self.label(LabelKind::Policy, key),
             InputKind::Cohort | InputKind::AsOf | InputKind::Month => key.to_owned(),
         }
     }

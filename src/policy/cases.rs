@@ -15,7 +15,7 @@ use jiff::civil::Date;
 pub use mutation::{Mutations, mutate};
 
 use super::diagnostic::Diagnostic;
-use super::model::{Cohort, Entitlement, Subject};
+use super::model::{Cohort, Entitlement, Previous, Subject};
 use super::release::LoadedPack;
 use super::source::Source;
 
@@ -32,6 +32,8 @@ struct Case {
     subject: Subject,
     cohort: Cohort,
     outcomes: BTreeMap<String, String>,
+    /// What stood after the last closing of the policy.
+    previous: BTreeMap<String, Previous>,
     expected: Expected,
 }
 

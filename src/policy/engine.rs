@@ -15,6 +15,7 @@ use super::pack::{Pack, PolicyDeclaration};
 use super::runner::{Runner, Runners};
 use super::sandbox::{POLICY, TOGETHER, within};
 use super::script::{Loaded, Loader, engine, path};
+use super::stability::Rule;
 use super::subject::{Context, Customer, Plan, Reading};
 use crate::faults::did_you_mean;
 
@@ -29,6 +30,8 @@ pub struct CompiledPolicies {
     /// Cohorts that any policy reads.
     cohorts: BTreeSet<String>,
     runners: Runners,
+    /// The date field from which newcomers are counted.
+    opening_field: Option<String>,
 }
 
 struct Policy {
@@ -86,7 +89,8 @@ pub fn compile(
         })
         .collect();
     let order = order(&policies)?;
-    Ok(CompiledPolicies { engine, plan, policies, order, cohorts, runners: Runners::new() })
+    let opening_field = pack.definitions.opening_field.clone();
+    Ok(CompiledPolicies { engine, plan, policies, order, cohorts, runners: Runners::new(), opening_field })
 }
 
 /// Places of the policies, each after those it needs; a cycle is a fault that names it.
@@ -142,7 +146,7 @@ impl CompiledPolicies {
                         result: Verdict::Blocked(needed.id.clone()),
                         inputs: Vec::new(),
                     },
-                    None => self.run(policy, runner, &reading),
+                    None => self.run(policy, runner, &reading, (subject, circumstances)),
                 };
                 if let Some(outcome) = decided_outcome(&result) {
                     reading.enter(*place, circumstances.standing.get(&policy.id).map_or(outcome, String::as_str));
@@ -219,7 +223,8 @@ impl CompiledPolicies {
         };
         let Some((place, found)) = self.find(policy) else { return unknown() };
         let reading = self.reading(found, subject, circumstances, outcomes);
-        let result = self.with_runners(|runners| Some(self.run(found, runners.get_mut(place)?, &reading)));
+        let result = self
+            .with_runners(|runners| Some(self.run(found, runners.get_mut(place)?, &reading, (subject, circumstances))));
         result.unwrap_or_else(unknown)
     }
 
@@ -255,12 +260,27 @@ impl CompiledPolicies {
         self.find(policy).map(|(_, policy)| &policy.loaded.facts)
     }
 
-    fn run(&self, policy: &Policy, runner: &mut Runner, reading: &Arc<Reading>) -> PolicyResult {
-        let result = match self.decide(policy, runner, reading, Draft::finish) {
-            Ok(decision) => Verdict::Decided(decision),
+    fn run(
+        &self,
+        policy: &Policy,
+        runner: &mut Runner,
+        reading: &Arc<Reading>,
+        (subject, circumstances): (&Subject, Circumstances<'_>),
+    ) -> PolicyResult {
+        let decided = self.decide(policy, runner, reading, Draft::finish);
+        let mut inputs = reading.take_inputs();
+        let result = match decided {
+            Ok(mut decision) => {
+                if let Some(stability) = &policy.declaration.stability {
+                    let (id, outcomes) = (&policy.id, &policy.declaration.outcomes);
+                    let rule = Rule { stability, policy: id, outcomes, opening_field: self.opening_field.as_deref() };
+                    rule.apply(&mut decision, &mut inputs, subject, circumstances);
+                }
+                Verdict::Decided(decision)
+            }
             Err(message) => Verdict::Failed(message),
         };
-        PolicyResult { policy: policy.id.clone(), result, inputs: reading.take_inputs() }
+        PolicyResult { policy: policy.id.clone(), result, inputs }
     }
 
     /// What `finish` makes of that which the script gives.

@@ -4,6 +4,7 @@ mod fields;
 mod figures;
 mod policies;
 mod publishing;
+mod stability;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -109,6 +110,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         if !top.has("policies") {
             self.faults.of_file("missing", "the manifest declares no policies: [policies.<id>]");
         }
+        self.check_stability(&policies, (&fields, &definitions), root.get_ref());
         let publishing = top.table("publishing", "[publishing]").map(|table| self.publishing(table, &policies));
         top.close();
         let pack = Pack {

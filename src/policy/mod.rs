@@ -28,6 +28,7 @@ pub mod sample;
 mod sandbox;
 mod script;
 pub mod source;
+pub mod stability;
 mod subject;
 mod tables;
 pub mod texts;

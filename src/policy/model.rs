@@ -56,6 +56,9 @@ pub enum Verdict {
 pub struct Decision {
     /// One of the policy's declared outcomes.
     pub outcome: String,
+    /// What the script decided, where stability holds another outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub computed: Option<String>,
     /// The score, rounded half up to 6 places, where the policy has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<Decimal>,
@@ -174,6 +177,10 @@ pub enum InputKind {
     AsOf,
     /// The first day of the month of the as-of date, kept like that.
     Month,
+    /// The outcome of the last closing of the policy itself.
+    Previous,
+    /// The business date since which that one stands.
+    PreviousSince,
 }
 
 /// How often a policy's outcome may change.
@@ -210,7 +217,21 @@ pub struct Circumstances<'a> {
     pub cohort: &'a Cohort,
     /// Outcomes that stand until their next closing, by policy: others read these, whatever is decided now.
     pub standing: &'a BTreeMap<String, String>,
+    /// What stood after their last closing, by policy: stability compares with it.
+    pub previous: &'a BTreeMap<String, Previous>,
 }
+
+/// What stood after the last closing of a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Previous {
+    /// The outcome.
+    pub outcome: String,
+    /// The business date since which it stands.
+    pub since: Date,
+}
+
+/// Nothing that stood before.
+pub static NONE_PREVIOUS: BTreeMap<String, Previous> = BTreeMap::new();
 
 /// No outcomes that stand until a closing.
 pub static NONE_STANDING: BTreeMap<String, String> = BTreeMap::new();

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use super::model::Cadence;
+use super::stability::Stability;
 use super::texts::Texts;
 use crate::customers::model::Fields;
 use crate::transactions::model::Definitions;
@@ -131,6 +132,8 @@ pub struct PolicyDeclaration {
     pub indicators: Vec<String>,
     /// What its outcomes entitle to.
     pub entitlements: IndexMap<String, EntitlementDeclaration>,
+    /// What keeps its outcomes from one closing to the next.
+    pub stability: Option<Stability>,
 }
 
 /// Type and unit of an entitlement.

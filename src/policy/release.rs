@@ -7,9 +7,10 @@ use super::cases;
 use super::diagnostic::{Diagnostic, MOST_TOGETHER};
 use super::engine::{CompiledPolicies, ScriptFacts, compile};
 use super::manifest;
-use super::pack::Pack;
+use super::pack::{Pack, PolicyDeclaration};
 use super::sample;
 use super::source::{MANIFEST, Source};
+use super::stability;
 use super::texts::{self, BAND, BAND_VALUES, Given, WEIGHT_SPREAD, WEIGHT_SPREAD_VALUES};
 use crate::digest::Digest;
 
@@ -85,8 +86,11 @@ fn examine(source: &Source) -> (Option<LoadedPack>, Vec<Diagnostic>) {
 
 /// The reasons that each policy gives, with the names of their values.
 fn given(pack: &Pack, policies: &CompiledPolicies) -> Given {
-    let reasons = |facts: &ScriptFacts| {
+    let reasons = |facts: &ScriptFacts, is_stable: bool| {
         let mut reasons = facts.reasons.clone();
+        for (code, values) in stability::REASONS.iter().filter(|_| is_stable) {
+            reasons.entry((*code).to_owned()).or_default().extend(values.iter().map(|name| (*name).to_owned()));
+        }
         for (code, gives, values) in
             [(BAND, facts.bands, &BAND_VALUES[..]), (WEIGHT_SPREAD, facts.weights, &WEIGHT_SPREAD_VALUES[..])]
         {
@@ -96,7 +100,10 @@ fn given(pack: &Pack, policies: &CompiledPolicies) -> Given {
         }
         reasons
     };
-    pack.policies.keys().filter_map(|id| Some((id.clone(), reasons(policies.script(id)?)))).collect()
+    let given = |(id, declared): (&String, &PolicyDeclaration)| {
+        Some((id.clone(), reasons(policies.script(id)?, declared.stability.is_some())))
+    };
+    pack.policies.iter().filter_map(given).collect()
 }
 
 /// What is right as it stands in a pack, but seldom meant.

@@ -12,7 +12,7 @@ use super::diagnostic::{Diagnostic, MOST_TOGETHER};
 use super::pack::{Pack, PolicyDeclaration};
 use super::runner::LEVELS_OF_DECIDE;
 use super::sandbox::{CONSTANTS, MAX_CALL_LEVELS, MAX_CONSTANTS, MAX_SOURCE, within};
-use super::{failure, host, sandbox, subject};
+use super::{failure, host, sandbox, stability, subject};
 
 /// One policy, ready to run.
 pub(super) struct Loaded {
@@ -200,7 +200,13 @@ impl<'a> Loader<'a> {
         let decide = file.functions.get("decide").map_or(Position::new(1, 1), |decide| decide.position);
         let decide = (decide.line().unwrap_or(1), decide.position().unwrap_or(1).max(1));
         let fixed = scope.iter_raw().all(|(_, _, constant)| is_fixed(constant));
-        Ok(Loaded { scope, fixed, ast, decide, facts: findings.facts, warnings: findings.warnings, files })
+        let mut facts = findings.facts;
+        let opening_field = self.pack.definitions.opening_field.as_deref();
+        for key in declaration.stability.iter().flat_map(|stability| stability::reads(stability, opening_field)) {
+            let is_metric = self.pack.definitions.metrics.contains_key(key);
+            (if is_metric { &mut facts.metrics } else { &mut facts.fields }).insert(key.to_owned());
+        }
+        Ok(Loaded { scope, fixed, ast, decide, facts, warnings: findings.warnings, files })
     }
 
     /// The hashes under which `switch` keeps texts, found by compiling one: rhai doesn't say how it makes them.

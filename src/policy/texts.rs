@@ -26,7 +26,7 @@ pub(super) const BAND_VALUES: [&str; 4] = ["value", "from", "next", "next_outcom
 pub(super) const WEIGHT_SPREAD_VALUES: [&str; 1] = ["indicator"];
 
 /// Baremo's own texts of the reasons that it gives itself, for packs that have none: code, then language and text.
-const OWN: [(&str, [(&str, &str); 3]); 4] = [
+const OWN: [(&str, [(&str, &str); 3]); 10] = [
     (
         BAND,
         [
@@ -57,6 +57,57 @@ const OWN: [(&str, [(&str, &str); 3]); 4] = [
             ("en", "There are no data for “{indicator}”; its weight was spread over the other parts of the score"),
             ("es", "No hay datos de «{indicator}»; su peso se repartió entre las demás partes de la puntuación"),
             ("zh", "“{indicator}”没有数据，其权重已分摊到其他指标"),
+        ],
+    ),
+    (
+        "newcomer",
+        [
+            ("en", "New until {until}; the figures alone say {computed}"),
+            ("es", "Nuevo hasta el {until}; las cifras por sí solas dicen {computed}"),
+            ("zh", "新客户期至 {until}；仅按数据应为 {computed}"),
+        ],
+    ),
+    (
+        "left_out",
+        [
+            ("en", "The month is left out; the figures alone say {computed}"),
+            ("es", "El mes no cuenta; las cifras por sí solas dicen {computed}"),
+            ("zh", "该月不计；仅按数据应为 {computed}"),
+        ],
+    ),
+    (
+        "minimum_stay",
+        [
+            ("en", "Stands at least until {until}; the figures alone say {computed}"),
+            ("es", "Se mantiene al menos hasta el {until}; las cifras por sí solas dicen {computed}"),
+            ("zh", "至少保持到 {until}；仅按数据应为 {computed}"),
+        ],
+    ),
+    (
+        "cool_down",
+        [
+            ("en", "Nothing better before {until}, because of “{event}”; the figures alone say {computed}"),
+            ("es", "Nada mejor antes del {until}, por «{event}»; las cifras por sí solas dicen {computed}"),
+            ("zh", "因“{event}”，{until} 前不得上调；仅按数据应为 {computed}"),
+        ],
+    ),
+    (
+        "dead_band",
+        [
+            ("en", "Too near the cut to move: less than {share} % beyond it; the figures alone say {computed}"),
+            (
+                "es",
+                "Demasiado cerca del límite para cambiar: menos del {share} % más allá; las cifras por sí solas dicen {computed}",
+            ),
+            ("zh", "距分界不足 {share}%，不作调整；仅按数据应为 {computed}"),
+        ],
+    ),
+    (
+        "steps",
+        [
+            ("en", "At most {steps} steps at a time; the figures alone say {computed}"),
+            ("es", "Como mucho {steps} pasos cada vez; las cifras por sí solas dicen {computed}"),
+            ("zh", "每次最多变动 {steps} 级；仅按数据应为 {computed}"),
         ],
     ),
 ];
@@ -117,8 +168,8 @@ impl Texts {
         self.in_order(language).find_map(label).map_or(key, String::as_str)
     }
 
-    /// The sentence of a reason that a policy gave for an outcome. Values stand as they were stored; only the
-    /// indicator of an absent part is shown by its label.
+    /// The sentence of a reason that a policy gave for an outcome. Values stand as they were stored; only the indicator of an absent
+    /// part, and what stability names, are shown by their labels.
     pub fn reason(&self, policy: &str, reason: &Reason, outcome: &str, language: &str) -> String {
         let code = match reason.code.as_str() {
             BAND if !reason.values.contains_key("next") && reason.values.contains_key("from") => BAND_FIRST,
@@ -128,6 +179,11 @@ impl Texts {
         let value = |name: &str| match (name, reason.values.get(name)) {
             ("indicator", Some(key)) if code == WEIGHT_SPREAD => {
                 self.label_of(LabelKind::Indicator, policy, key, language).to_owned()
+            }
+            ("computed", Some(outcome)) => self.label_of(LabelKind::Outcome, policy, outcome, language).to_owned(),
+            ("event", Some(key)) if code == "cool_down" => {
+                let field = self.label(LabelKind::Field, key, language);
+                if field == key { self.label(LabelKind::Metric, key, language) } else { field }.to_owned()
             }
             (_, Some(value)) => value.clone(),
             ("outcome", None) => outcome.to_owned(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use baremo::digest::Digest;
 use baremo::policy::cohorts::CohortBuilder;
-use baremo::policy::model::{Circumstances, Cohort, NONE_STANDING, Subject};
+use baremo::policy::model::{Circumstances, Cohort, NONE_PREVIOUS, NONE_STANDING, Subject};
 use baremo::policy::release::{LoadedPack, load};
 use baremo::policy::source::Source;
 use jiff::civil::{Date, date};
@@ -37,7 +37,8 @@ fn cohort(loaded: &LoadedPack, subjects: &[Arc<Subject>]) -> Cohort {
 /// What is stored of each subject, on so many threads: each takes every so many-th one, the last first where `reversed`.
 fn stored(loaded: &LoadedPack, subjects: &[Arc<Subject>], threads: usize, reversed: bool) -> Vec<String> {
     let cohort = cohort(loaded, subjects);
-    let circumstances = Circumstances { as_of: AS_OF, cohort: &cohort, standing: &NONE_STANDING };
+    let circumstances =
+        Circumstances { as_of: AS_OF, cohort: &cohort, standing: &NONE_STANDING, previous: &NONE_PREVIOUS };
     let assess =
         |number: usize| serde_json::to_string(&loaded.policies.assess(&subjects[number], circumstances)).unwrap();
     let mut stored = vec![String::new(); subjects.len()];

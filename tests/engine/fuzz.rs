@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use baremo::policy::model::{Circumstances, Cohort, NONE_STANDING, Subject};
+use baremo::policy::model::{Circumstances, Cohort, NONE_PREVIOUS, NONE_STANDING, Subject};
 use baremo::policy::release::check;
 use baremo::policy::source::Source;
 use rand::rngs::StdRng;
@@ -73,8 +73,12 @@ fn load(files: Files) {
     let Ok(source) = Source::from_files(files) else { return };
     let Ok(loaded) = check(&source) else { return };
     let cohort = Cohort::default();
-    let circumstances =
-        Circumstances { as_of: jiff::civil::date(2018, 1, 1), cohort: &cohort, standing: &NONE_STANDING };
+    let circumstances = Circumstances {
+        as_of: jiff::civil::date(2018, 1, 1),
+        cohort: &cohort,
+        standing: &NONE_STANDING,
+        previous: &NONE_PREVIOUS,
+    };
     let assessed = loaded.policies.assess(&Arc::new(Subject::default()), circumstances);
     assert_eq!(assessed.policies.len(), loaded.pack.policies.len());
 }

@@ -57,6 +57,7 @@ mod rules;
 mod sample;
 mod serve;
 mod sign_in;
+mod stability;
 mod streams;
 mod tobacco;
 mod tokens;

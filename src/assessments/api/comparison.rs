@@ -113,7 +113,7 @@ pub struct ExceededView {
 
 /// What differs in one policy.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"policy": "volume_grade", "title": "Volume grade", "decided": 100, "moved": 7, "share_moved": "0.07", "newly_failed": 0,
+#[schema(example = json!({"policy": "volume_grade", "title": "Volume grade", "decided": 100, "moved": 7, "moved_by_script": 9, "share_moved": "0.07", "newly_failed": 0,
     "matrix": [{"from": {"outcome": "2", "label": "Grade 2"}, "to": {"outcome": "3", "label": "Grade 3"}, "customers": 7}],
     "entitlements": [{"key": "monthly_supply", "label": "Monthly supply", "before": "1200", "after": "1185"}],
     "groups": [], "movers": [], "failures": [], "cost": {"before": "12.5", "after": "13.1"}}))]
@@ -126,7 +126,9 @@ pub struct PolicyComparison {
     decided: u64,
     /// Of these, those whose outcome differs.
     moved: u64,
-    /// Their share, from 0 to 1.
+    /// Those whose outcome would differ if nothing held outcomes stable.
+    moved_by_script: u64,
+    /// Share of those whose outcome differs, from 0 to 1.
     #[schema(value_type = DecimalText)]
     share_moved: Decimal,
     /// Customers for whom the release fails and the one in force doesn't.
@@ -325,6 +327,7 @@ impl Sides<'_> {
             title: label(LabelKind::Policy, id),
             decided: tally.decided(),
             moved: tally.moved(),
+            moved_by_script: tally.moved_by_script,
             share_moved: tally.share_moved().normalize(),
             newly_failed: tally.newly_failed(),
             matrix: cells.map(cell).collect(),

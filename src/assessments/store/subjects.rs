@@ -18,6 +18,7 @@ use crate::db::id::SHARDS;
 use crate::db::schema::{customers, due_shards, outcomes, subjects};
 use crate::db::{Conn, Result, Subjects};
 use crate::digest::Digest;
+use crate::policy::model::Previous;
 
 /// How long a shard rests.
 const REST_MICROSECONDS: u32 = 250_000;
@@ -230,25 +231,26 @@ pub fn set_due(conn: &mut Conn, ids: &[Id], on: Option<Date>) -> Result<()> {
     Ok(())
 }
 
-/// Outcomes of some policies that stand until their next closing.
+/// What stands of some policies until their next closing.
 pub fn closed_outcomes(
     conn: &mut Conn,
     of: Subjects<'_>,
     policies: &BTreeSet<&str>,
-) -> Result<BTreeMap<Id, BTreeMap<String, String>>> {
-    let mut standing: BTreeMap<Id, BTreeMap<String, String>> = BTreeMap::new();
+) -> Result<BTreeMap<Id, BTreeMap<String, Previous>>> {
+    let mut standing: BTreeMap<Id, BTreeMap<String, Previous>> = BTreeMap::new();
     let Some(listed) = of.condition("customer_id").filter(|_| !policies.is_empty()) else { return Ok(standing) };
     let closed = outcomes::table.filter(outcomes::closed_on.is_not_null()).select((
         outcomes::customer_id,
         outcomes::policy,
         outcomes::outcome,
+        outcomes::since,
     ));
-    let rows: Vec<(Id, String, String)> = match of.only() {
+    let rows: Vec<(Id, String, String, jiff_diesel::Date)> = match of.only() {
         Some(id) => closed.filter(outcomes::shard.eq(id.shard()).and(outcomes::customer_id.eq(id))).load(conn)?,
         None => closed.filter(listed).filter(outcomes::policy.eq_any(policies)).load(conn)?,
     };
-    for (id, policy, outcome) in rows.into_iter().filter(|(_, policy, _)| policies.contains(policy.as_str())) {
-        standing.entry(id).or_default().insert(policy, outcome);
+    for (id, policy, outcome, since) in rows.into_iter().filter(|(_, policy, ..)| policies.contains(policy.as_str())) {
+        standing.entry(id).or_default().insert(policy, Previous { outcome, since: since.into() });
     }
     Ok(standing)
 }

@@ -10,7 +10,7 @@ use std::thread;
 use self::files::{Customers, Faulty};
 use super::{Failed, GradeArguments, SCRIPT_STACK, counted, say, sound, tell};
 use crate::policy::cohorts::CohortBuilder;
-use crate::policy::model::{Assessed, Circumstances, NONE_STANDING, Subject, Verdict};
+use crate::policy::model::{Assessed, Circumstances, NONE_PREVIOUS, NONE_STANDING, Subject, Verdict};
 use crate::policy::release::LoadedPack;
 use crate::policy::source::Source;
 
@@ -49,7 +49,8 @@ pub(super) fn run(arguments: &GradeArguments) -> Result<(), Failed> {
         .inspect(|(_, subject)| builder.add(&subject.values))
         .collect();
     let cohort = builder.finish();
-    let circumstances = Circumstances { as_of: arguments.as_of, cohort: &cohort, standing: &NONE_STANDING };
+    let circumstances =
+        Circumstances { as_of: arguments.as_of, cohort: &cohort, standing: &NONE_STANDING, previous: &NONE_PREVIOUS };
     let graded = grade(&loaded, subjects, circumstances)?;
     output::write(&arguments.output, arguments.format, &loaded, &graded, circumstances)
         .map_err(|error| Failed(format!("{}: {error}", arguments.output.display())))?;

@@ -10,10 +10,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::super::diagnostic::Diagnostic;
 use super::super::document::{Faults, Item, Read, Span, Table, entries, found, plain};
-use super::super::model::{Cohort, CohortCuts, Cuts, Entitlement, Subject};
+use super::super::model::{Cohort, CohortCuts, Cuts, Entitlement, Previous, Subject};
 use super::super::pack::PolicyDeclaration;
 use super::super::release::LoadedPack;
 use super::super::source::Source;
+use super::super::stability;
 use super::{Case, Expected};
 use crate::customers::model::{Field, FieldType, Value, Values};
 use crate::faults::did_you_mean;
@@ -108,6 +109,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             self.faults.at(&table.key_span("name"), "doubled", format!("there are two cases named '{name}'"));
         }
         let own = self.given(&mut table);
+        let previous = table.table("previous", "'previous'").and_then(|table| self.previous(table));
         let transactions = table.item("transactions").and_then(|item| self.transactions(item));
         let expected = table.required_item("expect").and_then(|item| self.expected(item, table.key_span("expect")));
         let as_of = own.as_of.or(defaults.as_of);
@@ -126,7 +128,29 @@ impl<'t, 'a> Reader<'t, 'a> {
         }
         let cohort = Cohort { cohorts: given.cohorts };
         let line = self.faults.line(&span);
-        Some(Case { name: name?, line, as_of, subject, cohort, outcomes: given.outcomes, expected: expected? })
+        let previous = previous.map(|previous| (self.policy.to_owned(), previous)).into_iter().collect();
+        Some(Case {
+            name: name?,
+            line,
+            as_of,
+            subject,
+            cohort,
+            outcomes: given.outcomes,
+            previous,
+            expected: expected?,
+        })
+    }
+
+    /// What stood after the last closing: `previous = { outcome = "C", since = 2017-01-01 }`.
+    fn previous(&self, mut table: Table<'t, 'a>) -> Option<Previous> {
+        let outcome = table.required_item("outcome").and_then(|item| self.one_of(self.declaration, self.policy, item));
+        let since = table.required("since");
+        if self.declaration.stability.is_none() {
+            let message = format!("the policy '{}' declares no stability, so nothing before concerns it", self.policy);
+            self.faults.at(table.span(), "stability", message);
+        }
+        table.close();
+        Some(Previous { outcome: outcome?, since: since? })
     }
 
     fn given(&self, table: &mut Table<'t, 'a>) -> Given {
@@ -273,7 +297,9 @@ impl<'t, 'a> Reader<'t, 'a> {
         let codes = Vec::<Spanned<String>>::read(item, self.faults)?;
         if let Some(facts) = self.loaded.policies.script(self.policy) {
             let own = [("band", facts.bands), ("weight_spread", facts.weights)];
-            let own = own.into_iter().filter(|(_, gives)| *gives).map(|(code, _)| code);
+            let stable = stability::REASONS.into_iter().filter(|_| self.declaration.stability.is_some());
+            let own =
+                own.into_iter().filter(|(_, gives)| *gives).map(|(code, _)| code).chain(stable.map(|(code, _)| code));
             let known: Vec<&str> = facts.reasons.keys().map(String::as_str).chain(own).collect();
             for code in codes.iter().filter(|code| !known.contains(&code.get_ref().as_str())) {
                 let hint = self.faults.did_you_mean(code.get_ref(), known.iter().copied());

@@ -11,7 +11,8 @@ use super::{Case, Expected};
 
 /// A sentence for each part of the decision that differs from what the case expects.
 pub(super) fn differences(policies: &CompiledPolicies, policy: &str, case: &Case) -> Vec<String> {
-    let circumstances = Circumstances { as_of: case.as_of, cohort: &case.cohort, standing: &NONE_STANDING };
+    let circumstances =
+        Circumstances { as_of: case.as_of, cohort: &case.cohort, standing: &NONE_STANDING, previous: &case.previous };
     let result = policies.assess_one(policy, &Arc::new(case.subject.clone()), circumstances, &case.outcomes);
     match (&case.expected.error, result.result) {
         (Some(wanted), Verdict::Failed(message)) if message.contains(wanted) => Vec::new(),

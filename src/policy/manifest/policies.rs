@@ -23,6 +23,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             check_key(self.faults, indicator.get_ref(), &indicator.span());
         }
         let entitlements = self.entitlements(&mut table);
+        let stability = table.table("stability", "'stability'").map(|table| self.stability(table, &outcomes));
         table.close();
         Some(PolicyDeclaration {
             subject: subject?,
@@ -31,6 +32,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             cadence: cadence?,
             indicators: plain(indicators),
             entitlements,
+            stability,
         })
     }
 

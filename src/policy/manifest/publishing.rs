@@ -24,7 +24,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         publishing
     }
 
-    fn share(&self, table: &mut Table<'t, 'a>, key: &'static str) -> Option<Decimal> {
+    pub(super) fn share(&self, table: &mut Table<'t, 'a>, key: &'static str) -> Option<Decimal> {
         let share = table.optional::<Spanned<Decimal>>(key)?;
         if !(Decimal::ZERO..=Decimal::ONE).contains(share.get_ref()) {
             let message = format!("'{key}' is a share from 0 to 1, such as \"0.08\" for 8 %, not {}", share.get_ref());

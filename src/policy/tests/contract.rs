@@ -195,7 +195,12 @@ fn constants_stay_as_they_are_from_one_subject_to_the_next() {
         let work = move || {
             let policies = compiled(&pack(), &text).unwrap_or_else(|faults| panic!("{}", shown(&faults)));
             let cohort = cohort();
-            let circumstances = Circumstances { as_of: date(2018, 1, 1), cohort: &cohort, standing: &NONE_STANDING };
+            let circumstances = Circumstances {
+                as_of: date(2018, 1, 1),
+                cohort: &cohort,
+                standing: &NONE_STANDING,
+                previous: &NONE_PREVIOUS,
+            };
             let subject = Arc::new(customer());
             let first = policies.assess(&subject, circumstances);
             assert!(matches!(&first.policies[0].result, Verdict::Decided(decision) if decision.reasons.len() == 1));
@@ -217,7 +222,12 @@ fn an_error_leaves_nothing_behind_for_the_next_subject() {
     let work = move || {
         let policies = compiled(&pack(), text).unwrap_or_else(|faults| panic!("{}", shown(&faults)));
         let cohort = cohort();
-        let circumstances = Circumstances { as_of: date(2018, 1, 1), cohort: &cohort, standing: &NONE_STANDING };
+        let circumstances = Circumstances {
+            as_of: date(2018, 1, 1),
+            cohort: &cohort,
+            standing: &NONE_STANDING,
+            previous: &NONE_PREVIOUS,
+        };
         let failing = Arc::new(customer());
         let mut sound = customer();
         sound.values.insert("floor_area".to_owned(), number("20"));
@@ -265,7 +275,8 @@ fn assess(scripts: &[(&str, &str)], libs: &[(&str, &str)]) -> (Assessed, Compile
     };
     let policies = compile(&pack, &owned(scripts), &owned(libs)).unwrap_or_else(|faults| panic!("{}", shown(&faults)));
     let cohort = cohort();
-    let circumstances = Circumstances { as_of: date(2018, 1, 1), cohort: &cohort, standing: &NONE_STANDING };
+    let circumstances =
+        Circumstances { as_of: date(2018, 1, 1), cohort: &cohort, standing: &NONE_STANDING, previous: &NONE_PREVIOUS };
     (policies.assess(&Arc::new(customer()), circumstances), policies)
 }
 

@@ -16,7 +16,9 @@ use rust_decimal::Decimal;
 
 use super::diagnostic::Diagnostic;
 use super::engine::{CompiledPolicies, compile};
-use super::model::{Circumstances, Cohort, CohortCuts, Cuts, Decision, NONE_STANDING, PolicyResult, Subject, Verdict};
+use super::model::{
+    Circumstances, Cohort, CohortCuts, Cuts, Decision, NONE_PREVIOUS, NONE_STANDING, PolicyResult, Subject, Verdict,
+};
 use super::pack::{
     Cadence, CohortDeclaration, CutRule, EntitlementDeclaration, EntitlementType, Pack, PolicyDeclaration, SubjectKind,
 };
@@ -83,6 +85,7 @@ fn declaration(outcomes: &[&str]) -> PolicyDeclaration {
             ("credit".to_owned(), entitlement(EntitlementType::Boolean)),
             ("gifts".to_owned(), entitlement(EntitlementType::Texts)),
         ]),
+        stability: None,
     }
 }
 
@@ -128,7 +131,12 @@ fn run_on(subject: Subject, text: &str) -> PolicyResult {
     let work = move || {
         let policies = compiled(&pack(), &text).unwrap_or_else(|faults| panic!("{}", shown(&faults)));
         let cohort = cohort();
-        let circumstances = Circumstances { as_of: date(2018, 1, 1), cohort: &cohort, standing: &NONE_STANDING };
+        let circumstances = Circumstances {
+            as_of: date(2018, 1, 1),
+            cohort: &cohort,
+            standing: &NONE_STANDING,
+            previous: &NONE_PREVIOUS,
+        };
         policies.assess_one(POLICY, &Arc::new(subject), circumstances, &BTreeMap::new())
     };
     std::thread::Builder::new().stack_size(16 << 20).spawn(work).unwrap().join().unwrap()

@@ -7,7 +7,7 @@ use super::super::diagnostic::Diagnostic;
 use super::super::document::{Faults, Item, Read, Span, Table};
 use super::super::pack::Pack;
 use super::super::source::Source;
-use super::{BAND, BAND_FIRST, BAND_LAST, BETWEEN_PARTS, LabelKind, Language, Template, Texts, WEIGHT_SPREAD};
+use super::{BAND, BAND_FIRST, BAND_LAST, BETWEEN_PARTS, LabelKind, Language, OWN_FALLBACK, Template, Texts, own};
 
 /// What the policies give, as far as their scripts are sound: reason codes with the names of their values, by policy.
 pub(in super::super) type Given = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
@@ -218,7 +218,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         let mut owners = self.owners(REASONS, section, self.pack.policies.keys().map(String::as_str));
         let mut reasons = BTreeMap::new();
         for (policy, given) in self.given {
-            let own = |code: &str| [BAND, WEIGHT_SPREAD].contains(&code);
+            let own = |code: &str| own(code, OWN_FALLBACK).is_some();
             let wanted: BTreeSet<String> = given.keys().filter(|code| !own(code)).cloned().collect();
             let mut optional: BTreeSet<String> = given.keys().filter(|code| own(code)).cloned().collect();
             if optional.contains(BAND) {
