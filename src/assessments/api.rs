@@ -6,6 +6,7 @@ mod comparison;
 mod difference;
 mod metrics;
 mod near;
+mod paths;
 mod replay;
 pub mod runs;
 
@@ -51,6 +52,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .configure(causes::configure)
         .configure(comparison::configure)
         .configure(near::configure)
+        .configure(paths::configure)
         .configure(replay::configure)
         .configure(basis::configure)
         .service(metrics::get_metrics);

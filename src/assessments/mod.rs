@@ -13,6 +13,7 @@ pub mod due;
 pub mod evaluate;
 pub mod model;
 pub mod near;
+pub mod paths;
 pub mod publishing;
 pub mod replay;
 pub mod retention;

@@ -2,6 +2,7 @@
 
 mod fields;
 mod figures;
+mod influence;
 mod policies;
 mod publishing;
 mod stability;
@@ -28,8 +29,8 @@ use crate::transactions::model::Definitions;
 pub const CONTRACT: u32 = 1;
 
 /// Most entries of each section.
-const MOST: [(&str, usize); 5] =
-    [("fields", 500), ("kinds", 100), ("metrics", 500), ("cohorts", 100), ("policies", 100)];
+const MOST: [(&str, usize); 6] =
+    [("fields", 500), ("kinds", 100), ("metrics", 500), ("cohorts", 100), ("policies", 100), ("influence", 30)];
 
 /// A manifest as far as it could be read.
 pub(super) struct Manifest {
@@ -110,6 +111,9 @@ impl<'t, 'a> Reader<'t, 'a> {
         if !top.has("policies") {
             self.faults.of_file("missing", "the manifest declares no policies: [policies.<id>]");
         }
+        let influences = self.section(&mut top, "influence", "the influence", |reader, key, table| {
+            reader.influence(key, table, &fields, &definitions)
+        });
         self.check_stability(&policies, (&fields, &definitions), root.get_ref());
         let publishing = top.table("publishing", "[publishing]").map(|table| self.publishing(table, &policies));
         top.close();
@@ -125,6 +129,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             definitions: Arc::new(definitions),
             cohorts,
             policies,
+            influences,
             publishing,
             texts: Texts::default(),
         };

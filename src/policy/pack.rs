@@ -40,6 +40,8 @@ pub struct Pack {
     pub cohorts: IndexMap<String, CohortDeclaration>,
     /// Policies by id, in the order of the manifest.
     pub policies: IndexMap<String, PolicyDeclaration>,
+    /// What a customer can influence, by key of a field or metric.
+    pub influences: IndexMap<String, Influence>,
     /// What a release has to pass before it replaces this one; nothing where whoever may publish simply does.
     pub publishing: Option<Publishing>,
     /// Labels and reason texts.
@@ -52,6 +54,24 @@ impl Pack {
         let closes = |(_, cadence): &(&String, Cadence)| *cadence != Cadence::Continuous;
         self.policies.iter().map(|(id, policy)| (id, policy.cadence)).filter(closes)
     }
+}
+
+/// How a customer can influence a field or a metric: what a path to a better outcome is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Influence {
+    /// A number, step by step.
+    Steps {
+        /// The change of one step: below 0 where less is what he works at.
+        step: Decimal,
+        /// The smallest number that can be reached.
+        min: Option<Decimal>,
+        /// The largest number that can be reached.
+        max: Option<Decimal>,
+        /// What a step costs, in whatever the pack reckons effort by.
+        cost: Decimal,
+    },
+    /// A choice or a truth value: what it costs to come to each, by value.
+    Values(IndexMap<String, Decimal>),
 }
 
 /// What a release has to pass before it replaces one of this pack: a comparison with it over all customers, and what else is said here.

@@ -14,7 +14,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::active::{Active, InForce};
 use super::store;
-use super::view::ReleaseSummary;
+use super::view::{ReleaseSummary, ReleaseView};
 use crate::customers::model::{Field, FieldType, Maintenance, Section};
 use crate::db::{self, Conn, Db};
 use crate::digest::Digest;
@@ -409,17 +409,6 @@ impl Labeller<'_> {
     }
 }
 
-/// The content of a release.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Release)]
-pub struct ReleaseView {
-    /// What is known of it.
-    #[serde(flatten)]
-    summary: ReleaseSummary,
-    /// Its files: text by path.
-    files: BTreeMap<String, String>,
-}
-
 /// Read a release
 ///
 /// The files of the pack, as they were when it was made, how far it has come, and what was done with it.
@@ -443,7 +432,7 @@ pub async fn get_release(
     let (content, release) = content.zip(release).ok_or_else(|| Problem::new(Code::NotFound))?;
     let Ok(source) = Source::from_json(&content) else { return Err(Problem::new(Code::Internal)) };
     let files = source.files().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
-    etag::tagged(&ReleaseView { summary: ReleaseSummary::new(release, active.basis.release), files })
+    etag::tagged(&ReleaseSummary::new(release, active.basis.release).with_files(files))
 }
 
 /// Frozen statistics of the population.

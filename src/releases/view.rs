@@ -1,5 +1,7 @@
 //! Releases as readers see them, without their files.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,6 +14,35 @@ use crate::digest::Digest;
 pub struct ReleaseSummary {
     /// Its digest.
     digest: Digest,
+    /// How far it has come.
+    state: ReleaseState,
+    /// When it was kept.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// Who made it; absent for one that entered with a folder before anybody was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "ana.maria")]
+    author: Option<String>,
+    /// What its author said of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "Grade 2 from 16 cases on")]
+    message: Option<String>,
+    /// The release that was in force when it was made: what it differs from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<Digest>)]
+    parent: Option<Digest>,
+    /// What was done with it, oldest first.
+    steps: Vec<StepView>,
+}
+
+/// A release with its files.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Release)]
+pub struct ReleaseView {
+    /// Its digest.
+    digest: Digest,
+    /// Its files: text by path.
+    files: BTreeMap<String, String>,
     /// How far it has come.
     state: ReleaseState,
     /// When it was kept.
@@ -80,5 +111,11 @@ impl ReleaseSummary {
             parent: created.and_then(|step| step.parent),
             steps: release.steps.into_iter().map(step).collect(),
         }
+    }
+
+    /// The release with its files.
+    pub fn with_files(self, files: BTreeMap<String, String>) -> ReleaseView {
+        let Self { digest, state, created_at, author, message, parent, steps } = self;
+        ReleaseView { digest, files, state, created_at, author, message, parent, steps }
     }
 }

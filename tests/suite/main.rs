@@ -46,6 +46,7 @@ mod observability;
 mod operation;
 mod outage;
 mod pack_checks;
+mod paths;
 mod preconditions;
 mod problems;
 mod process;

@@ -66,6 +66,7 @@ fn pack() -> Pack {
         definitions: Arc::new(Definitions { kinds: IndexMap::new(), metrics, opening_field: None }),
         cohorts: IndexMap::from([("volumes".to_owned(), cohort), ("ranks".to_owned(), ranks)]),
         policies: IndexMap::from([(POLICY.to_owned(), declaration(&["1", "2", "3", "4"]))]),
+        influences: IndexMap::new(),
         publishing: None,
         texts: Texts::default(),
     }
