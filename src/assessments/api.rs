@@ -4,6 +4,7 @@ mod basis;
 mod causes;
 mod comparison;
 mod difference;
+mod explanation;
 mod metrics;
 mod near;
 mod paths;
@@ -50,6 +51,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .configure(runs::configure)
         .configure(difference::configure)
         .configure(causes::configure)
+        .configure(explanation::configure)
         .configure(comparison::configure)
         .configure(near::configure)
         .configure(paths::configure)

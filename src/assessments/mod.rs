@@ -11,6 +11,7 @@ pub mod day;
 pub mod difference;
 pub mod due;
 pub mod evaluate;
+pub mod explanation;
 pub mod model;
 pub mod near;
 pub mod paths;

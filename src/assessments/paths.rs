@@ -7,13 +7,16 @@ use std::sync::Arc;
 use rust_decimal::Decimal;
 
 use super::assess::{Assessor, Before, Read};
-use super::store;
+use super::model::Assessment;
+use super::{replay, store};
 use crate::Id;
 use crate::customers::model::{Value, Values};
 use crate::db::{self, Conn, Subjects};
 use crate::policy::model::{Circumstances, PolicyResult, Subject, Verdict};
 use crate::policy::pack::Influence;
-use crate::releases::active::Active;
+use crate::releases;
+use crate::releases::active::{Active, InForce};
+use crate::releases::model::Basis;
 
 /// Most times that the policies are asked: enough for every combination of a few things in some steps.
 const MOST_ASKED: usize = 5_000;
@@ -86,6 +89,20 @@ pub fn prepare(conn: &mut Conn, active: Arc<Active>, id: Id, goal: Goal) -> db::
         // At the next closing everything is decided anew, so nothing that stands until then is read.
         let before = Before { standing: BTreeMap::new(), ..before };
         Some(Search { assessor, subject: subject.ok()?, before, goal })
+    }))
+}
+
+/// A search from an assessment that is kept, by its release, relative to its cohort and as of its date: what would have led to more then.
+/// Nothing where what it read can't be read again.
+pub fn of_kept(conn: &mut Conn, in_force: &InForce, kept: &Assessment, goal: Goal) -> db::Result<Option<Search>> {
+    let Some(basis) = releases::store::basis(conn, kept.basis)? else { return Ok(None) };
+    let basis = Basis { release: kept.release, cohort: kept.cohort, ..basis };
+    let active = Arc::new(in_force.state(conn, basis)?);
+    let read = replay::subject(kept, "", &active.release).ok().zip(replay::previous(&kept.assessed.policies).ok());
+    let assessor = Assessor::new(conn, active, kept.as_of)?;
+    Ok(read.map(|(subject, previous)| {
+        let before = Before { standing: BTreeMap::new(), previous };
+        Search { assessor, subject: Arc::new(subject), before, goal }
     }))
 }
 

@@ -84,7 +84,10 @@ fn is_of_unreadable(assessed: &Assessed, release: &LoadedPack) -> bool {
 }
 
 /// The customer as the policies saw him: whatever any of them read.
-fn subject(kept: &Assessment, code: &str, release: &LoadedPack) -> Result<Subject, String> {
+///
+/// # Errors
+/// What of it can't be read.
+pub fn subject(kept: &Assessment, code: &str, release: &LoadedPack) -> Result<Subject, String> {
     let (mut values, mut windows) = (Values::new(), BTreeMap::new());
     for input in kept.assessed.policies.iter().flat_map(|result| &result.inputs) {
         if let Some(window) = input.window {
@@ -120,7 +123,10 @@ fn value(input: &Input, release: &LoadedPack) -> Result<Option<Value>, String> {
 }
 
 /// What stood after the last closings, as far as stability compared with it.
-fn previous(results: &[PolicyResult]) -> Result<BTreeMap<String, Previous>, String> {
+///
+/// # Errors
+/// What of it can't be read.
+pub fn previous(results: &[PolicyResult]) -> Result<BTreeMap<String, Previous>, String> {
     let mut previous = BTreeMap::new();
     for result in results {
         let read = |kind| result.inputs.iter().find(|input| input.kind == kind).and_then(|input| input.value.clone());

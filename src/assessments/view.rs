@@ -171,6 +171,20 @@ pub struct IndicatorView {
     parts: Vec<IndicatorView>,
 }
 
+impl IndicatorView {
+    /// Its label.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+}
+
+impl DecisionView {
+    /// The same without what scripts say of their errors.
+    pub fn without_errors(self) -> Self {
+        Self { error: None, ..self }
+    }
+}
+
 /// A reason in the reader's language.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Reason, example = json!({"code": "band", "values": {"value": "12.5", "from": "10", "next": "15"},
@@ -179,7 +193,7 @@ pub struct ReasonView {
     /// Its code.
     code: String,
     /// The sentence.
-    text: String,
+    pub text: String,
     /// The values it mentions.
     #[schema(value_type = NamedTexts)]
     values: BTreeMap<String, String>,
@@ -383,7 +397,13 @@ impl<'a> Renderer<'a> {
         decision.reasons.iter().map(reason).collect()
     }
 
-    fn indicator(&self, policy: &str, indicator: &Indicator) -> IndicatorView {
+    /// The language of the texts.
+    pub fn language(&self) -> &str {
+        self.language
+    }
+
+    /// A part of a policy's score.
+    pub fn indicator(&self, policy: &str, indicator: &Indicator) -> IndicatorView {
         IndicatorView {
             label: self.pack.texts.label_of(LabelKind::Indicator, policy, &indicator.key, self.language).to_owned(),
             key: indicator.key.clone(),

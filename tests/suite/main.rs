@@ -26,6 +26,7 @@ mod decisions;
 mod description;
 mod due;
 mod events;
+mod explanation;
 mod failures;
 mod fleet;
 mod history;

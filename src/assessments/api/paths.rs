@@ -15,6 +15,7 @@ use crate::http::extract::{Languages, Parameters, PathId};
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::ReadCustomers;
+use crate::policy::pack::Pack;
 use crate::policy::texts::LabelKind;
 use crate::releases::active::Active;
 use crate::schemas::DecimalText;
@@ -84,9 +85,10 @@ pub struct ChangeView {
 }
 
 impl PathView {
-    fn new(path: Path, policy: &str, renderer: &Renderer<'_>, active: &Active) -> Self {
+    /// A path by the labels of a pack.
+    pub fn new(path: Path, policy: &str, renderer: &Renderer<'_>, pack: &Pack) -> Self {
         let change = |change: paths::Change| {
-            let is_field = active.release.pack.fields.get(&change.key).is_some();
+            let is_field = pack.fields.get(&change.key).is_some();
             let kind = if is_field { LabelKind::Field } else { LabelKind::Metric };
             ChangeView {
                 label: renderer.label(kind, &change.key),
@@ -169,7 +171,7 @@ pub async fn get_paths(
         title: renderer.label(LabelKind::Policy, &policy),
         outcome: now,
         goal,
-        paths: paths.into_iter().map(|path| PathView::new(path, &policy, &renderer, &active)).collect(),
+        paths: paths.into_iter().map(|path| PathView::new(path, &policy, &renderer, &active.release.pack)).collect(),
         complete,
         policy,
     }))
