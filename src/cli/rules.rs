@@ -20,6 +20,7 @@ use crate::cli::import::mapping;
 use crate::cli::{Failure, configured};
 use crate::config::Config;
 use crate::faults::{did_you_mean, excerpt};
+use crate::policy::cases::coverage::Coverage;
 use crate::policy::cases::{self, CaseReport};
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::explanations;
@@ -51,6 +52,14 @@ pub enum RulesCommand {
         /// Change each number, comparison, condition and outcome of the scripts in turn, and list what no case notices
         #[arg(long, conflicts_with = "format")]
         mutate: bool,
+        /// Tell which statements, branches, rows of tables and outcomes no case reaches
+        #[arg(long, conflicts_with = "format")]
+        coverage: bool,
+    },
+    /// Propose a case for each edge of a rule that none guards, to the standard output, for the author to confirm
+    Cases {
+        /// The pack's folder
+        folder: PathBuf,
     },
     /// Tell what the code of a fault means, and what would be right; without a code, list all
     Explain {
@@ -173,10 +182,14 @@ impl RulesCommand {
     fn execute(self) -> Result<(), Failed> {
         match self {
             Self::Check { folder, format } => check(&folder, format),
-            Self::Test { folder, format, mutate } => {
+            Self::Test { folder, format, mutate, coverage } => {
                 test(&folder, format)?;
+                if coverage {
+                    self::coverage(&folder)?;
+                }
                 if mutate { self::mutate(&folder) } else { Ok(()) }
             }
+            Self::Cases { folder } => propose(&folder),
             Self::Explain { code } => explain(code.as_deref()),
             Self::New { folder } => new::write(&folder),
             Self::Doc { folder, language } => doc::print(&folder, language.as_deref()),
@@ -220,6 +233,34 @@ fn check(folder: &Path, format: Told) -> Result<(), Failed> {
             Err(Failed(String::new()))
         }
     }
+}
+
+fn coverage(folder: &Path) -> Result<(), Failed> {
+    let (source, loaded) = sound(folder)?;
+    for Coverage { policy, statements, branches, rows, outcomes } in
+        cases::coverage::coverage(&loaded, &source).map_err(|faults| failed(&faults))?
+    {
+        let parts =
+            [("statements", statements), ("branches", branches), ("rows of tables", rows), ("outcomes", outcomes)];
+        let shares = parts.iter().map(|(what, reached)| format!("{} of {} {what}", reached.hit(), reached.all));
+        say(&format!("{policy}: {}", shares.collect::<Vec<_>>().join(", ")));
+        for (what, reached) in parts.iter().filter(|(_, reached)| !reached.missed.is_empty()) {
+            say(&format!("  no case reaches these {what}: {}", reached.missed.join("; ")));
+        }
+    }
+    Ok(())
+}
+
+fn propose(folder: &Path) -> Result<(), Failed> {
+    let (source, loaded) = sound(folder)?;
+    let proposed = cases::proposing::propose(&loaded, &source).map_err(|faults| failed(&faults))?;
+    if proposed.is_empty() {
+        say("# Every edge that can be reached by changing one thing is guarded.");
+    }
+    for (policy, text) in proposed {
+        say(&format!("# For cases/{policy}.toml. What they expect is what the rule says now: is it right?\n\n{text}"));
+    }
+    Ok(())
 }
 
 fn explain(code: Option<&str>) -> Result<(), Failed> {

@@ -1,14 +1,16 @@
 //! Golden cases: what each policy must decide in given circumstances, run when a release is made and from the command line.
 
+pub mod coverage;
 mod mutation;
+pub mod proposing;
 mod reading;
 mod running;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rust_decimal::Decimal;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
@@ -23,7 +25,7 @@ use super::source::Source;
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// One case, ready to run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Case {
     name: String,
     /// Where it stands in its file, from 1.
@@ -38,7 +40,7 @@ struct Case {
 }
 
 /// What a case wants; what is absent isn't compared.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Expected {
     outcome: Option<String>,
     score: Option<Decimal>,

@@ -49,8 +49,19 @@ pub fn compile(
     scripts: &BTreeMap<String, String>,
     libs: &BTreeMap<String, String>,
 ) -> Result<CompiledPolicies, Vec<Diagnostic>> {
+    compile_prepared(pack, scripts, libs, |_| {})
+}
+
+/// The same with an engine that was prepared, for whoever wants to see scripts run.
+pub(super) fn compile_prepared(
+    pack: &Pack,
+    scripts: &BTreeMap<String, String>,
+    libs: &BTreeMap<String, String>,
+    prepare: impl FnOnce(&mut Engine),
+) -> Result<CompiledPolicies, Vec<Diagnostic>> {
     let plan = Arc::new(Plan::of(pack));
-    let engine = engine(&plan);
+    let mut engine = engine(&plan);
+    prepare(&mut engine);
     let mut diagnostics = Vec::new();
     let loader = Loader::new(pack, &plan, &engine, libs, &mut diagnostics);
     let mut loaded = Vec::with_capacity(pack.policies.len());
@@ -232,6 +243,11 @@ impl CompiledPolicies {
     fn with_runners<T>(&self, work: impl FnOnce(&mut [Runner]) -> T) -> T {
         let make = || self.policies.iter().map(|policy| Runner::new(&self.engine, &policy.loaded)).collect();
         self.runners.lend(make, work)
+    }
+
+    /// What is loaded of a policy.
+    pub(super) fn loaded(&self, policy: &str) -> Option<&Loaded> {
+        self.find(policy).map(|(_, policy)| &policy.loaded)
     }
 
     /// Ids of policies whose outcomes others read.

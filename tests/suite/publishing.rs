@@ -9,7 +9,8 @@ use baremo::policy::source::Source;
 use serde_json::{Value as Json, json};
 
 use crate::app::{TestApp, files};
-use crate::process::until;
+use crate::base::Base;
+use crate::process::{Place, until};
 use crate::transactions::BAKERY;
 
 const POLICY: &str = "policies/size.rhai";
@@ -297,3 +298,117 @@ fn a_pack_in_force_keeps_folders_out_that_have_not_passed() {
         .unwrap_err();
     assert!(refused.to_string().contains("wants"), "{refused}");
 }
+
+/// What a command says, which must go so.
+#[track_caller]
+fn said(place: &Place, arguments: &[&str], own: &[(&str, &str)], code: i32) -> String {
+    let output = place.run(arguments, own);
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+    said
+}
+
+#[test]
+fn an_author_checks_compares_publishes_and_goes_back_by_command() {
+    let place = Place::new();
+    let base = Base::new();
+    let url = base.url();
+    let own = [("BAREMO_DATABASE_URL", url.as_str()), ("USER", "ana")];
+    let texts = TEXTS_OF_SHOP;
+    let pack = place.pack(
+        "shop",
+        &[("pack.toml", MANIFEST_OF_SHOP), ("policies/size.rhai", SIZE_OF_SHOP), ("texts/en.toml", texts)],
+    );
+    let folder = pack.to_str().unwrap();
+    said(&place, &["rules", "release", folder, "--message", "the first"], &own, 0);
+    let customers = place.path("customers.csv");
+    let rows: String = (0..20).map(|number| format!("X{number},Shop {number},{}\n", number * 10)).collect();
+    std::fs::write(&customers, format!("code,name,area\n{rows}")).unwrap();
+    said(&place, &["import", "customers", customers.to_str().unwrap(), "--pack", folder], &own, 0);
+
+    // A table with a gap and an overlap, and a threshold that no case guards.
+    let script = pack.join("policies/size.rhai");
+    std::fs::write(
+        &script,
+        "//! Size.\nconst SIZE = table([[\"<= 99\", \"small\"], [\"50..150\", \"big\"], [\"> 150\", \"big\"]]);\n\
+         fn decide(customer, context) { decision(SIZE.of([customer.area])) }",
+    )
+    .unwrap();
+    let told = said(&place, &["rules", "check", folder], &own, 0);
+    assert!(told.contains("warning[table_gap]") && told.contains("150"), "{told}");
+    assert!(told.contains("warning[table_overlap]") && told.contains("50"), "{told}");
+    std::fs::write(&script, SIZE_OF_SHOP.replace("100", "150")).unwrap();
+    std::fs::create_dir_all(pack.join("cases")).unwrap();
+    let cases = pack.join("cases/size.toml");
+    std::fs::write(
+        &cases,
+        "[[case]]\nname = \"far\"\nas_of = 2018-01-01\ngiven = { area = 500 }\nexpect = { outcome = \"big\" }\n",
+    )
+    .unwrap();
+    let told = said(&place, &["rules", "test", folder, "--mutate"], &own, 1);
+    assert!(told.contains("no case notices it when 150 becomes 151"), "{told}");
+    let proposed = said(&place, &["rules", "cases", folder], &own, 0);
+    std::fs::write(&cases, [std::fs::read_to_string(&cases).unwrap(), proposed].concat()).unwrap();
+    said(&place, &["rules", "test", folder, "--mutate"], &own, 0);
+
+    // 100 to 140 in steps of 10: five of twenty become small, which is more than the limit of a tenth.
+    let refused = said(&place, &["rules", "release", folder, "--message", "big from 150 on"], &own, 1);
+    assert!(refused.contains("to be compared with the release in force"), "{refused}");
+    let told = said(&place, &["rules", "compare", folder], &own, 0);
+    assert!(told.contains("size: 5 of 20 move, 25 %") && told.contains("at most 10 % may"), "{told}");
+    let csv = said(&place, &["rules", "compare", folder, "--format", "csv"], &own, 0);
+    assert!(csv.contains("size,big,small,5\n"), "{csv}");
+    let refused = said(&place, &["rules", "release", folder], &own, 1);
+    assert!(refused.contains("a written reason"), "{refused}");
+    let told = said(&place, &["rules", "release", folder, "--reason", "agreed with the areas"], &own, 0);
+    assert!(told.contains("size: changed"), "{told}");
+
+    let told = said(&place, &["rules", "rollback", "--pack", folder, "--reason", "an error"], &own, 0);
+    assert!(told.contains("is in force"), "{told}");
+    let listed = said(&place, &["rules", "releases", "--pack", folder], &own, 0);
+    let states: Vec<&str> =
+        listed.lines().filter(|line| line.starts_with("sha256:")).filter_map(|line| line.split(' ').nth(1)).collect();
+    assert_eq!(states, ["retired", "active"], "{listed}");
+    assert!(
+        listed.contains("created by ana: big from 150 on") && listed.contains("activated by ana: an error"),
+        "{listed}"
+    );
+}
+
+#[test]
+fn no_folder_is_watched_in_production() {
+    let place = Place::new();
+    let pack = place.pack("bakery", &BAKERY);
+    let told =
+        said(&place, &["serve", "--pack", pack.to_str().unwrap(), "--watch"], &[("BAREMO_PRODUCTION", "true")], 1);
+    assert!(told.contains("--watch is an aid for development"), "{told}");
+}
+
+const MANIFEST_OF_SHOP: &str = r#"
+[pack]
+id = "shop"
+title = { en = "Shop" }
+contract = 1
+time_zone = "Europe/Madrid"
+currency = "EUR"
+unit = "piece"
+languages = ["en"]
+
+[fields.area]
+section = "network"
+type = "integer"
+maintenance = "static"
+
+[policies.size]
+subject = "customer"
+outcomes = ["big", "small"]
+cadence = "continuous"
+
+[publishing]
+moved_at_most = "0.1"
+"#;
+
+const SIZE_OF_SHOP: &str = "//! Size.\nconst SIZE = bands([[100, \"big\"]], \"small\");\nfn decide(customer, context) { SIZE.of(customer.area) }";
+
+const TEXTS_OF_SHOP: &str =
+    "fields.area = \"Area\"\npolicies.size = \"Size\"\noutcomes.size = { big = \"Big\", small = \"Small\" }\n";

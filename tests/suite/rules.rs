@@ -376,3 +376,33 @@ fn files_that_cannot_be_read_are_told_by_name() {
     let (output, _) = grade(CUSTOMERS, "customer,on\n", "csv");
     assert!(err(&output).contains("the column 'kind' is missing"), "{}", err(&output));
 }
+
+#[test]
+fn what_no_case_reaches_is_told_and_cases_for_every_edge_are_proposed() {
+    let (_folder, pack) = new_pack();
+    let folder = pack.to_str().unwrap();
+    let cases = pack.join("cases/reader_grade.toml");
+    let covered = baremo(&["rules", "test", folder, "--coverage"]);
+    assert!(covered.status.success() && !out(&covered).contains("no case reaches"), "{}", out(&covered));
+
+    // One case alone: a silver reader who is not in a club.
+    fs::write(
+        &cases,
+        "[[case]]\nname = \"silver\"\nas_of = 2018-01-01\ngiven = { monthly_loans = 5, days_late = 0, in_club = false }\n\
+         expect = { outcome = \"silver\" }\n",
+    )
+    .unwrap();
+    let covered = out(&baremo(&["rules", "test", folder, "--coverage"]));
+    assert!(covered.contains("no case reaches these outcomes: gold; bronze"), "{covered}");
+    assert!(covered.contains("no case reaches these rows of tables: ") && covered.contains("[8, gold]"), "{covered}");
+    assert!(
+        covered.contains("no case reaches these branches: lib/clubs.rhai:4:42; policies/reader_grade.rhai:11:9"),
+        "{covered}"
+    );
+
+    let proposed = out(&baremo(&["rules", "cases", folder]));
+    fs::write(&cases, format!("{}{proposed}", fs::read_to_string(&cases).unwrap())).unwrap();
+    let tested = baremo(&["rules", "test", folder, "--mutate"]);
+    assert!(out(&tested).lines().last().unwrap().ends_with(" noticed, 0 not"), "{proposed}{}", out(&tested));
+    assert!(out(&baremo(&["rules", "cases", folder])).contains("Every edge"), "there is nothing more to propose");
+}

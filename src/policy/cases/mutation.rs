@@ -7,7 +7,7 @@ use rhai::Token;
 use rust_decimal::Decimal;
 
 use super::super::diagnostic::Diagnostic;
-use super::super::engine::compile;
+use super::super::engine::{CompiledPolicies, compile};
 use super::super::release::LoadedPack;
 use super::super::sandbox;
 use super::super::script::path;
@@ -68,7 +68,14 @@ pub fn mutate(loaded: &LoadedPack, source: &Source) -> Result<Mutations, Vec<Dia
 }
 
 /// Whether the checks refuse a pack with this file, or a case comes out otherwise.
-fn is_noticed(loaded: &LoadedPack, source: &Source, (file, text): (&str, String), cases: &[(&str, &[Case])]) -> bool {
+fn is_noticed(loaded: &LoadedPack, source: &Source, changed: (&str, String), cases: &[(&str, &[Case])]) -> bool {
+    let Some(policies) = compiled(loaded, source, changed) else { return true };
+    let differs = |policy: &str, case: &Case| !running::differences(&policies, policy, case).is_empty();
+    cases.iter().any(|(policy, cases)| cases.iter().any(|case| differs(policy, case)))
+}
+
+/// The policies of a pack with another text in one file, unless the checks refuse it.
+pub(super) fn compiled(loaded: &LoadedPack, source: &Source, (file, text): (&str, String)) -> Option<CompiledPolicies> {
     let (mut scripts, mut libraries) = (source.scripts(), source.libs());
     for (id, script) in &mut scripts {
         if path(id) == file {
@@ -80,32 +87,30 @@ fn is_noticed(loaded: &LoadedPack, source: &Source, (file, text): (&str, String)
             library.clone_from(&text);
         }
     }
-    let Ok(policies) = compile(&loaded.pack, &scripts, &libraries) else { return true };
-    let differs = |policy: &str, case: &Case| !running::differences(&policies, policy, case).is_empty();
-    cases.iter().any(|(policy, cases)| cases.iter().any(|case| differs(policy, case)))
+    compile(&loaded.pack, &scripts, &libraries).ok()
 }
 
 /// One change of a script.
 #[derive(Debug, PartialEq, Eq)]
-struct Change {
+pub(super) struct Change {
     /// Line and column of what is changed, from 1.
     line: usize,
     column: usize,
     /// Where it begins, in bytes.
     at: usize,
-    from: String,
+    pub(super) from: String,
     to: String,
 }
 
 impl Change {
-    fn applied(&self, text: &str) -> String {
+    pub(super) fn applied(&self, text: &str) -> String {
         let (before, rest) = text.split_at_checked(self.at).unwrap_or((text, ""));
         format!("{before}{}{}", self.to, rest.strip_prefix(self.from.as_str()).unwrap_or(rest))
     }
 }
 
 /// All changes of a script whose policies have these outcomes.
-fn changes(text: &str, outcomes: &[&str]) -> Vec<Change> {
+pub(super) fn changes(text: &str, outcomes: &[&str]) -> Vec<Change> {
     let engine = sandbox::engine();
     let texts = [text];
     let (tokens, _) = engine.lex(&texts);

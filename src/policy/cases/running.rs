@@ -6,15 +6,19 @@ use std::sync::Arc;
 use rust_decimal::Decimal;
 
 use super::super::engine::CompiledPolicies;
-use super::super::model::{Circumstances, Decision, Entitlement, NONE_STANDING, Verdict};
+use super::super::model::{Circumstances, Decision, Entitlement, NONE_STANDING, PolicyResult, Verdict};
 use super::{Case, Expected};
+
+/// What the policy makes of a case.
+pub(super) fn run(policies: &CompiledPolicies, policy: &str, case: &Case) -> PolicyResult {
+    let circumstances =
+        Circumstances { as_of: case.as_of, cohort: &case.cohort, standing: &NONE_STANDING, previous: &case.previous };
+    policies.assess_one(policy, &Arc::new(case.subject.clone()), circumstances, &case.outcomes)
+}
 
 /// A sentence for each part of the decision that differs from what the case expects.
 pub(super) fn differences(policies: &CompiledPolicies, policy: &str, case: &Case) -> Vec<String> {
-    let circumstances =
-        Circumstances { as_of: case.as_of, cohort: &case.cohort, standing: &NONE_STANDING, previous: &case.previous };
-    let result = policies.assess_one(policy, &Arc::new(case.subject.clone()), circumstances, &case.outcomes);
-    match (&case.expected.error, result.result) {
+    match (&case.expected.error, run(policies, policy, case).result) {
         (Some(wanted), Verdict::Failed(message)) if message.contains(wanted) => Vec::new(),
         (Some(wanted), Verdict::Failed(message)) => {
             vec![format!("expected an error with '{wanted}', but the error is: {message}")]

@@ -11,7 +11,7 @@ pub(super) use decision::Draft;
 use jiff::civil::Date;
 use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map, Position};
 use rust_decimal::Decimal;
-pub(super) use tables::CohortView;
+pub(super) use tables::{CohortView, rows_of, watched};
 
 use super::sandbox;
 

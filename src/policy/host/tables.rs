@@ -1,9 +1,10 @@
 //! How scripts declare tables and ask them.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
 use rust_decimal::Decimal;
 
 use super::decision::Draft;
@@ -42,23 +43,35 @@ pub(super) fn register(engine: &mut Engine) {
         .register_type_with_name::<BandsView>("bands")
         .register_fn("bands", bands)
         .register_fn("of", |table: &mut BandsView, value: Dynamic| band_of(table, &value));
-    engine
-        .register_type_with_name::<LookupView>("lookup")
-        .register_fn("lookup", lookup)
-        .register_fn("of", |table: &mut LookupView, key: Dynamic| {
-            with_key(&key, |key| table.0.of(key).cloned().map_err(fault))
-        });
+    engine.register_type_with_name::<LookupView>("lookup").register_fn("lookup", lookup).register_fn(
+        "of",
+        |table: &mut LookupView, key: Dynamic| {
+            with_key(&key, |key| {
+                let value = table.0.of(key).cloned().map_err(fault)?;
+                asked(&table.0, || key.to_owned());
+                Ok(value)
+            })
+        },
+    );
     engine.register_type_with_name::<MatrixView>("matrix").register_fn("matrix", matrix).register_fn(
         "of",
         |table: &mut MatrixView, row: Dynamic, column: Dynamic| {
-            with_key(&row, |row| with_key(&column, |column| table.0.of(row, column).cloned().map_err(fault)))
+            with_key(&row, |row| {
+                with_key(&column, |column| {
+                    let value = table.0.of(row, column).cloned().map_err(fault)?;
+                    asked(&table.0, || format!("{row}, {column}"));
+                    Ok(value)
+                })
+            })
         },
     );
     engine.register_type_with_name::<RowsView>("table").register_fn("table", rows).register_fn(
         "of",
         |table: &mut RowsView, values: Array| {
             let given: Vec<Given> = values.iter().map(cell).collect::<Fallible<_>>()?;
-            table.0.of(&given).cloned().map_err(fault)
+            let (place, value) = table.0.of(&given).map_err(fault)?;
+            asked(&table.0, || format!("row {}", place + 1));
+            Ok::<Dynamic, Box<EvalAltResult>>(value.clone())
         },
     );
     engine
@@ -119,14 +132,18 @@ fn bands(rows: Array, last: ImmutableString) -> Fallible<BandsView> {
 }
 
 fn band_of(table: &BandsView, value: &Dynamic) -> Fallible<Draft> {
+    let answer = |number: Decimal| {
+        asked(&table.0, || table.0.rows().swap_remove(table.0.place(number)));
+        Draft::of_band(&table.0, number)
+    };
     if let Some(number) = number(value) {
-        return Draft::of_band(&table.0, number);
+        return answer(number);
     }
     let Some(score) = value.read_lock::<ScoreView>().map(|score| score.0.clone()) else {
         return Err(fault(format!("bands want a number or a score, not {}", shown(value))));
     };
     let number = score.value.ok_or_else(|| fault("the score has no value: all its parts are absent"))?;
-    Draft::of_band(&table.0, number)?.scored(score)
+    answer(number)?.scored(score)
 }
 
 fn lookup(rows: Map) -> Fallible<LookupView> {
@@ -248,6 +265,48 @@ fn score(weights: &WeightsView, parts: Map) -> Fallible<ScoreView> {
         .collect::<Result<_, String>>()
         .map_err(fault)?;
     weights.0.score(parts).map(|score| ScoreView(Arc::new(score))).map_err(fault)
+}
+
+thread_local! {
+    /// Which rows of which tables were asked for on this thread, while that is wanted.
+    static ASKED: RefCell<Option<BTreeSet<Row>>> = const { RefCell::new(None) };
+}
+
+/// A row of a table: the table's address, and how the row is called.
+pub(crate) type Row = (usize, String);
+
+/// Notes that a row was asked for, where that is wanted.
+fn asked<T>(table: &Arc<T>, row: impl FnOnce() -> String) {
+    ASKED.with_borrow_mut(|asked| {
+        if let Some(asked) = asked {
+            asked.insert((Arc::as_ptr(table).addr(), row()));
+        }
+    });
+}
+
+/// Does `work`, and gives the rows of tables that scripts asked for meanwhile on this thread.
+pub(crate) fn watched<T>(work: impl FnOnce() -> T) -> (T, BTreeSet<Row>) {
+    ASKED.set(Some(BTreeSet::new()));
+    let result = work();
+    (result, ASKED.take().unwrap_or_default())
+}
+
+/// All rows of a table; nothing where a value is none, or one that has no rows to ask for.
+pub(crate) fn rows_of(value: &Dynamic) -> Vec<Row> {
+    let rows = |address: usize, names: Vec<String>| names.into_iter().map(|name| (address, name)).collect();
+    if let Some(BandsView(table)) = value.clone().try_cast() {
+        return rows(Arc::as_ptr(&table).addr(), table.rows());
+    }
+    if let Some(LookupView(table)) = value.clone().try_cast() {
+        return rows(Arc::as_ptr(&table).addr(), table.rows());
+    }
+    if let Some(MatrixView(table)) = value.clone().try_cast() {
+        return rows(Arc::as_ptr(&table).addr(), table.cells());
+    }
+    if let Some(RowsView(table)) = value.clone().try_cast() {
+        return rows(Arc::as_ptr(&table).addr(), (1..=table.count()).map(|number| format!("row {number}")).collect());
+    }
+    Vec::new()
 }
 
 fn weight_of(list: &Array) -> usize {

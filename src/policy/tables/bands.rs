@@ -38,6 +38,17 @@ impl Bands {
         Ok(Self { rows, last })
     }
 
+    /// Its bands as they are written.
+    pub(crate) fn rows(&self) -> Vec<String> {
+        let rows = self.rows.iter().map(|(from, outcome)| format!("[{}, {outcome}]", from.normalize()));
+        rows.chain([format!("the rest, {}", self.last)]).collect()
+    }
+
+    /// The place of the band that `value` reaches, from 0.
+    pub(crate) fn place(&self, value: Decimal) -> usize {
+        self.rows.iter().position(|(from, _)| value >= *from).unwrap_or(self.rows.len())
+    }
+
     /// The band that `value` reaches: a band begins with its number.
     pub(crate) fn of(&self, value: Decimal) -> Band<'_> {
         let mut next = None;

@@ -19,6 +19,11 @@ impl<V> Lookup<V> {
         Ok(Self { rows })
     }
 
+    /// Its keys.
+    pub(crate) fn rows(&self) -> Vec<String> {
+        self.rows.keys().cloned().collect()
+    }
+
     /// The value of `key`; an error names a missing key and those that there are.
     pub(crate) fn of(&self, key: &str) -> Result<&V, String> {
         self.rows.get(key).ok_or_else(|| missing("the lookup", "row", key, self.rows.keys()))
@@ -49,6 +54,13 @@ impl<V> Matrix<V> {
             }
         }
         Ok(Self { rows })
+    }
+
+    /// Its cells, each as row and column.
+    pub(crate) fn cells(&self) -> Vec<String> {
+        let cells =
+            self.rows.iter().flat_map(|(row, cells)| cells.keys().map(move |column| format!("{row}, {column}")));
+        cells.collect()
     }
 
     /// The value at a row and column; an error names what is missing.

@@ -135,16 +135,22 @@ impl<V> Rows<V> {
         Ok(Self { rows: read, width })
     }
 
-    /// What the first row gives whose conditions hold.
-    pub(crate) fn of(&self, given: &[Given]) -> Result<&V, String> {
+    /// How many rows it has.
+    pub(crate) fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// What the first row gives whose conditions hold, and its place, from 0.
+    pub(crate) fn of(&self, given: &[Given]) -> Result<(usize, &V), String> {
         if given.len() != self.width {
             let noun = if given.len() == 1 { "value" } else { "values" };
             return Err(format!("the table has {} conditions but was given {} {noun}", self.width, given.len()));
         }
         self.rows
             .iter()
-            .find(|(conditions, _)| conditions.iter().zip(given).all(|(condition, given)| condition.holds(given)))
-            .map(|(_, value)| value)
+            .enumerate()
+            .find(|(_, (conditions, _))| conditions.iter().zip(given).all(|(condition, given)| condition.holds(given)))
+            .map(|(place, (_, value))| (place, value))
             .ok_or_else(|| format!("no row of the table holds for [{}]", shown(given)))
     }
 }
@@ -182,18 +188,18 @@ mod tests {
 
     #[test]
     fn the_first_row_that_holds_decides() {
-        let of = |format: &str, number| *formats().of(&[text(format), Given::Number(number)]).unwrap();
+        let of = |format: &str, number| *formats().of(&[text(format), Given::Number(number)]).unwrap().1;
         assert_eq!(of("grocery", dec!(10)), "A");
         assert_eq!(of("grocery", dec!(9.99)), "B");
         assert_eq!(of("hotel", dec!(1)), "B");
         assert_eq!(of("hotel", dec!(10)), "C");
-        assert_eq!(*formats().of(&[text("grocery"), Given::Absent]).unwrap(), "C");
+        assert_eq!(*formats().of(&[text("grocery"), Given::Absent]).unwrap().1, "C");
     }
 
     #[test]
     fn numbers_and_booleans_are_equal_by_value() {
         let rows = Rows::new(vec![(vec![Given::Number(dec!(1)), Given::Boolean(true)], 7)]).unwrap();
-        assert_eq!(rows.of(&[Given::Number(dec!(1.0)), Given::Boolean(true)]), Ok(&7));
+        assert_eq!(rows.of(&[Given::Number(dec!(1.0)), Given::Boolean(true)]), Ok((0, &7)));
         let error = rows.of(&[Given::Number(dec!(2)), Given::Boolean(true)]).unwrap_err();
         assert!(error.contains("[2, true]"), "{error}");
         assert!(rows.of(&[Given::Number(dec!(2))]).unwrap_err().contains("given 1 value"));
