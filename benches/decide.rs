@@ -29,7 +29,7 @@ use baremo::policy::cohorts::CohortBuilder;
 use baremo::policy::model::{
     Circumstances, Cohort, Decision, Entitlement, NONE_PREVIOUS, NONE_STANDING, Subject, Verdict,
 };
-use baremo::policy::release::{LoadedPack, load};
+use baremo::policy::release::{self, LoadedPack, load};
 use baremo::policy::source::Source;
 use decide::peers::{self, Decided};
 use decide::plain::{self, Band, Shop};
@@ -39,6 +39,8 @@ use rust_decimal::Decimal;
 
 const SUBJECTS: usize = 10_000;
 const ROUNDS: usize = 11;
+/// Policies of the pack whose check is measured, beside those that are measured themselves.
+const COPIES: usize = 50;
 const AS_OF: Date = date(2018, 1, 1);
 /// What scripts want of the stack.
 const STACK: usize = 16 << 20;
@@ -94,6 +96,7 @@ fn measure() {
     let (decided, stored) = tobacco.pack();
     report.against("tobacco: whole pack, decided", decided, "ns", "sum of its policies", all_decided);
     report.against("tobacco: whole pack, stored", stored, "ns", "sum of its policies", all_stored);
+    report.figure(format!("check of a pack of {COPIES} composite policies"), checking(root), "ms");
     report.print();
 }
 
@@ -140,6 +143,41 @@ impl Measured {
         let stored = nanoseconds(&self.subjects, |subject| serde_json::to_string(&assess(subject)).unwrap());
         (decided, stored)
     }
+}
+
+/// Milliseconds that checking a pack of many policies takes: the composite one in copies of other names.
+fn checking(root: &Path) -> f64 {
+    let measured = Source::from_folder(&root.join("benches/decide/pack")).unwrap();
+    let mut files: BTreeMap<String, String> =
+        measured.files().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
+    let script = files["policies/composite.rhai"].clone();
+    let mut manifest = files["pack.toml"].clone();
+    let declared = manifest.split_off(manifest.find("[policies.composite]").unwrap());
+    let mut texts = files["texts/en.toml"].clone();
+    let sections: Vec<String> = texts
+        .split("\n[")
+        .filter(|section| section.split(']').next().unwrap().ends_with(".composite"))
+        .map(|section| format!("\n[{}\n", section.trim_end()))
+        .collect();
+    let labels: String = (0..COPIES).map(|number| format!("copy_{number} = \"Copy {number}\"\n")).collect();
+    texts = texts.replace("[policies]\n", &format!("[policies]\n{labels}"));
+    manifest += &declared;
+    for number in 0..COPIES {
+        let copied = |text: &str| text.replace("composite", &format!("copy_{number}"));
+        manifest += &format!("\n{}", copied(&declared));
+        texts += &sections.iter().map(|section| copied(section)).collect::<String>();
+        files.insert(format!("policies/copy_{number}.rhai"), script.clone());
+    }
+    files.insert("pack.toml".to_owned(), manifest);
+    files.insert("texts/en.toml".to_owned(), texts);
+    let source = Source::from_files(files).unwrap();
+    let check = |_| {
+        let begin = Instant::now();
+        let checked = release::check(black_box(&source)).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        black_box(release::warnings(&checked));
+        begin.elapsed().as_secs_f64() * 1e3
+    };
+    median((0..ROUNDS).map(check).collect())
 }
 
 /// Nanoseconds of `work` for one item.

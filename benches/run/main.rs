@@ -99,6 +99,22 @@ fn measure(report: &mut Report, customers: u32) {
     let repeats = if customers > LARGE { 1 } else { REPEATS };
     let repeated: Vec<_> = (0..repeats).map(|_| measured(false)).collect();
     add(report, &format!("{customers}, repeat"), customers, &repeated);
+    let compared: Vec<(Usage, Usage)> = (0..repeats)
+        .map(|_| {
+            let (result, usage) = service.compare();
+            assert_eq!(result["customers"], customers, "{result}");
+            (usage, floor.read().usage)
+        })
+        .collect();
+    add(
+        report,
+        &format!("{customers}, comparison with one threshold changed; the floor reads alone"),
+        customers,
+        &compared,
+    );
+    let share = format!("{}%", (1_000_000.0 / f64::from(customers)).min(100.0));
+    let (said, seconds) = service.replay(&base, &share);
+    report.figure(format!("{customers}, replay: {said}"), seconds, "s");
     let (run, usage) = service.run("{\"renew_cohort\": true}");
     assert_eq!(run["assessed"], customers, "{run}");
     report.figure(format!("{customers}, new statistics first: wall"), micros(usage.wall, customers), "µs a customer");

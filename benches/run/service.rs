@@ -110,6 +110,40 @@ impl Service {
         })
     }
 
+    /// Makes a release with another threshold, compares it with the one in force and waits for the end; gives what came of it.
+    pub fn compare(&self) -> (Json, Usage) {
+        let script =
+            include_str!("../../rules/tobacco/policies/volume_grade.rhai").replace("[15, \"2\"]", "[16, \"2\"]");
+        let files = json!({"policies/volume_grade.rhai": script, "cases/volume_grade.toml": null});
+        let release = self.send("POST", "/v1/releases", &json!({"files": files, "message": "grade 2 from 16"}));
+        let path = format!("/v1/releases/{}", release["digest"].as_str().unwrap());
+        let checked = self.send("POST", &format!("{path}/check"), &Json::Null);
+        assert_eq!(checked["sound"], true, "{checked}");
+        Usage::of(self.child.id(), self.server, || {
+            self.send("POST", &format!("{path}/comparison"), &json!({}));
+            loop {
+                let comparison = self.send("GET", &format!("{path}/comparison"), &Json::Null);
+                if comparison["status"] == "finished" {
+                    return comparison["result"].clone();
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+        })
+    }
+
+    /// Replays a share of the assessments that the base keeps, by the command; gives what it says in the end.
+    pub fn replay(&self, base: &Base, share: &str) -> (String, f64) {
+        let begin = Instant::now();
+        let output = Command::new(env!("CARGO_BIN_EXE_baremo"))
+            .args(["replay", "--sample", share, "--pack", concat!(env!("CARGO_MANIFEST_DIR"), "/rules/tobacco")])
+            .env("BAREMO_DATABASE_URL", base.url())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8(output.stdout).unwrap();
+        (said.lines().last().unwrap_or_default().to_owned(), begin.elapsed().as_secs_f64())
+    }
+
     /// The most memory that the process has had at a time, in megabytes of 1,000,000 bytes.
     pub fn peak_megabytes(&self) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();

@@ -205,12 +205,35 @@ impl Assessor {
     /// What all policies decide, given what stood after the last closings.
     pub fn assess(&self, subject: &Sound, before: &Before) -> Assessed {
         let policies = &self.active.release.policies;
-        let Before { standing, previous } = before;
-        let circumstances = Circumstances { as_of: self.as_of, cohort: &self.active.cohort, standing, previous };
         match subject {
-            Ok(subject) => policies.assess(subject, circumstances),
+            Ok(subject) => policies.assess(subject, self.circumstances(before)),
             Err(unreadable) => policies.all_failed(unreadable),
         }
+    }
+
+    /// What some policies decide, among which are all whose outcomes they read; results that are `known` are taken.
+    pub fn assess_some(
+        &self,
+        subject: &Sound,
+        before: &Before,
+        wanted: &BTreeSet<String>,
+        known: &Assessed,
+    ) -> Assessed {
+        let policies = &self.active.release.policies;
+        match subject {
+            Ok(subject) => policies.assess_some(subject, self.circumstances(before), wanted, known),
+            Err(unreadable) => {
+                let mut failed = policies.all_failed(unreadable);
+                failed.policies.retain(|result| wanted.contains(&result.policy));
+                failed
+            }
+        }
+    }
+
+    /// When, and relative to whom, it assesses who stood so before.
+    pub fn circumstances<'a>(&'a self, before: &'a Before) -> Circumstances<'a> {
+        let Before { standing, previous } = before;
+        Circumstances { as_of: self.as_of, cohort: &self.active.cohort, standing, previous }
     }
 
     /// A customer's assessment, ready to be written.

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::assess::{Assessor, Before, PAGE, Read, Sound};
+use super::assess::{Assessor, PAGE, Read, Sound};
 use super::model::{Run, RunCause, RunStatus};
 use super::run::{self, Error};
 use super::store::{self, ComparisonTask, Lease};
@@ -22,12 +22,15 @@ use crate::customers::model::{Field, FieldType, Fields};
 use crate::db::{self, Conn, Db, Subjects, transaction};
 use crate::digest::Digest;
 use crate::faults::{Fault, did_you_mean, pointer_segment};
-use crate::policy::model::{Assessed, Circumstances, PolicyResult, Subject};
+use crate::policy::model::{Assessed, PolicyResult, Subject};
 use crate::policy::pack::{EntitlementType, Pack};
 use crate::policy::release::LoadedPack;
 use crate::releases;
 use crate::releases::active::{Active, InForce};
 use crate::releases::model::{Basis, By, ReleaseState, Step, StepKind};
+
+/// Nobody has decided anything yet.
+const NOTHING_KNOWN: Assessed = Assessed { policies: Vec::new() };
 
 /// Whom a comparison looks at: customers with one of these values, by field; everybody when there is none.
 pub type Population = BTreeMap<String, Vec<String>>;
@@ -45,7 +48,9 @@ pub struct Comparison {
     pub business_date: Date,
     /// Whom it looked at.
     pub population: Population,
-    /// What was counted.
+    /// Policies of the candidate that decide as before: nothing on which they rest differs.
+    pub unchanged: Vec<String>,
+    /// What was counted of the others.
     pub tally: Tally,
     /// The customers whose outcome differs most, by policy, with what both releases decided.
     pub movers: BTreeMap<String, Vec<MoverDecisions>>,
@@ -154,6 +159,10 @@ struct Sides {
     after: Assessor,
     /// Policies that the candidate changes: activating it closes them.
     changed: BTreeSet<String>,
+    /// These, and those that it doesn't have.
+    differing: BTreeSet<String>,
+    /// On either side these, with all whose outcomes they read.
+    wanted: [BTreeSet<String>; 2],
     /// Whether both read the same of a customer.
     reads_alike: bool,
     scales: Scales,
@@ -169,9 +178,13 @@ impl Sides {
         let candidate = Arc::new(in_force.state(conn, basis)?);
         let changed = evaluate::changed(conn, &active, &candidate)?;
         let (old, new) = (&active.release.pack, &candidate.release.pack);
+        let mut differing = changed.clone();
+        differing.extend(old.policies.keys().filter(|id| !new.policies.contains_key(*id)).cloned());
         let declared = |release: &LoadedPack| format!("{:?} {:?}", release.pack.fields, release.pack.definitions);
         Ok(Self {
+            wanted: [&active, &candidate].map(|side| side.release.policies.with_needed(&differing)),
             changed,
+            differing,
             reads_alike: declared(&active.release) == declared(&candidate.release),
             scales: scales([old, new]),
             grouping: grouping(&old.fields),
@@ -191,10 +204,18 @@ impl Sides {
                 return None;
             }
         }
-        let before = self.before.assess(&read.subject, &read.before);
+        let before = self.before.assess_some(&read.subject, &read.before, &self.wanted[0], &NOTHING_KNOWN);
         let mut stood = read.before.clone();
         stood.standing.retain(|policy, _| !self.changed.contains(policy));
-        Some([before, self.after.assess(other.unwrap_or(&read.subject), &stood)])
+        // What decides as before decides the same, whatever it reads.
+        let mut known = before.clone();
+        known.policies.retain(|result| !self.changed.contains(&result.policy));
+        let after = self.after.assess_some(other.unwrap_or(&read.subject), &stood, &self.wanted[1], &known);
+        let mut sides = [before, after];
+        for side in &mut sides {
+            side.policies.retain(|result| self.differing.contains(&result.policy));
+        }
+        Some(sides)
     }
 
     /// Values by which a customer is counted.
@@ -204,17 +225,16 @@ impl Sides {
     }
 
     /// Measures how long each policy takes for one customer.
-    fn measure(&self, tally: &mut Tally, read: &Read, decided: &[Assessed; 2]) {
+    fn measure(&self, tally: &mut Tally, read: &Read) {
         let Ok(subject) = &read.subject else { return };
-        for (assessor, decided, is_after) in [(&self.before, &decided[0], false), (&self.after, &decided[1], true)] {
-            let active = assessor.active();
-            let Before { standing, previous } = &read.before;
-            let circumstances = Circumstances { as_of: assessor.as_of(), cohort: &active.cohort, standing, previous };
-            let outcomes: BTreeMap<String, String> =
-                decided.policies.iter().filter_map(PolicyResult::outcome).collect();
-            for policy in active.release.pack.policies.keys() {
+        for (assessor, is_after) in [(&self.before, false), (&self.after, true)] {
+            let policies = &assessor.active().release.policies;
+            let circumstances = assessor.circumstances(&read.before);
+            let decided = policies.assess(subject, circumstances).policies;
+            let outcomes: BTreeMap<String, String> = decided.iter().filter_map(PolicyResult::outcome).collect();
+            for policy in self.differing.iter().filter(|policy| policies.script(policy).is_some()) {
                 let started = Instant::now();
-                active.release.policies.assess_one(policy, subject, circumstances, &outcomes);
+                policies.assess_one(policy, subject, circumstances, &outcomes);
                 let took = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
                 let cost = &mut tally.policies.entry(policy.clone()).or_default().cost;
                 cost.measured += u64::from(is_after);
@@ -275,7 +295,7 @@ pub fn work(
             tally.count(read.customer.id, &values, [&decided[0], &decided[1]], &sides.scales);
             lease.progress.summary.count(&decided[1]);
             if place == 0 {
-                sides.measure(&mut tally, &read, &decided);
+                sides.measure(&mut tally, &read);
             }
             if shown.elapsed() > lease.owner.sign_of_life() {
                 if !store::keep_shard(conn, &lease)? {
@@ -312,12 +332,15 @@ pub fn finish(conn: &mut Conn, in_force: &InForce, active: Arc<Active>, run_id: 
         }
         movers.insert(policy.clone(), named);
     }
+    let policies = sides.after.active().release.pack.policies.keys();
+    let unchanged = policies.filter(|id| !sides.differing.contains(*id));
     let comparison = Comparison {
         candidate: task.candidate,
         in_force: active.basis.release,
         cohort: task.cohort.unwrap_or(active.basis.cohort),
         business_date: active.basis.business_date,
         population: task.population.clone(),
+        unchanged: unchanged.cloned().collect(),
         tally,
         movers,
     };

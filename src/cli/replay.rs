@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::thread;
 
 use clap::Args;
 use rust_decimal::Decimal;
@@ -11,7 +10,6 @@ use rust_decimal::prelude::ToPrimitive;
 
 use super::{Failure, base};
 use crate::assessments::replay::{Difference, Sample, replay_base};
-use crate::assessments::worker::STACK;
 use crate::config::Config;
 use crate::db::Db;
 use crate::db::migrate::migrate;
@@ -46,13 +44,7 @@ impl Replay {
     pub fn run(self, config: &Config) -> Result<ExitCode, Failure> {
         let pack_id = base::pack_id(&self.pack)
             .ok_or_else(|| format!("{} holds no pack.toml that names its pack", self.pack.display()))?;
-        base::beside(config, &pack_id, |db| {
-            thread::scope(|scope| {
-                let work = || replay(db, &pack_id, self.sample);
-                let work = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work)?;
-                work.join().unwrap_or_else(|_| Err("replaying stopped unexpectedly".into()))
-            })
-        })
+        base::beside(config, &pack_id, |db| replay(db, &pack_id, self.sample))
     }
 }
 

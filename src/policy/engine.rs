@@ -140,18 +140,55 @@ impl CompiledPolicies {
     /// Applies all policies to a subject, each after those whose outcomes it reads. The results are in the order of the
     /// manifest. Needs a stack of 16 MiB.
     pub fn assess(&self, subject: &Arc<Subject>, circumstances: Circumstances<'_>) -> Assessed {
-        within(TOGETHER, || self.assess_all(subject, circumstances))
+        within(TOGETHER, || self.assess_all(subject, circumstances, None))
     }
 
-    fn assess_all(&self, subject: &Arc<Subject>, circumstances: Circumstances<'_>) -> Assessed {
+    /// The same for some policies, among which are all whose outcomes they read. Results that are `known` are taken. Needs a stack of
+    /// 16 MiB.
+    pub fn assess_some(
+        &self,
+        subject: &Arc<Subject>,
+        circumstances: Circumstances<'_>,
+        wanted: &BTreeSet<String>,
+        known: &Assessed,
+    ) -> Assessed {
+        within(TOGETHER, || self.assess_all(subject, circumstances, Some((wanted, known))))
+    }
+
+    /// Some policies with all whose outcomes they read, and those whose outcomes these read.
+    pub fn with_needed(&self, policies: &BTreeSet<String>) -> BTreeSet<String> {
+        let mut needed = policies.clone();
+        // In the order backwards each comes before those that it reads.
+        for policy in self.order.iter().rev().filter_map(|place| self.policies.get(*place)) {
+            if needed.contains(&policy.id) {
+                needed.extend(
+                    policy.needs.iter().filter_map(|place| self.policies.get(*place)).map(|read| read.id.clone()),
+                );
+            }
+        }
+        needed
+    }
+
+    fn assess_all(
+        &self,
+        subject: &Arc<Subject>,
+        circumstances: Circumstances<'_>,
+        some: Option<(&BTreeSet<String>, &Assessed)>,
+    ) -> Assessed {
+        let known =
+            |policy: &str| some.and_then(|(_, known)| known.policies.iter().find(|result| result.policy == policy));
         let reading = Reading::new(&self.plan, subject, circumstances, |id| self.cohorts.contains(id));
         let mut results: Vec<Option<PolicyResult>> = self.policies.iter().map(|_| None).collect();
         self.with_runners(|runners| {
             for place in &self.order {
                 let (Some(policy), Some(runner)) = (self.policies.get(*place), runners.get_mut(*place)) else { continue };
+                if some.is_some_and(|(wanted, _)| !wanted.contains(&policy.id)) {
+                    continue;
+                }
                 let failed =
                     |needed: &&usize| !matches!(results.get(**needed), Some(Some(result)) if decided_outcome(result).is_some());
-                let result = match policy.needs.iter().find(failed).and_then(|needed| self.policies.get(*needed)) {
+                let taken = known(&policy.id).cloned();
+                let decide = || match policy.needs.iter().find(failed).and_then(|needed| self.policies.get(*needed)) {
                     Some(needed) => PolicyResult {
                         policy: policy.id.clone(),
                         result: Verdict::Blocked(needed.id.clone()),
@@ -159,6 +196,7 @@ impl CompiledPolicies {
                     },
                     None => self.run(policy, runner, &reading, (subject, circumstances)),
                 };
+                let result = taken.unwrap_or_else(decide);
                 if let Some(outcome) = decided_outcome(&result) {
                     reading.enter(*place, circumstances.standing.get(&policy.id).map_or(outcome, String::as_str));
                 }

@@ -1,12 +1,22 @@
 //! Kept assessments computed again: one over HTTP, all of a base by the command line.
 
 use std::process::Output;
+use std::sync::Arc;
 
+use baremo::app::{customer_rules, recording_rules};
+use baremo::assessments::activation::{Closes, activate};
+use baremo::assessments::replay::{Sample, replay_base};
+use baremo::assessments::store;
+use baremo::csv_rows::Progress;
+use baremo::policy::release::{LoadedPack, load};
+use baremo::policy::source::Source;
+use baremo::releases::active::InForce;
+use baremo::{customers, transactions};
 use serde_json::json;
 
-use crate::app::TestApp;
-use crate::process::Place;
-use crate::transactions::bakery;
+use crate::app::{TestApp, files};
+use crate::process::{Place, until};
+use crate::transactions::{BAKERY, bakery};
 
 fn replayed(app: &TestApp, sample: &str) -> Output {
     let place = Place::new();
@@ -85,4 +95,76 @@ fn a_share_is_above_nothing_and_at_most_all() {
     }
     let few = replayed(&app, "0.0001%");
     assert!(String::from_utf8_lossy(&few.stdout).contains(" of 4 assessments replayed"), "{few:?}");
+}
+
+/// The bakery with another limit of what is big.
+fn with_limit(limit: u32) -> (Source, Arc<LoadedPack>) {
+    let pack = BAKERY.map(|(path, text)| (path, text.replace("[[10, \"big\"]]", &format!("[[{limit}, \"big\"]]"))));
+    let source = files(&pack.each_ref().map(|(path, text)| (*path, text.as_str())));
+    let release = Arc::new(load(&source).unwrap());
+    (source, release)
+}
+
+#[test]
+#[ignore = "takes minutes: called by make audit"]
+fn ten_thousand_customers_replay_the_same_after_three_releases_a_year_and_a_restart() {
+    let app = bakery();
+    let base = app.base.clone();
+    let customers: String = (0..10_000).map(|number| format!("X{number},Shop {number}\n")).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let written = |name: &str, text: String| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file
+    };
+    let active = app.state.in_force.get().unwrap();
+    let file = written("customers.csv", format!("code,name\n{customers}"));
+    let (db, options) = (&app.state.db, customers::import::Import { file, ..Default::default() });
+    let report = customers::import::import(db, &customer_rules(&active), &options, &mut Progress::hidden()).unwrap();
+    assert_eq!(report.counts.created, 10_000);
+    // Nine of ten buy each month, another tenth each time, from 1 to 100 loaves.
+    for month in 1..=12_u32 {
+        let date = format!("2018-{month:02}-01");
+        let lines = (0..10_000_u32).filter(|number| number % 10 != month % 10).map(|number| {
+            let quantity = (number * 7 + month * 13) % 100 + 1;
+            format!("X{number},{date},A{number}-{month},white,{quantity},10\n")
+        });
+        let text = format!("customer,on,order,product,quantity,amount\n{}", lines.collect::<String>());
+        let (db, in_force) = (&app.state.db, &app.state.in_force);
+        let file = written("orders.csv", text);
+        let options = transactions::import::Import {
+            file,
+            kind: Some("order".to_owned()),
+            source: Some("till".to_owned()),
+            ..Default::default()
+        };
+        let basis = app.get("/v1/basis").with(200);
+        app.patch("/v1/basis", basis.header("ETag"), &json!({"business_date": date})).with(200);
+        let rules = recording_rules(&in_force.get().unwrap());
+        let report = transactions::import::import(db, &rules, &options, &mut Progress::hidden()).unwrap();
+        assert_eq!(report.counts.created, 9_000, "{report:?}");
+        if month % 4 == 0 {
+            let (source, release) = with_limit(10 + month);
+            db.run_here(|conn| activate(conn, in_force, (&source, &release), Closes::Now, None)).unwrap();
+            app.state.workers.wake();
+        }
+        until("everybody is assessed", || {
+            let due = db.run_here(|conn| store::count_due(conn, date.parse().unwrap())).unwrap();
+            let runs = app.get("/v1/runs?limit=1").json["items"][0]["status"].clone();
+            (due == 0 && runs != "running" && runs != "preparing").then_some(())
+        });
+    }
+    drop(app);
+
+    // A process that knows nothing of the first one.
+    let (mut replayed, mut differing) = (0_u64, Vec::new());
+    let all = replay_base(&base.db, &InForce::default(), Sample { per_million: 1_000_000 }, &mut |id, result| {
+        replayed += 1;
+        if !matches!(&result, Ok(differences) if differences.is_empty()) {
+            differing.push((id, result));
+        }
+    })
+    .unwrap();
+    assert!(all > 50_000 && replayed == all, "{replayed} of {all}");
+    assert!(differing.is_empty(), "{} of {all} differ: {:?}", differing.len(), &differing[..differing.len().min(3)]);
 }

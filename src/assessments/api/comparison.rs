@@ -95,7 +95,10 @@ pub struct ComparisonResult {
     customers: u64,
     /// Limits of the pack in force that it goes beyond: activating the release wants a written reason.
     exceeded: Vec<ExceededView>,
-    /// One entry for each policy.
+    /// Policies that decide as before: nothing on which they rest differs.
+    #[schema(example = json!(["abc"]))]
+    unchanged: Vec<String>,
+    /// One entry for each of the others.
     policies: Vec<PolicyComparison>,
 }
 
@@ -457,6 +460,7 @@ pub async fn get_comparison(
             business_date: kept.business_date,
             customers: kept.tally.customers,
             exceeded: beyond(active.release.pack.publishing.as_ref(), &kept),
+            unchanged: kept.unchanged.clone(),
             policies: shown.map(|(id, tally)| sides.policy(id, tally, &kept)).collect(),
         }
     });

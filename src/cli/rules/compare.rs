@@ -148,6 +148,9 @@ fn text(active: &Arc<Active>, kept: &Comparison, digest: Digest) -> String {
     for (policy, tally) in &kept.tally.policies {
         text += &told(policy, tally, kept);
     }
+    if !kept.unchanged.is_empty() {
+        text += &format!("\nAs before: {}\n", kept.unchanged.join(", "));
+    }
     let limits = active.release.pack.publishing.as_ref();
     for beyond in limits.map(|limits| publishing::exceeded(limits, kept)).unwrap_or_default() {
         text += &format!("\nBeyond a limit of the pack in force: {}: {}\n", beyond.policy, beyond.detail);
