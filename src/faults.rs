@@ -59,6 +59,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("unknown_order", "Lists can't be sorted so; `detail` says how."),
     ("unknown_parameter", "The operation has no such parameter. Nothing is left out silently."),
     ("unknown_permission", "There is no such permission."),
+    ("unknown_outcome", "The policy has no such outcome."),
     ("unknown_policy", "The pack has no such policy."),
     ("unknown_product", "There is no product of this code."),
     ("unknown_release", "There is no release of this digest."),

@@ -13,6 +13,7 @@ pub mod faults;
 pub mod http;
 pub mod identity;
 pub mod imports;
+pub mod markdown;
 pub mod policy;
 pub mod releases;
 pub mod schemas;

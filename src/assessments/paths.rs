@@ -122,15 +122,19 @@ impl Search {
         let place = |outcome: &str| outcomes.iter().position(|known| known == outcome);
         let now = self.outcome(&self.subject);
         let at = now.as_deref().and_then(place);
+        // Cells have no order: one of them is reached where it is named, and none is better than another.
+        let is_ordered = pack.policies.get(&self.goal.policy).is_some_and(|policy| policy.cells.is_empty());
         let wanted = match &self.goal.outcome {
             Some(outcome) => place(outcome),
+            None if !is_ordered => None,
             None => at.map_or(outcomes.len().checked_sub(1), |at| at.checked_sub(1)),
         };
         let goal = wanted.and_then(|wanted| outcomes.get(wanted)).cloned();
-        let Some(wanted) = wanted.filter(|wanted| at.is_none_or(|at| *wanted < at)) else {
+        let is_there = |at: usize, wanted: usize| if is_ordered { at <= wanted } else { at == wanted };
+        let Some(wanted) = wanted.filter(|wanted| at.is_none_or(|at| !is_there(at, *wanted))) else {
             return Paths { now, goal, paths: Vec::new(), complete: true };
         };
-        let reaches = |outcome: &str| place(outcome).is_some_and(|place| place <= wanted);
+        let reaches = |outcome: &str| place(outcome).is_some_and(|place| is_there(place, wanted));
         let (paths, complete) = self.cheapest(&self.levers(), &reaches);
         Paths { now, goal, paths, complete }
     }

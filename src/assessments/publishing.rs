@@ -17,7 +17,8 @@ use crate::releases::store as release_store;
 /// A limit of the pack that a comparison goes beyond.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exceeded {
-    /// Which one: `moved_at_most`, `sums_within` or `never`.
+    /// Which one: `moved_at_most`, `sums_within` or `never`; `failures` where the candidate fails for customers for whom the release in
+    /// force decides, and `removed` where it doesn't have the policy.
     pub limit: &'static str,
     /// The policy.
     pub policy: String,
@@ -38,6 +39,13 @@ pub fn exceeded(limits: &Publishing, comparison: &Comparison) -> Vec<Exceeded> {
             let share = percent(tally.share_moved());
             let detail = format!("{moved} of {decided} customers move, {share} %; at most {} % may", percent(most));
             exceed("moved_at_most", detail);
+        }
+        if tally.newly_failed() > 0 {
+            let detail = format!("it fails for {} customers for whom it doesn't now", tally.newly_failed());
+            exceed("failures", detail);
+        }
+        if tally.removed() > 0 {
+            exceed("removed", format!("{} customers lose their outcome: the policy is gone", tally.removed()));
         }
         for (key, sums) in &tally.sums {
             let change = (sums.after - sums.before).abs();

@@ -129,6 +129,11 @@ impl PolicyTally {
         self.count(|from, to| failed(to) && !failed(from))
     }
 
+    /// Customers who have an outcome by the release in force, while the candidate doesn't have the policy.
+    pub fn removed(&self) -> u64 {
+        self.count(|from, to| from.outcome().is_some() && *to == Side::Absent)
+    }
+
     /// The share of the customers whose outcome differs, from 0 to 1, with six places.
     pub fn share_moved(&self) -> Decimal {
         let decided = Decimal::from(self.decided());

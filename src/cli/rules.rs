@@ -71,13 +71,16 @@ pub enum RulesCommand {
         /// A folder that doesn't exist or is empty; its name becomes the pack's id
         folder: PathBuf,
     },
-    /// Write a pack's handbook, in Markdown, to the standard output
+    /// Write a pack's handbook to the standard output
     Doc {
         /// The pack's folder
         folder: PathBuf,
         /// One of the pack's languages; its first when left out
         #[arg(long)]
         language: Option<String>,
+        /// As Markdown, or as a page that needs no network
+        #[arg(long, value_enum, default_value = "markdown")]
+        format: Written,
     },
     /// Grade the customers of a file by a pack, with no database
     Run(GradeArguments),
@@ -131,6 +134,15 @@ pub enum Told {
     Text,
     /// One JSON document
     Json,
+}
+
+/// How a handbook is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Written {
+    /// Markdown
+    Markdown,
+    /// A page that needs no network
+    Html,
 }
 
 /// How a test tells how the cases went.
@@ -192,7 +204,7 @@ impl RulesCommand {
             Self::Cases { folder } => propose(&folder),
             Self::Explain { code } => explain(code.as_deref()),
             Self::New { folder } => new::write(&folder),
-            Self::Doc { folder, language } => doc::print(&folder, language.as_deref()),
+            Self::Doc { folder, language, format } => doc::print(&folder, language.as_deref(), format),
             Self::Run(arguments) => grade::run(&arguments),
             Self::Compare(command) => on_base(|config| command.run(config)),
             Self::Approve(command) => on_base(|config| command.run(config)),

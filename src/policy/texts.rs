@@ -105,8 +105,8 @@ const OWN: [(&str, [(&str, &str); 3]); 10] = [
     (
         "steps",
         [
-            ("en", "At most {steps} steps at a time; the figures alone say {computed}"),
-            ("es", "Como mucho {steps} pasos cada vez; las cifras por sí solas dicen {computed}"),
+            ("en", "Steps at a time: at most {steps}; the figures alone say {computed}"),
+            ("es", "Pasos cada vez: como mucho {steps}; las cifras por sí solas dicen {computed}"),
             ("zh", "每次最多变动 {steps} 级；仅按数据应为 {computed}"),
         ],
     ),

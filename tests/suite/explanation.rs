@@ -71,5 +71,5 @@ fn explanations_are_in_the_readers_language() {
     let text = |language: &str| {
         of(&explained("customer", language), "volume_grade")["next"]["text"].as_str().unwrap().to_owned()
     };
-    assert!(text("en").contains("more lead to") && text("es").contains("llevan a") && text("zh").contains("即为"));
+    assert!(text("en").contains(" more for “") && text("es").contains(" más para «") && text("zh").contains("即为"));
 }

@@ -22,7 +22,7 @@ const CAPABILITIES: [&str; 11] = [
     "analytics",
 ];
 /// Small modules that know nothing of the rest and serve everybody.
-const SHARED: [&str; 6] = ["faults", "digest", "csv_rows", "schemas", "versions", "Id"];
+const SHARED: [&str; 7] = ["faults", "digest", "csv_rows", "markdown", "schemas", "versions", "Id"];
 /// Files besides `model.rs` that are models, each of a subject of its own.
 const MODELS: [(&str, &str); 6] = [
     ("assessments", "tally"),

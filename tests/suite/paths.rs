@@ -141,8 +141,10 @@ fn every_path_offered_to_a_thousand_customers_leads_where_it_says() {
     for number in 0..1000 {
         let [maths, music, sport] = [draw(21), draw(21), draw(11)];
         let half = |number: u64| format!("{}.{}", number / 2, number % 2 * 5);
-        let (marks, club) =
-            ([half(maths), half(music), sport.to_string()], ["none", "chess", "choir"][draw(3) as usize]);
+        let (marks, club) = (
+            [half(maths), half(music), sport.to_string()],
+            ["none", "chess", "choir"][usize::try_from(draw(3)).unwrap()],
+        );
         let marks = marks.each_ref().map(String::as_str);
         let id = pupil(&app, &format!("P{number}"), marks, club);
         let found = paths(&app, &id, "policy=grade");

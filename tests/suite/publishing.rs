@@ -163,6 +163,26 @@ fn what_goes_beyond_a_limit_wants_a_reason() {
 }
 
 #[test]
+fn a_candidate_that_fails_goes_beyond_a_limit() {
+    let app = served("moved_at_most = \"1\"");
+    let script = "//! Size.\nfn decide(customer, context) { if customer.volume > 5 { decision(text(1 / (customer.orders - customer.orders))) } else { decision(\"small\") } }";
+    let body = json!({"files": {POLICY: script}, "message": "fails for who buys much"});
+    let digest = app.post("/v1/releases", &body).with(201).json["digest"].as_str().unwrap().to_owned();
+    assert_eq!(app.post(&format!("/v1/releases/{digest}/check"), &Json::Null).with(200).json["sound"], true);
+    let result = compared(&app, &digest, &json!({}))["result"].clone();
+    let policy = &result["policies"][0];
+    assert_eq!(
+        (&policy["newly_failed"], &policy["decided"], &policy["moved"]),
+        (&json!(3), &json!(2), &json!(0)),
+        "{policy}"
+    );
+    assert!(policy["failures"][0]["message"].as_str().unwrap().contains("policies/size.rhai:2:"), "{policy}");
+    assert_eq!(result["exceeded"][0]["limit"], "failures", "{result}");
+    let (status, problem) = put(&app, &app.token.clone(), &digest, None);
+    assert_eq!(status, 409, "{problem}");
+}
+
+#[test]
 fn the_matrix_is_what_the_run_after_activation_makes() {
     let app = served("");
     let ids = crate::decisions::ids_of(&app);

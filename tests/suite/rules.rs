@@ -229,6 +229,12 @@ fn the_handbook_tells_of_everything_the_pack_declares() {
     assert!(!handbook.contains("fn decide"), "{handbook}");
     let spanish = baremo(&["rules", "doc", pack.to_str().unwrap(), "--language", "es"]);
     assert!(out(&spanish).contains("# Biblioteca de préstamo"), "{}", out(&spanish));
+    let page = baremo(&["rules", "doc", pack.to_str().unwrap(), "--format", "html"]);
+    let page = out(&page);
+    assert!(
+        page.starts_with("<!doctype html>") && page.contains("<h2>Policies</h2>") && page.contains("<table>"),
+        "{page}"
+    );
     let unknown = baremo(&["rules", "doc", pack.to_str().unwrap(), "--language", "fr"]);
     assert!(err(&unknown).contains("no language 'fr', only en, es"), "{}", err(&unknown));
 }

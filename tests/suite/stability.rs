@@ -118,7 +118,7 @@ fn the_worst_does_not_become_the_best_in_one_step_and_terms_follow_what_stands()
     let reason = &class["provisional"]["reasons"][0];
     assert_eq!(
         (&reason["code"], &reason["text"]),
-        (&json!("steps"), &json!("At most 1 steps at a time; the figures alone say A"))
+        (&json!("steps"), &json!("Steps at a time: at most 1; the figures alone say A"))
     );
 
     close(&app);

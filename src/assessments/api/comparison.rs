@@ -359,6 +359,8 @@ struct Found {
 fn find(conn: &mut Conn, release: Digest) -> db::Result<Option<Found>> {
     let Some(task) = store::last_comparison(conn, release)? else { return Ok(None) };
     let Some(run) = store::run(conn, task.run_id)? else { return Ok(None) };
+    // Read again: it may have been finished in between.
+    let Some(task) = store::comparison(conn, run.id)? else { return Ok(None) };
     let result = task.content.map(|(content, digest)| Ok::<_, db::Error>((digest, Comparison::read(&content)?)));
     Ok(Some(Found { run, population: task.population, result: result.transpose()? }))
 }
@@ -510,7 +512,7 @@ pub async fn export_comparison(
     }
     let Some(format) = format.filter(|_| faults.is_empty()) else {
         if faults.is_empty() {
-            faults.push(Fault::new("format", "missing", "the format is csv or xlsx"));
+            faults.push(Fault::new("format", "required", "the format is csv or xlsx"));
         }
         return Err(Problem::invalid(faults));
     };

@@ -47,7 +47,7 @@ pub struct Explanation {
 #[derive(Serialize, ToSchema)]
 #[schema(as = PolicyExplanation, example = json!({"policy": "volume_grade", "title": "Volume grade", "outcome": "3", "label": "Grade 3",
     "decided_by": "band", "sentences": ["12.5: this band begins at 10, the next higher one at 15"], "entitlements": {"monthly_supply": "15"},
-    "next": {"outcome": "2", "label": "Grade 2", "missing": "2.5", "from": "15", "text": "2.5 more lead to “Grade 2”"}, "paths": []}))]
+    "next": {"outcome": "2", "label": "Grade 2", "missing": "2.5", "from": "15", "text": "2.5 more for “Grade 2”"}, "paths": []}))]
 pub struct PolicyExplanationView {
     /// The policy's id.
     policy: String,
@@ -89,7 +89,7 @@ pub struct PolicyExplanationView {
 
 /// How far the next better outcome is.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"outcome": "2", "label": "Grade 2", "missing": "2.5", "from": "15", "text": "2.5 more lead to “Grade 2”"}))]
+#[schema(example = json!({"outcome": "2", "label": "Grade 2", "missing": "2.5", "from": "15", "text": "2.5 more for “Grade 2”"}))]
 pub struct NextOutcome {
     /// The outcome.
     outcome: String,
@@ -136,8 +136,8 @@ impl Explainer<'_> {
             let label = self.renderer.outcome_label(policy, &distance.outcome);
             let missing = distance.missing.normalize();
             let text = self.said(
-                &format!("{missing} more lead to “{label}”"),
-                &format!("{missing} más llevan a «{label}»"),
+                &format!("{missing} more for “{label}”"),
+                &format!("{missing} más para «{label}»"),
                 &format!("再增加 {missing} 即为“{label}”"),
             );
             NextOutcome { outcome: distance.outcome, label, missing, from: distance.from.normalize(), text }

@@ -119,7 +119,7 @@ fn goal(active: &Active, parameters: &Parameters) -> Result<Goal, Vec<Fault>> {
     }
     let declared = policy.as_ref().and_then(|policy| policies.get(policy));
     match (&policy, declared) {
-        (None, _) => faults.push(Fault::new("policy", "missing", "name the policy whose outcome is to be better")),
+        (None, _) => faults.push(Fault::new("policy", "required", "name the policy whose outcome is to be better")),
         (Some(policy), None) => {
             let hint = did_you_mean(policy, policies.keys().map(String::as_str));
             let detail = format!("the pack has no policy '{}'{hint}", excerpt(policy));

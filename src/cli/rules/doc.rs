@@ -1,10 +1,11 @@
-//! `baremo rules doc`: the handbook of a pack in Markdown, made of its declarations, texts and scripts.
+//! `baremo rules doc`: the handbook of a pack in Markdown or HTML, made of its declarations, texts and scripts.
 
 use std::fmt::Write;
 use std::path::Path;
 
-use super::{Failed, say, sound};
+use super::{Failed, Written, say, sound};
 use crate::customers::model::{Field, FieldType, Section};
+use crate::markdown;
 use crate::policy::engine::ScriptFacts;
 use crate::policy::pack::{CutRule, PolicyDeclaration};
 use crate::policy::release::LoadedPack;
@@ -13,7 +14,7 @@ use crate::policy::texts::LabelKind;
 use crate::transactions::model::{Metric, Window};
 
 /// Writes the handbook of the pack in a folder, with labels in `language`.
-pub(super) fn print(folder: &Path, language: Option<&str>) -> Result<(), Failed> {
+pub(super) fn print(folder: &Path, language: Option<&str>, format: Written) -> Result<(), Failed> {
     let (source, loaded) = sound(folder)?;
     let languages = &loaded.pack.languages;
     let language = match language {
@@ -23,7 +24,14 @@ pub(super) fn print(folder: &Path, language: Option<&str>) -> Result<(), Failed>
         Some(language) => language,
         None => languages.first().map(String::as_str).unwrap_or_default(),
     };
-    say(Handbook { loaded: &loaded, source: &source, language, text: String::new() }.write().trim_end());
+    let text = Handbook { loaded: &loaded, source: &source, language, text: String::new() }.write();
+    match format {
+        Written::Markdown => say(text.trim_end()),
+        Written::Html => {
+            let title = loaded.pack.title.get(language).unwrap_or(&loaded.pack.id);
+            say(&markdown::page(title, language, &text));
+        }
+    }
     Ok(())
 }
 

@@ -25,6 +25,11 @@ use crate::releases::{author, start, store};
 /// Releases that are listed.
 const LISTED: i64 = 100;
 
+/// What is said of a release: not empty, and not too long.
+fn text(text: &str) -> Result<String, String> {
+    author::said("", text).map_err(|fault| fault.detail)
+}
+
 /// Who says what of a release.
 #[derive(Debug, Args)]
 pub struct Said {
@@ -32,7 +37,7 @@ pub struct Said {
     #[arg(long, value_name = "NAME", env = "USER", default_value = "operator")]
     author: String,
     /// What changes, and why, for whoever reads it later
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = text)]
     message: Option<String>,
 }
 
@@ -60,7 +65,7 @@ pub struct Publish {
     #[arg(long)]
     wait_for_closing: bool,
     /// Why, where the pack in force wants a written reason
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = text)]
     reason: Option<String>,
     #[command(flatten)]
     said: Said,
@@ -130,7 +135,7 @@ pub struct Approve {
     #[arg(long, value_name = "FILE")]
     password_file: PathBuf,
     /// Why; needed where the comparison goes beyond limits of the pack in force
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = text)]
     reason: Option<String>,
 }
 
@@ -186,7 +191,7 @@ pub struct Rollback {
     #[arg(long, value_name = "DIGEST")]
     to: Option<Digest>,
     /// Why
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = text)]
     reason: Option<String>,
     /// Who does it
     #[arg(long, value_name = "NAME", env = "USER", default_value = "operator")]

@@ -2,14 +2,13 @@
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, get, web};
-use pulldown_cmark::{Options, Parser, html};
 
 use super::{Code, Entry, LANGUAGES, Problem};
 use crate::faults::CODES;
+use crate::markdown;
 
-const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}\
-    code{background:#8882;padding:.1em .3em}pre{background:#8882;padding:.6em;overflow-x:auto}pre code{background:none;padding:0}th,td{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem 0}\
-    :root{color-scheme:light dark}";
+/// The language of the pages.
+const ENGLISH: &str = "en";
 
 /// Mounts the pages.
 pub fn configure(config: &mut web::ServiceConfig) {
@@ -26,7 +25,7 @@ async fn index() -> HttpResponse {
     let text = format!(
         "# Problems\n\nEvery error is answered as `application/problem+json` (RFC 9457). Its `code` never changes its meaning, \
          `title` follows `Accept-Language`, `detail` says what is wrong this time.\n\n\
-         | status | code | title |\n|---|---|---|\n{}\n<h2 id=\"faults\">Faults</h2>\n\nThe codes in `errors` of an \
+         | status | code | title |\n|---|---|---|\n{}\n## Faults {{ #faults }}\n\nThe codes in `errors` of an \
          [`invalid`](/problems/invalid) request, and in the reports of batches and imports.\n\n| code | means |\n|---|---|\n{}",
         Code::ALL.iter().map(line).collect::<String>(),
         CODES.iter().map(fault).collect::<String>(),
@@ -53,11 +52,7 @@ async fn show(code: web::Path<String>) -> Result<HttpResponse, Problem> {
 
 /// A page of a text in Markdown.
 pub fn answer(title: &str, text: &str) -> HttpResponse {
-    let mut body = String::new();
-    html::push_html(&mut body, Parser::new_ext(text, Options::ENABLE_TABLES));
-    let page = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{title} - Baremo</title><style>{STYLE}</style></head><body>{body}</body></html>"
-    );
-    HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8")).body(page)
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"))
+        .body(markdown::page(title, ENGLISH, text))
 }

@@ -68,7 +68,7 @@ pub fn coverage(loaded: &LoadedPack, source: &Source) -> Result<Vec<Coverage>, V
     let seen: Arc<Mutex<BTreeSet<Spot>>> = Arc::default();
     let notes = Arc::clone(&seen);
     // "Deprecated" is how rhai marks what may still change.
-    #[allow(deprecated, reason = "the only way to see statements run")]
+    #[expect(deprecated, reason = "the only way to see statements run")]
     let policies = compile_prepared(&loaded.pack, &source.scripts(), &source.libs(), |engine| {
         engine.register_debugger(
             |_, debugger| debugger,
@@ -129,22 +129,19 @@ fn spots(ast: &AST) -> (BTreeSet<Spot>, BTreeSet<Spot>) {
         one.retain_functions(|_, _, found, count| found == name && count == params);
         let at = |position: Position| spot(position).map(|(line, column)| (name.clone(), line, column));
         one.walk(&mut |path: &[ASTNode<'_>]| {
-            match path.last() {
-                Some(ASTNode::Stmt(statement)) => {
-                    statements.extend(at(begin(statement)));
-                    match statement {
-                        Stmt::If(flow, _) => {
-                            for block in [&flow.body, &flow.branch] {
-                                branches.extend(block.statements().first().and_then(|first| at(begin(first))));
-                            }
+            if let Some(ASTNode::Stmt(statement)) = path.last() {
+                statements.extend(at(begin(statement)));
+                match statement {
+                    Stmt::If(flow, _) => {
+                        for block in [&flow.body, &flow.branch] {
+                            branches.extend(block.statements().first().and_then(|first| at(begin(first))));
                         }
-                        Stmt::Switch(switch, _) => {
-                            branches.extend(switch.1.expressions.iter().filter_map(|case| at(first(&case.rhs))));
-                        }
-                        _ => {}
                     }
+                    Stmt::Switch(switch, _) => {
+                        branches.extend(switch.1.expressions.iter().filter_map(|case| at(first(&case.rhs))));
+                    }
+                    _ => {}
                 }
-                _ => {}
             }
             true
         });

@@ -34,6 +34,8 @@ pub fn propose(loaded: &LoadedPack, source: &Source) -> Result<Vec<(String, Stri
         let Some(text) = scripts.get(id) else { continue };
         let mut cases: Vec<Case> =
             files.iter().filter(|(policy, _)| policy == id).flat_map(|(_, cases)| cases.clone()).collect();
+        // One that fails already would notice everything.
+        cases.retain(|case| running::differences(&loaded.policies, id, case).is_empty());
         let blank = cases.is_empty().then(|| blank(loaded, id));
         let outcomes: Vec<&str> = declared.outcomes.iter().map(String::as_str).collect();
         let all = changes(text, &outcomes);
@@ -68,7 +70,8 @@ pub fn propose(loaded: &LoadedPack, source: &Source) -> Result<Vec<(String, Stri
 
 fn decided(policies: &CompiledPolicies, policy: &str, case: &Case) -> Option<Decision> {
     match running::run(policies, policy, case).result {
-        Verdict::Decided(decision) => Some(Decision { reasons: Vec::new(), ..decision }),
+        // What a case can't state shows nothing.
+        Verdict::Decided(decision) => Some(Decision { reasons: Vec::new(), computed: None, ..decision }),
         Verdict::Failed(_) | Verdict::Blocked(_) => None,
     }
 }

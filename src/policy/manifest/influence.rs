@@ -35,6 +35,7 @@ impl<'t, 'a> Reader<'t, 'a> {
                 table.required_item("values").map(|item| Influence::Values(self.costs(item, field)))
             }
             _ => {
+                table.allow(&["step", "min", "max", "cost", "values"]);
                 let message = "numbers, choices and truth values can be influenced; this is none";
                 self.faults.at(table.span(), "wrong_type", message);
                 None
