@@ -198,7 +198,7 @@ pub struct EntitlementSums {
 
 /// Who moves, by one field.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"field": "area", "label": "Area", "values": [{"value": "north", "label": "North", "customers": 40, "moved": 3}]}))]
+#[schema(example = json!({"field": "area", "label": "Area", "values": [{"value": "north", "customers": 40, "moved": 3}]}))]
 pub struct GroupMoves {
     /// The field's key.
     field: String,
