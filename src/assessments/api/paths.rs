@@ -27,7 +27,7 @@ pub fn configure(config: &mut ServiceConfig) {
 
 /// What leads to a better outcome of a policy.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Paths, example = json!({"policy": "volume_grade", "title": "Volume grade", "outcome": "3", "goal": "2", "complete": true,
+#[schema(as = OutcomePaths, example = json!({"policy": "volume_grade", "title": "Volume grade", "outcome": "3", "goal": "2", "complete": true,
     "paths": [{"cost": "5", "outcome": "2", "label": "Grade 2",
         "changes": [{"key": "monthly_volume", "label": "Mean monthly volume", "from": "12.5", "to": "15", "cost": "5"}]}]}))]
 pub struct PathsView {
@@ -51,7 +51,7 @@ pub struct PathsView {
 
 /// Changes that together lead to the goal.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Path, example = json!({"cost": "5", "outcome": "2", "label": "Grade 2",
+#[schema(as = OutcomePath, example = json!({"cost": "5", "outcome": "2", "label": "Grade 2",
     "changes": [{"key": "monthly_volume", "label": "Mean monthly volume", "from": "12.5", "to": "15", "cost": "5"}]}))]
 pub struct PathView {
     /// What they cost together, in whatever the pack reckons effort by.
@@ -67,7 +67,7 @@ pub struct PathView {
 
 /// A change of a field or metric.
 #[derive(Serialize, ToSchema)]
-#[schema(as = PathChange, example = json!({"key": "monthly_volume", "label": "Mean monthly volume", "from": "12.5", "to": "15", "cost": "5"}))]
+#[schema(as = OutcomePathChange, example = json!({"key": "monthly_volume", "label": "Mean monthly volume", "from": "12.5", "to": "15", "cost": "5"}))]
 pub struct ChangeView {
     /// Its key.
     key: String,
