@@ -6,10 +6,12 @@ use jiff::Span;
 use jiff::civil::Date;
 
 use super::activation::{self, Order};
-use super::day;
+use super::{day, publishing};
 use crate::db::{self, Conn, Failure, transaction};
 use crate::digest::Digest;
 use crate::faults::Fault;
+use crate::policy::release::LoadedPack;
+use crate::policy::source::Source;
 use crate::releases::active::{Active, InForce};
 use crate::releases::model::ReleaseState;
 use crate::releases::{start, store};
@@ -69,11 +71,20 @@ pub fn change(
 ) -> Result<Arc<Active>, Error> {
     in_force.refresh(conn)?;
     let active = in_force.get().filter(|active| numbers.accept(active.basis.number)).ok_or(Error::Stale)?;
+    // Looked at before anything is written, so that a release that is refused leaves the date as it was.
+    let release = match change.release.filter(|digest| *digest != active.basis.release) {
+        Some(digest) => Some(candidate(conn, in_force, &active, digest, &change.order)?),
+        None => None,
+    };
     if let Some(date) = change.business_date {
         move_date(conn, &active, setting, date)?;
     }
-    if let Some(digest) = change.release.filter(|digest| *digest != active.basis.release) {
-        activate(conn, in_force, &active, digest, &change.order)?;
+    if let Some((source, release)) = release {
+        match activation::replace(conn, &active, (&source, &release), &change.order) {
+            Ok(_) => in_force.refresh(conn)?,
+            Err(start::Error::Overtaken) => return Err(Error::Stale),
+            Err(error) => return Err(error.into()),
+        }
     }
     day::follow(conn, in_force, setting)?;
     in_force.get().ok_or(Error::Stale)
@@ -102,7 +113,14 @@ fn move_date(conn: &mut Conn, active: &Active, setting: Option<Date>, date: Date
     })
 }
 
-fn activate(conn: &mut Conn, in_force: &InForce, active: &Active, digest: Digest, order: &Order) -> Result<(), Error> {
+/// A kept release that may replace the one in force, with its files.
+fn candidate(
+    conn: &mut Conn,
+    in_force: &InForce,
+    active: &Active,
+    digest: Digest,
+    order: &Order,
+) -> Result<(Source, Arc<LoadedPack>), Error> {
     let Some(kept) = store::release_with_steps(conn, digest)? else {
         let detail = format!("there is no release {digest}");
         return Err(Error::Invalid(vec![Fault::new("/release", "unknown_release", detail)]));
@@ -113,9 +131,6 @@ fn activate(conn: &mut Conn, in_force: &InForce, active: &Active, digest: Digest
     let source = activation::kept_source(conn, digest)?;
     let release = in_force.release(conn, digest)?;
     transaction(conn, |conn| start::bind(conn, &release))?;
-    match activation::replace(conn, active, (&source, &release), order) {
-        Ok(_) => Ok(in_force.refresh(conn)?),
-        Err(start::Error::Overtaken) => Err(Error::Stale),
-        Err(error) => Err(error.into()),
-    }
+    publishing::permit(conn, active, digest, order.reason.as_deref())?;
+    Ok((source, release))
 }

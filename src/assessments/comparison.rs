@@ -196,13 +196,13 @@ impl Sides {
 
     /// What both decide about a customer; nothing where he isn't looked at.
     fn decide(&self, read: &Read, other: Option<&Sound>) -> Option<[Assessed; 2]> {
-        if let (Ok(subject), false) = (&read.subject, self.population.is_empty()) {
-            let chosen = |(key, values): (&String, &Vec<String>)| {
-                subject.values.get(key).is_some_and(|value| values.contains(&value.to_string()))
-            };
-            if !self.population.iter().all(chosen) {
-                return None;
-            }
+        // Whose data can't be read has no value by which he could be chosen.
+        let chosen = |(key, values): (&String, &Vec<String>)| {
+            let value = read.subject.as_ref().ok().and_then(|subject| subject.values.get(key));
+            value.is_some_and(|value| values.contains(&value.to_string()))
+        };
+        if !self.population.iter().all(chosen) {
+            return None;
         }
         let before = self.before.assess_some(&read.subject, &read.before, &self.wanted[0], &NOTHING_KNOWN);
         let mut stood = read.before.clone();
@@ -225,9 +225,9 @@ impl Sides {
     }
 
     /// Measures how long each policy takes for one customer.
-    fn measure(&self, tally: &mut Tally, read: &Read) {
-        let Ok(subject) = &read.subject else { return };
-        for (assessor, is_after) in [(&self.before, false), (&self.after, true)] {
+    fn measure(&self, tally: &mut Tally, read: &Read, other: Option<&Sound>) {
+        let (Ok(before), Ok(after)) = (&read.subject, other.unwrap_or(&read.subject)) else { return };
+        for (assessor, subject, is_after) in [(&self.before, before, false), (&self.after, after, true)] {
             let policies = &assessor.active().release.policies;
             let circumstances = assessor.circumstances(&read.before);
             let decided = policies.assess(subject, circumstances).policies;
@@ -295,7 +295,7 @@ pub fn work(
             tally.count(read.customer.id, &values, [&decided[0], &decided[1]], &sides.scales);
             lease.progress.summary.count(&decided[1]);
             if place == 0 {
-                sides.measure(&mut tally, &read);
+                sides.measure(&mut tally, &read, others.get(place));
             }
             if shown.elapsed() > lease.owner.sign_of_life() {
                 if !store::keep_shard(conn, &lease)? {
@@ -383,7 +383,8 @@ fn mover_decisions(
     let Some(read) = read.into_iter().next() else { return Ok(None) };
     let Some(decided) = sides.decide(&read, others.first()) else { return Ok(None) };
     let [before, after] = decided.map(|side| side.policies.into_iter().find(|result| result.policy == policy));
-    Ok(before.zip(after).map(|(before, after)| MoverDecisions {
+    let moves = before.zip(after).filter(|(before, after)| before.outcome() != after.outcome());
+    Ok(moves.map(|(before, after)| MoverDecisions {
         customer_id: id,
         customer_code: read.customer.code,
         steps: mover.steps,

@@ -253,6 +253,16 @@ fn a_draft_with_faults_is_kept_and_never_in_force() {
     assert_eq!(report["sound"], false);
     assert_eq!(state(&app, &digest), "draft");
     assert_eq!(put(&app, &app.token.clone(), &digest, None).0, 409);
+    // A date that comes with a release that is refused stays as it was.
+    app.state
+        .db
+        .run_here(|conn| baremo::releases::store::fix_business_date(conn, "2018-01-01".parse().unwrap()))
+        .unwrap();
+    let basis = app.get("/v1/basis").with(200);
+    let both = json!({"release": digest, "business_date": "2018-02-01"});
+    app.patch("/v1/basis", basis.header("ETag"), &both).with(409);
+    let fixed = app.state.db.run_here(baremo::releases::store::deployment).unwrap().unwrap().fixed_business_date;
+    assert_eq!(fixed, Some("2018-01-01".parse().unwrap()));
     app.post(&format!("/v1/releases/{digest}/comparison"), &json!({})).with(409);
     app.get(&format!("/v1/releases/{digest}/difference")).with(409);
     app.post("/v1/releases", &json!({"files": {}, "message": " "})).with(422);
