@@ -4,6 +4,7 @@ mod basis;
 mod causes;
 mod comparison;
 mod difference;
+mod drift;
 mod explanation;
 mod metrics;
 mod near;
@@ -51,6 +52,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .configure(runs::configure)
         .configure(difference::configure)
         .configure(causes::configure)
+        .configure(drift::configure)
         .configure(explanation::configure)
         .configure(comparison::configure)
         .configure(near::configure)

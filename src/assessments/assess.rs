@@ -9,10 +9,13 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Map, Value as Json};
 
+use super::distribution::Distribution;
+use super::drift::Counting;
 use super::model::{Assessment, FailureReason};
 use super::store::{self, LeanCustomer};
 use crate::Id;
 use crate::customers::file::values_of;
+use crate::customers::model::Values;
 use crate::db::{Conn, Error, Result, Subjects};
 use crate::digest::Digest;
 use crate::policy::model::{Assessed, Circumstances, InputKind, Previous, Subject, Verdict};
@@ -63,8 +66,8 @@ pub struct Made {
     pub customer: LeanCustomer,
     /// The assessment.
     pub assessment: Assessment,
-    /// What of his data can't be read, so that all policies failed.
-    pub unreadable: Option<String>,
+    /// As policies saw him, or what of his data can't be read, so that all failed.
+    subject: Sound,
     /// What the policies decided, as it is kept.
     pub content: String,
     /// What makes it equal to another one: the same decisions from the same inputs by the same rules.
@@ -76,7 +79,7 @@ pub struct Made {
 impl Made {
     /// What failed: nothing where every policy decided.
     pub fn failures(&self) -> Vec<FailureReason> {
-        if let Some(unreadable) = &self.unreadable {
+        if let Err(unreadable) = &self.subject {
             return vec![FailureReason::new(None, unreadable)];
         }
         let policies = self.assessment.assessed.policies.iter();
@@ -86,6 +89,13 @@ impl Made {
                 Verdict::Decided(_) | Verdict::Blocked(_) => None,
             })
             .collect()
+    }
+
+    /// Counts him among the customers of a run.
+    pub fn count(&self, distribution: &mut Distribution, counting: &Counting) {
+        let unread = Values::new();
+        let values = self.subject.as_ref().map_or(&unread, |subject| &subject.values);
+        distribution.count(&self.assessment.assessed, values, &counting.keys, &counting.by);
     }
 }
 
@@ -255,7 +265,7 @@ impl Assessor {
             assessed_at: Timestamp::now(),
             assessed,
         };
-        Ok(Made { customer, assessment, unreadable: subject.err(), content, digest, next_due_on })
+        Ok(Made { customer, assessment, subject, content, digest, next_due_on })
     }
 
     /// The assessments of a page, ready to be written. Nothing when `keep`, which is called each time that `every` has passed, says that

@@ -12,26 +12,10 @@ use super::model::Assessment;
 use super::store;
 use crate::db::{self, Conn, Subjects};
 use crate::digest::Digest;
-use crate::policy::model::{Assessed, Decision, InputKind, PolicyResult, Verdict};
+use crate::policy::model::{Assessed, Cause, Decision, InputKind, PolicyResult, Verdict};
 use crate::policy::pack::Pack;
 use crate::releases::active::{Active, InForce};
 use crate::releases::model::Basis;
-
-/// What can change an outcome, in the order in which it is replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// What is known of the customer: his file, his transactions, and outcomes that stand until a closing.
-    Data,
-    /// The release.
-    Rules,
-    /// The date: windows move on, and ages grow.
-    Time,
-    /// The statistics of all customers.
-    Population,
-    /// What keeps outcomes stable from one closing to the next.
-    Stability,
-}
 
 /// The parts, in their order.
 const CAUSES: [Cause; 5] = [Cause::Data, Cause::Rules, Cause::Time, Cause::Population, Cause::Stability];

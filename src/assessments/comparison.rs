@@ -274,7 +274,7 @@ pub fn work(
 ) -> Result<(), Error> {
     let task = task(conn, lease.run_id)?;
     let sides = Sides::new(conn, in_force, active, &task)?;
-    let mut tally = store::shard_tally(conn, lease.run_id, lease.shard)?;
+    let mut tally: Tally = store::shard_tally(conn, lease.run_id, lease.shard)?;
     loop {
         if stop() {
             return Ok(store::release_shard(conn, &lease)?);
@@ -350,6 +350,7 @@ pub fn finish(conn: &mut Conn, in_force: &InForce, active: Arc<Active>, run_id: 
             return Ok(());
         }
         store::finish_comparison(conn, run_id, &content, digest)?;
+        store::delete_tallies(conn, run_id)?;
         // What was looked at in part proves nothing of the whole.
         if task.population.is_empty() {
             let step = Step {

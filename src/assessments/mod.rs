@@ -9,6 +9,8 @@ pub mod cohort;
 pub mod comparison;
 pub mod day;
 pub mod difference;
+pub mod distribution;
+pub mod drift;
 pub mod due;
 pub mod evaluate;
 pub mod explanation;

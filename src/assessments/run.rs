@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::model::{Owner, PlannedClosing, Progress, Run, RunCause, RunStatus};
 use super::store::{self, Lease};
-use super::{cohort, comparison, schedule, shard};
+use super::{cohort, comparison, drift, schedule, shard};
 use crate::Id;
 use crate::db::id::SHARDS;
 use crate::db::{self, Conn, Db, Failure, transaction};
@@ -159,7 +159,10 @@ pub fn cancel(conn: &mut Conn, id: Id) -> Result<Run, Error> {
             None => return Err(Error::NotFound),
             Some((status, _)) if !status.is_open() => return Err(Error::Ended),
             Some((_, RunCause::Basis | RunCause::Closing)) => return Err(Error::Needed),
-            Some(_) => store::set_run(conn, id, RunStatus::Cancelled, None)?,
+            Some(_) => {
+                store::set_run(conn, id, RunStatus::Cancelled, None)?;
+                store::delete_tallies(conn, id)?;
+            }
         }
         store::run(conn, id)?.ok_or(Error::NotFound)
     })
@@ -195,7 +198,7 @@ pub fn work(db: &Db, in_force: &InForce, owner: Owner, stop: &dyn Fn() -> bool) 
                     comparison::finish(conn, in_force, active, run.id)?;
                 }
                 RunCause::Comparison => {}
-                _ => finish(conn, run.id)?,
+                _ => finish(conn, in_force, run.id)?,
             }
             if lease.is_some() {
                 return Ok(true);
@@ -216,7 +219,12 @@ fn state(conn: &mut Conn, in_force: &InForce, basis: i64) -> Result<Arc<Active>,
 }
 
 /// Ends a run when its last shard is finished, and with it the closings that everybody has passed by then.
-fn finish(conn: &mut Conn, run_id: Id) -> Result<(), Error> {
+fn finish(conn: &mut Conn, in_force: &InForce, run_id: Id) -> Result<(), Error> {
+    if !store::is_done(conn, run_id)? {
+        return Ok(());
+    }
+    let run = store::run(conn, run_id)?.ok_or(Error::NotFound)?;
+    let found = if run.failed_of.is_none() { drift::found(conn, in_force, &run)? } else { None };
     transaction(conn, |conn| {
         let is_last = store::is_done(conn, run_id)?
             && store::lock_run(conn, run_id)?.is_some_and(|(status, _)| status == RunStatus::Running);
@@ -224,7 +232,14 @@ fn finish(conn: &mut Conn, run_id: Id) -> Result<(), Error> {
             return Ok(());
         }
         store::set_run(conn, run_id, RunStatus::Finished, None)?;
-        let run = store::run(conn, run_id)?.ok_or(Error::NotFound)?;
+        store::delete_tallies(conn, run_id)?;
+        if let Some((distribution, drift)) = &found {
+            store::insert_distribution(conn, run_id, drift.compared_with, distribution)?;
+            if let Some(event) = drift::event(run_id, drift) {
+                tracing::warn!(run = %run_id, alarms = event.content.alarms.len(), "outcomes are distributed otherwise than in the run before");
+                event_store::append(conn, &[event])?;
+            }
+        }
         let Progress { assessed, failed, .. } = run.progress;
         tracing::info!(run = %run_id, assessed, failed, "a run is finished");
         let current = releases::store::current_basis(conn)?;

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use super::assess::{Assessor, Made, PAGE};
+use super::distribution::Distribution;
+use super::drift::Counting;
 use super::model::RunStatus;
 use super::store::{self, Lease};
 use super::write::{Written, write};
@@ -20,7 +22,9 @@ pub fn work(
     stop: &dyn Fn() -> bool,
 ) -> Result<(), db::Error> {
     let as_of = active.basis.business_date;
+    let counting = Counting::of(&active.release);
     let assessor = Assessor::new(conn, active, as_of)?;
+    let mut distribution = store::shard_tally(conn, lease.run_id, lease.shard)?;
     loop {
         if stop() {
             return store::release_shard(conn, &lease);
@@ -36,7 +40,11 @@ pub fn work(
         let every = lease.owner.sign_of_life();
         let made = assessor.make_page(read, Some(lease.run_id), every, &mut || store::keep_shard(conn, &lease))?;
         let Some(made) = made else { return Ok(()) };
-        match transaction(conn, |conn| write_page(conn, &assessor, &lease, (of, &made), is_last))? {
+        // Those for whom a run failed aren't the population.
+        if failed_of.is_none() {
+            made.iter().for_each(|one| one.count(&mut distribution, &counting));
+        }
+        match transaction(conn, |conn| write_page(conn, &assessor, &lease, (of, &made, &distribution), is_last))? {
             Some((moved, written)) => {
                 written.count(made.len(), "run");
                 lease = moved;
@@ -55,7 +63,7 @@ fn write_page(
     conn: &mut Conn,
     assessor: &Assessor,
     lease: &Lease,
-    (of, made): (Subjects<'_>, &[Made]),
+    (of, made, distribution): (Subjects<'_>, &[Made], &Distribution),
     is_last: bool,
 ) -> Result<Option<(Lease, Written)>, db::Error> {
     if store::run_status(conn, lease.run_id)? != Some(RunStatus::Running) || !store::advance_shard(conn, lease, false)?
@@ -77,6 +85,9 @@ fn write_page(
         moved.progress.summary.count(&one.assessment.assessed);
     }
     store::insert_failures(conn, lease.run_id, &failed)?;
+    if distribution.all.customers > 0 {
+        store::set_shard_tally(conn, lease.run_id, lease.shard, distribution)?;
+    }
     store::advance_shard(conn, &moved, is_last)?;
     Ok(Some((moved, written)))
 }

@@ -5,6 +5,7 @@ mod failures;
 mod retention;
 mod runs;
 mod subjects;
+mod tallies;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +28,7 @@ pub use failures::*;
 pub use retention::*;
 pub use runs::*;
 pub use subjects::*;
+pub use tallies::*;
 
 /// Outcomes in force, by customer and policy.
 pub fn outcomes_of(conn: &mut Conn, of: Subjects<'_>) -> Result<BTreeMap<(Id, String), Outcome>> {

@@ -29,7 +29,8 @@ pub enum Side {
 }
 
 impl Side {
-    fn of(result: Option<&PolicyResult>) -> Self {
+    /// What a result says; nothing where the release does not have the policy.
+    pub fn of(result: Option<&PolicyResult>) -> Self {
         match result.map(|result| &result.result) {
             None => Self::Absent,
             Some(Verdict::Decided(decision)) => Self::Outcome(decision.outcome.clone()),

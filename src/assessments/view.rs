@@ -440,6 +440,17 @@ impl<'a> Renderer<'a> {
         self.pack.texts.label_of(LabelKind::Outcome, policy, outcome, self.language).to_owned()
     }
 
+    /// The label of a field's choice.
+    pub fn choice_label(&self, field: &str, choice: &str) -> String {
+        self.pack.texts.label_of(LabelKind::Choice, field, choice, self.language).to_owned()
+    }
+
+    /// The label of a field or metric.
+    pub fn value_label(&self, key: &str) -> String {
+        let is_metric = self.pack.definitions.metrics.contains_key(key);
+        self.label(if is_metric { LabelKind::Metric } else { LabelKind::Field }, key)
+    }
+
     /// The label of something that a policy's outcomes entitle to.
     pub fn entitlement_label(&self, policy: &str, key: &str) -> String {
         self.pack.texts.label_of(LabelKind::Entitlement, policy, key, self.language).to_owned()

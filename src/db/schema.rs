@@ -388,10 +388,18 @@ diesel::table! {
 }
 
 diesel::table! {
-    comparison_shards (run_id, shard) {
+    run_tallies (run_id, shard) {
         run_id -> Binary,
         shard -> Unsigned<TinyInt>,
         tally -> Text,
+    }
+}
+
+diesel::table! {
+    run_distributions (run_id) {
+        run_id -> Binary,
+        compared_with -> Nullable<Binary>,
+        content -> Text,
     }
 }
 
@@ -431,5 +439,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     import_reports,
     release_steps,
     comparisons,
-    comparison_shards,
+    run_tallies,
+    run_distributions,
 );

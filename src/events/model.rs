@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Id;
 use crate::digest::Digest;
-use crate::schemas::PolicyDays;
+use crate::policy::model::Cause;
+use crate::schemas::{DecimalText, PolicyDays};
 
 /// Something that has happened.
 #[derive(Clone, Debug)]
@@ -45,6 +47,8 @@ pub enum EventKind {
     ClosingStarted,
     /// Everybody has passed a closing.
     ClosingFinished,
+    /// A run found outcomes distributed otherwise than the one before it.
+    DriftAlarm,
 }
 
 impl EventKind {
@@ -55,14 +59,15 @@ impl EventKind {
             Self::ReleaseActivated => "release_activated",
             Self::ClosingStarted => "closing_started",
             Self::ClosingFinished => "closing_finished",
+            Self::DriftAlarm => "drift_alarm",
         }
     }
 
     /// The kind of a name.
     pub fn from_key(key: &str) -> Option<Self> {
-        [Self::OutcomesChanged, Self::ReleaseActivated, Self::ClosingStarted, Self::ClosingFinished]
-            .into_iter()
-            .find(|kind| kind.key() == key)
+        let closings = [Self::ClosingStarted, Self::ClosingFinished];
+        let others = [Self::OutcomesChanged, Self::ReleaseActivated, Self::DriftAlarm];
+        closings.into_iter().chain(others).find(|kind| kind.key() == key)
     }
 }
 
@@ -93,6 +98,35 @@ pub struct Content {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false, value_type = PolicyDays)]
     pub policies: BTreeMap<String, Date>,
+    /// The run that found it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<uuid::Uuid>)]
+    pub run_id: Option<Id>,
+    /// Where outcomes have drifted: `/v1/runs/{id}/drift` has more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub alarms: Vec<DriftAlarm>,
+}
+
+/// A policy whose outcomes are distributed otherwise than in the run before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"policy": "volume_grade", "field": "retail_format", "value": "grocery", "index": "0.3125", "moved": ["data"]}))]
+pub struct DriftAlarm {
+    /// The policy.
+    pub policy: String,
+    /// The field whose value makes the group; absent for all customers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub field: Option<String>,
+    /// The value of that field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub value: Option<String>,
+    /// The population stability index of the outcomes, with four places.
+    #[schema(value_type = DecimalText)]
+    pub index: Decimal,
+    /// What has moved: data, rules, or the statistics of the population.
+    pub moved: Vec<Cause>,
 }
 
 /// One policy's outcome before and after.

@@ -1,5 +1,6 @@
 //! Reads `pack.toml`: every fault is found in one go, each with its place in the file.
 
+mod drift;
 mod fields;
 mod figures;
 mod influence;
@@ -116,6 +117,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         });
         self.check_stability(&policies, (&fields, &definitions), root.get_ref());
         let publishing = top.table("publishing", "[publishing]").map(|table| self.publishing(table, &policies));
+        let drift = top.table("drift", "[drift]").map(|table| self.drift(table, &fields)).unwrap_or_default();
         top.close();
         let pack = Pack {
             id: header.id,
@@ -131,6 +133,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             policies,
             influences,
             publishing,
+            drift,
             texts: Texts::default(),
         };
         Manifest { pack, faulty: self.faulty }

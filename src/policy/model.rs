@@ -183,6 +183,22 @@ pub enum InputKind {
     PreviousSince,
 }
 
+/// What can change an outcome, in the order in which causes are replaced one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// What is known of the customer: his file, his transactions, and outcomes that stand until a closing.
+    Data,
+    /// The release.
+    Rules,
+    /// The date: windows move on, and ages grow.
+    Time,
+    /// The statistics of all customers.
+    Population,
+    /// What keeps outcomes stable from one closing to the next.
+    Stability,
+}
+
 /// How often a policy's outcome may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]

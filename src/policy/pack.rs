@@ -44,6 +44,8 @@ pub struct Pack {
     pub influences: IndexMap<String, Influence>,
     /// What a release has to pass before it replaces this one; nothing where whoever may publish simply does.
     pub publishing: Option<Publishing>,
+    /// How the distributions of two runs are compared.
+    pub drift: Drifting,
     /// Labels and reason texts.
     pub texts: Texts,
 }
@@ -85,6 +87,22 @@ pub struct Publishing {
     pub sums_within: Option<Decimal>,
     /// Movements that want a written reason, whomever they concern.
     pub never: Vec<Movement>,
+}
+
+/// How the distributions of two runs are compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drifting {
+    /// Choice or boolean fields whose values make groups of customers.
+    pub by: Vec<String>,
+    /// The population stability index of outcomes that alarms.
+    pub alarm_from: Decimal,
+}
+
+impl Default for Drifting {
+    /// No groups, and 0.25: from there on a population has changed for good (N. Siddiqi, Credit Risk Scorecards, 2006).
+    fn default() -> Self {
+        Self { by: Vec::new(), alarm_from: Decimal::new(25, 2) }
+    }
 }
 
 /// From one outcome of a policy to another.

@@ -24,7 +24,8 @@ const CAPABILITIES: [&str; 11] = [
 /// Small modules that know nothing of the rest and serve everybody.
 const SHARED: [&str; 7] = ["faults", "digest", "csv_rows", "markdown", "schemas", "versions", "Id"];
 /// Files besides `model.rs` that are models, each of a subject of its own.
-const MODELS: [(&str, &str); 6] = [
+const MODELS: [(&str, &str); 7] = [
+    ("assessments", "distribution"),
     ("assessments", "tally"),
     ("customers", "file"),
     ("customers", "selection"),

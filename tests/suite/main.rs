@@ -24,6 +24,7 @@ mod compatibility;
 mod customers;
 mod decisions;
 mod description;
+mod drift;
 mod due;
 mod events;
 mod explanation;

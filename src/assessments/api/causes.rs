@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::difference::other;
-use crate::assessments::causes::{Cause, Level, Part, PolicyCauses, causes};
+use crate::assessments::causes::{Level, Part, PolicyCauses, causes};
 use crate::assessments::difference::{Error, pair};
 use crate::assessments::view::{AssessmentReference, Renderer, reference};
 use crate::db::Db;
@@ -16,6 +16,7 @@ use crate::http::extract::{Languages, Parameters, PathId};
 use crate::http::problem::{Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::ReadCustomers;
+use crate::policy::model::Cause;
 use crate::policy::texts::LabelKind;
 use crate::releases::active::{Active, InForce};
 use crate::schemas::DecimalText;

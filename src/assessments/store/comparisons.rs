@@ -7,9 +7,7 @@ use diesel::prelude::*;
 use super::read_digest;
 use crate::Id;
 use crate::assessments::model::RunStatus;
-use crate::assessments::tally::Tally;
-use crate::db::bulk::Insert;
-use crate::db::schema::{comparison_shards, comparisons, runs};
+use crate::db::schema::{comparisons, runs};
 use crate::db::{Conn, Error, Result};
 use crate::digest::Digest;
 use crate::releases::model::By;
@@ -110,12 +108,11 @@ pub fn set_comparison_cohort(conn: &mut Conn, run_id: Id, cohort: Digest) -> Res
     Ok(())
 }
 
-/// Keeps what came of a comparison; what its shards have counted goes.
+/// Keeps what came of a comparison.
 pub fn finish_comparison(conn: &mut Conn, run_id: Id, content: &str, digest: Digest) -> Result<()> {
     diesel::update(comparisons::table.find(run_id))
         .set((comparisons::content.eq(Some(content)), comparisons::digest.eq(Some(digest.as_bytes()))))
         .execute(conn)?;
-    diesel::delete(comparison_shards::table.filter(comparison_shards::run_id.eq(run_id))).execute(conn)?;
     Ok(())
 }
 
@@ -124,35 +121,4 @@ pub fn open_comparison(conn: &mut Conn) -> Result<Option<Id>> {
     let open = [RunStatus::Preparing.key(), RunStatus::Running.key()];
     let found = runs::table.inner_join(comparisons::table.on(comparisons::run_id.eq(runs::id)));
     Ok(found.filter(runs::status.eq_any(open)).select(runs::id).first(conn).optional()?)
-}
-
-/// What a shard has counted so far.
-pub fn shard_tally(conn: &mut Conn, run_id: Id, shard: u8) -> Result<Tally> {
-    let found: Option<String> =
-        comparison_shards::table.find((run_id, shard)).select(comparison_shards::tally).first(conn).optional()?;
-    found.map_or_else(|| Ok(Tally::default()), |tally| read_tally(&tally))
-}
-
-/// What all shards have counted so far, shard by shard.
-pub fn shard_tallies(conn: &mut Conn, run_id: Id) -> Result<Vec<Tally>> {
-    let rows: Vec<String> = comparison_shards::table
-        .filter(comparison_shards::run_id.eq(run_id))
-        .order(comparison_shards::shard)
-        .select(comparison_shards::tally)
-        .load(conn)?;
-    rows.iter().map(|tally| read_tally(tally)).collect()
-}
-
-/// Keeps what a shard has counted so far.
-pub fn set_shard_tally(conn: &mut Conn, run_id: Id, shard: u8, tally: &Tally) -> Result<()> {
-    let tally = serde_json::to_string(tally).map_err(|error| Error::corrupt("tally", error))?;
-    let tail = " ON DUPLICATE KEY UPDATE tally = VALUES(tally)";
-    let mut insert = Insert::into("comparison_shards", &["run_id", "shard", "tally"], tail);
-    insert.value(run_id).value(shard).value(tally.as_str());
-    insert.end_row();
-    insert.execute(conn)
-}
-
-fn read_tally(tally: &str) -> Result<Tally> {
-    serde_json::from_str(tally).map_err(|error| Error::corrupt("tally", error))
 }

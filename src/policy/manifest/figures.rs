@@ -60,21 +60,24 @@ impl<'t, 'a> Reader<'t, 'a> {
         }
         let group = table.optional::<Vec<Spanned<String>>>("group");
         check_doubled(self.faults, group.as_deref().unwrap_or_default());
-        for key in group.iter().flatten() {
-            match fields.get(key.get_ref()) {
-                Some(field) if matches!(field.field_type, FieldType::Choice | FieldType::Boolean) => {}
-                Some(_) => {
-                    let message = format!("'{}' makes no groups: only choice and boolean fields do", key.get_ref());
-                    self.faults.at(&key.span(), "wrong_type", message);
-                }
-                None => self.unknown_field(key, fields),
-            }
-        }
+        group.iter().flatten().for_each(|key| self.makes_groups(key, fields));
         let minimum = table.optional("minimum").unwrap_or_default();
         let cuts = table.required_item("cuts").and_then(|item| self.cuts(item, table.key_span("cuts")));
         let population = table.item("population").map(|item| self.population(item, fields)).unwrap_or_default();
         table.close();
         Some(CohortDeclaration { value: value?.into_inner(), group: plain(group), minimum, cuts: cuts?, population })
+    }
+
+    /// Checks that a field's values make groups of customers.
+    pub(super) fn makes_groups(&self, key: &Spanned<String>, fields: &Fields) {
+        match fields.get(key.get_ref()) {
+            Some(field) if matches!(field.field_type, FieldType::Choice | FieldType::Boolean) => {}
+            Some(_) => {
+                let message = format!("'{}' makes no groups: only choice and boolean fields do", key.get_ref());
+                self.faults.at(&key.span(), "wrong_type", message);
+            }
+            None => self.unknown_field(key, fields),
+        }
     }
 
     fn check_cohort_value(&self, value: &Spanned<String>, fields: &Fields, definitions: &Definitions) {

@@ -68,6 +68,7 @@ fn pack() -> Pack {
         policies: IndexMap::from([(POLICY.to_owned(), declaration(&["1", "2", "3", "4"]))]),
         influences: IndexMap::new(),
         publishing: None,
+        drift: super::pack::Drifting::default(),
         texts: Texts::default(),
     }
 }

@@ -1,0 +1,6 @@
+CREATE TABLE IF NOT EXISTS run_tallies (
+  run_id BINARY(16) NOT NULL,
+  shard TINYINT UNSIGNED NOT NULL,
+  tally LONGTEXT NOT NULL CHECK (JSON_VALID(tally)),
+  PRIMARY KEY (run_id, shard)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
