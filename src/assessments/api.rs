@@ -11,6 +11,7 @@ mod near;
 mod paths;
 mod replay;
 pub mod runs;
+mod shadow;
 
 use std::collections::BTreeMap;
 
@@ -53,6 +54,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .configure(difference::configure)
         .configure(causes::configure)
         .configure(drift::configure)
+        .configure(shadow::configure)
         .configure(explanation::configure)
         .configure(comparison::configure)
         .configure(near::configure)

@@ -11,11 +11,12 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::assess::{Assessor, PAGE, Read, Sound};
+use super::assess::{Assessor, Read, Sound};
 use super::model::{Run, RunCause, RunStatus};
 use super::run::{self, Error};
-use super::store::{self, ComparisonTask, Lease};
-use super::tally::{Cost, Mover, Scales, Side, Tally};
+use super::shard::{self, SignOfLife};
+use super::store::{self, ComparisonTask, LeanCustomer, Lease};
+use super::tally::{Cost, Mover, Scales, Tally};
 use super::{activation, evaluate};
 use crate::Id;
 use crate::customers::model::{Field, FieldType, Fields};
@@ -141,15 +142,9 @@ pub fn prepare(conn: &mut Conn, db: &Db, in_force: &InForce, active: &Active, le
     let every = lease.owner.sign_of_life();
     let mut alive = || db.run_here(|conn| store::keep_shard(conn, lease)).map(|_| ());
     let cohort = activation::cohort_of(conn, active, &release, every, &mut alive)?;
-    transaction(conn, |conn| {
-        let is_ours = store::lock_run(conn, lease.run_id)?.is_some_and(|(status, _)| status == RunStatus::Preparing)
-            && store::advance_shard(conn, lease, true)?;
-        if is_ours {
-            let digest = releases::store::keep_cohort(conn, &cohort)?;
-            store::set_comparison_cohort(conn, lease.run_id, digest)?;
-            run::open_shards(conn, lease.run_id, None)?;
-        }
-        Ok(())
+    run::prepared(conn, lease, |conn| {
+        let digest = releases::store::keep_cohort(conn, &cohort)?;
+        store::set_comparison_cohort(conn, lease.run_id, digest)
     })
 }
 
@@ -269,24 +264,18 @@ pub fn work(
     conn: &mut Conn,
     in_force: &InForce,
     active: Arc<Active>,
-    mut lease: Lease,
+    lease: Lease,
     stop: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
     let task = task(conn, lease.run_id)?;
     let sides = Sides::new(conn, in_force, active, &task)?;
-    let mut tally: Tally = store::shard_tally(conn, lease.run_id, lease.shard)?;
-    loop {
-        if stop() {
-            return Ok(store::release_shard(conn, &lease)?);
-        }
-        let page = store::customers_page(conn, lease.shard, lease.after, PAGE)?;
-        let is_last = i64::try_from(page.len()).is_ok_and(|length| length < PAGE);
+    let count = |conn: &mut Conn, page: Vec<LeanCustomer>, lease: &mut Lease, tally: &mut Tally| {
         let of = store::stretch(&page);
         let others = match sides.reads_alike {
             true => Vec::new(),
             false => sides.after.subjects(conn, of, &page)?,
         };
-        let mut shown = Instant::now();
+        let mut sign = SignOfLife::begin();
         for (place, read) in sides.before.read(conn, of, page)?.into_iter().enumerate() {
             lease.after = read.customer.id;
             lease.progress.assessed += 1;
@@ -295,27 +284,15 @@ pub fn work(
             tally.count(read.customer.id, &values, [&decided[0], &decided[1]], &sides.scales);
             lease.progress.summary.count(&decided[1]);
             if place == 0 {
-                sides.measure(&mut tally, &read, others.get(place));
+                sides.measure(tally, &read, others.get(place));
             }
-            if shown.elapsed() > lease.owner.sign_of_life() {
-                if !store::keep_shard(conn, &lease)? {
-                    return Ok(());
-                }
-                shown = Instant::now();
+            if !sign.give(conn, lease)? {
+                return Ok(None);
             }
         }
-        let written = transaction(conn, |conn| {
-            let is_ours = store::run_status(conn, lease.run_id)? == Some(RunStatus::Running)
-                && store::advance_shard(conn, &lease, is_last)?;
-            if is_ours {
-                store::set_shard_tally(conn, lease.run_id, lease.shard, &tally)?;
-            }
-            Ok::<_, db::Error>(is_ours)
-        })?;
-        if is_last || !written {
-            return Ok(());
-        }
-    }
+        Ok(Some(()))
+    };
+    Ok(shard::survey(conn, lease, stop, count, |_, ()| Ok(()))?)
 }
 
 /// Puts together what all shards have counted, with both decisions about those who move most, and ends the run.
@@ -408,12 +385,5 @@ impl Comparison {
     /// One that is kept.
     pub fn read(content: &str) -> Result<Self, db::Error> {
         serde_json::from_str(content).map_err(|error| db::Error::corrupt("comparison", error))
-    }
-
-    /// Number of customers who move from one outcome of a policy to another.
-    pub fn moving(&self, policy: &str, from: &str, to: &str) -> u64 {
-        let side = |outcome: &str| Side::Outcome(outcome.to_owned());
-        let row = self.tally.policies.get(policy).and_then(|counted| counted.matrix.get(&side(from)));
-        row.and_then(|row| row.get(&side(to))).copied().unwrap_or_default()
     }
 }

@@ -22,6 +22,7 @@ pub mod replay;
 pub mod retention;
 pub mod run;
 pub mod schedule;
+pub mod shadow;
 pub mod shard;
 pub mod store;
 pub mod tally;

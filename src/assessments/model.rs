@@ -37,7 +37,7 @@ pub struct Assessment {
 }
 
 /// The outcome in force of one policy for one customer, and the one that the latest data would give.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The standing outcome.
     pub outcome: String,
@@ -206,9 +206,19 @@ pub enum RunCause {
     Closing,
     /// It compares a release with the one in force, and assesses nobody.
     Comparison,
+    /// A release decides in the shadow of the one in force, and assesses nobody.
+    Shadow,
 }
 
 impl RunCause {
+    /// The causes of runs that assess nobody.
+    pub const SILENT: [Self; 2] = [Self::Comparison, Self::Shadow];
+
+    /// Whether customers are assessed.
+    pub fn assesses(self) -> bool {
+        !Self::SILENT.contains(&self)
+    }
+
     /// Its name.
     pub fn key(self) -> &'static str {
         match self {
@@ -216,12 +226,14 @@ impl RunCause {
             Self::Basis => "basis",
             Self::Closing => "closing",
             Self::Comparison => "comparison",
+            Self::Shadow => "shadow",
         }
     }
 
     /// The cause of a name.
     pub fn from_key(key: &str) -> Option<Self> {
-        [Self::Command, Self::Basis, Self::Closing, Self::Comparison].into_iter().find(|cause| cause.key() == key)
+        let assessing = [Self::Command, Self::Basis, Self::Closing];
+        assessing.into_iter().chain(Self::SILENT).find(|cause| cause.key() == key)
     }
 }
 
@@ -326,5 +338,33 @@ impl FailureReason {
     /// Of a policy, or of the data.
     pub fn new(policy: Option<&str>, message: &str) -> Self {
         Self { policy: policy.map(str::to_owned), message: message.chars().take(MAX_MESSAGE).collect() }
+    }
+}
+
+/// How far a shadow is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ShadowStatus {
+    /// The release decides on each business date.
+    Open,
+    /// Its last day has come, or the release came into force.
+    Ended,
+    /// Somebody ended it before.
+    Cancelled,
+}
+
+impl ShadowStatus {
+    /// Its name.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Ended => "ended",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The status of a name.
+    pub fn from_key(key: &str) -> Option<Self> {
+        [Self::Open, Self::Ended, Self::Cancelled].into_iter().find(|status| status.key() == key)
     }
 }

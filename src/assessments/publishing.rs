@@ -32,20 +32,21 @@ pub fn exceeded(limits: &Publishing, comparison: &Comparison) -> Vec<Exceeded> {
     let percent = |share: Decimal| (share * Decimal::ONE_HUNDRED).round_dp(2).normalize();
     for (policy, tally) in &comparison.tally.policies {
         let mut exceed = |limit, detail| found.push(Exceeded { limit, policy: policy.clone(), detail });
-        if let Some(most) =
-            limits.moved_at_most.filter(|most| Decimal::from(tally.moved()) > *most * Decimal::from(tally.decided()))
+        if let Some(most) = limits
+            .moved_at_most
+            .filter(|most| Decimal::from(tally.matrix.moved()) > *most * Decimal::from(tally.matrix.decided()))
         {
-            let (moved, decided) = (tally.moved(), tally.decided());
-            let share = percent(tally.share_moved());
+            let (moved, decided) = (tally.matrix.moved(), tally.matrix.decided());
+            let share = percent(tally.matrix.share_moved());
             let detail = format!("{moved} of {decided} customers move, {share} %; at most {} % may", percent(most));
             exceed("moved_at_most", detail);
         }
-        if tally.newly_failed() > 0 {
-            let detail = format!("it fails for {} customers for whom it doesn't now", tally.newly_failed());
+        if tally.matrix.newly_failed() > 0 {
+            let detail = format!("it fails for {} customers for whom it doesn't now", tally.matrix.newly_failed());
             exceed("failures", detail);
         }
-        if tally.removed() > 0 {
-            exceed("removed", format!("{} customers lose their outcome: the policy is gone", tally.removed()));
+        if tally.matrix.removed() > 0 {
+            exceed("removed", format!("{} customers lose their outcome: the policy is gone", tally.matrix.removed()));
         }
         for (key, sums) in &tally.sums {
             let change = (sums.after - sums.before).abs();
@@ -57,7 +58,7 @@ pub fn exceeded(limits: &Publishing, comparison: &Comparison) -> Vec<Exceeded> {
             }
         }
         for movement in limits.never.iter().filter(|movement| movement.policy == *policy) {
-            let moving = comparison.moving(policy, &movement.from, &movement.to);
+            let moving = tally.matrix.moving(&movement.from, &movement.to);
             if moving > 0 {
                 let detail =
                     format!("{moving} customers move from '{}' to '{}'; nobody may", movement.from, movement.to);

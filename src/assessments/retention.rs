@@ -1,5 +1,5 @@
 //! Dropping old history: assessments of months that lie too far back go by the month, except those that something in force still
-//! refers to, and so do old events and the failures of old runs. Any number of processes may do it, at any time, and each may be cut off anywhere: every step
+//! refers to, and so do old events, the failures of old runs and what shadows decided that have ended. Any number of processes may do it, at any time, and each may be cut off anywhere: every step
 //! may be done twice, and that a month is gone is noted at last.
 //!
 //! What is in force is safe because a new reference is always made by a writer who holds the subject's lock, to an assessment
@@ -43,13 +43,23 @@ pub fn work(db: &Db, business_date: Date, kept: i16, stop: &dyn Fn() -> bool) ->
         db.run_here(|conn| store::note_history_from(conn, kept_from))?;
         tracing::info!(months = kept_from - from, "old history is dropped");
     }
-    Ok(drop_failures(db, stop)? && drop_events(db, kept, stop)?)
+    Ok(drop_failures(db, stop)? && drop_shadows(db, stop)? && drop_events(db, kept, stop)?)
 }
 
 /// Deletes failures of runs that were started too long ago.
 fn drop_failures(db: &Db, stop: &dyn Fn() -> bool) -> Result<bool, db::Error> {
     let before = Timestamp::now() - Span::new().hours(24 * FAILURE_DAYS);
     while db.run_here(|conn| transaction(conn, |conn| store::delete_failures_before(conn, before, PIECE)))? {
+        if stop() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Deletes what shadows that have ended decided about customers: what came of them is kept with the shadow.
+fn drop_shadows(db: &Db, stop: &dyn Fn() -> bool) -> Result<bool, db::Error> {
+    while db.run_here(|conn| transaction(conn, |conn| store::delete_shadowed(conn, PIECE)))? {
         if stop() {
             return Ok(false);
         }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::model::{Owner, PlannedClosing, Progress, Run, RunCause, RunStatus};
 use super::store::{self, Lease};
-use super::{cohort, comparison, drift, schedule, shard};
+use super::{cohort, comparison, drift, schedule, shadow, shard};
 use crate::Id;
 use crate::db::id::SHARDS;
 use crate::db::{self, Conn, Db, Failure, transaction};
@@ -37,8 +37,11 @@ pub enum Error {
     #[error("the release is in force; another one is compared with it")]
     InForce,
     /// The release wasn't checked.
-    #[error("the release is a draft; it has to be checked before it is compared")]
+    #[error("the release is a draft; it has to be checked before it decides about customers")]
     Draft,
+    /// Another release decides in the shadow.
+    #[error("a release decides in the shadow of the one in force already; end that first")]
+    Shadowed,
     /// It has ended.
     #[error("the run has ended")]
     Ended,
@@ -154,18 +157,21 @@ pub fn open(conn: &mut Conn, run: &Run) -> Result<(), db::Error> {
 
 /// Cancels an open run. What it has written stays.
 pub fn cancel(conn: &mut Conn, id: Id) -> Result<Run, Error> {
-    transaction(conn, |conn| {
-        match store::lock_run(conn, id)? {
-            None => return Err(Error::NotFound),
-            Some((status, _)) if !status.is_open() => return Err(Error::Ended),
-            Some((_, RunCause::Basis | RunCause::Closing)) => return Err(Error::Needed),
-            Some(_) => {
-                store::set_run(conn, id, RunStatus::Cancelled, None)?;
-                store::delete_tallies(conn, id)?;
-            }
+    transaction(conn, |conn| cancel_in(conn, id))
+}
+
+/// The same where the caller has the transaction.
+pub fn cancel_in(conn: &mut Conn, id: Id) -> Result<Run, Error> {
+    match store::lock_run(conn, id)? {
+        None => return Err(Error::NotFound),
+        Some((status, _)) if !status.is_open() => return Err(Error::Ended),
+        Some((_, RunCause::Basis | RunCause::Closing)) => return Err(Error::Needed),
+        Some(_) => {
+            store::set_run(conn, id, RunStatus::Cancelled, None)?;
+            store::delete_tallies(conn, id)?;
         }
-        store::run(conn, id)?.ok_or(Error::NotFound)
-    })
+    }
+    store::run(conn, id)?.ok_or(Error::NotFound)
 }
 
 /// Works on one free shard of an open run until it is finished, lost, or `stop` says so. False when there was nothing to do.
@@ -174,31 +180,20 @@ pub fn work(db: &Db, in_force: &InForce, owner: Owner, stop: &dyn Fn() -> bool) 
         for run in store::open_runs(conn)? {
             let lease = transaction(conn, |conn| store::claim_shard(conn, run.id, owner))?;
             if let Some(lease) = &lease {
-                match (run.cause, run.status, in_force.get()) {
-                    (RunCause::Comparison, RunStatus::Preparing, _) => {
-                        let active = state(conn, in_force, run.basis)?;
-                        comparison::prepare(conn, db, in_force, &active, lease)?;
-                    }
-                    (RunCause::Comparison, ..) => {
-                        let active = state(conn, in_force, run.basis)?;
-                        comparison::work(conn, in_force, active, lease.clone(), stop)?;
-                    }
-                    (_, RunStatus::Preparing, Some(active)) => {
-                        prepare(conn, db, in_force, active, lease, run.closing)?;
-                    }
-                    _ => {
-                        let active = state(conn, in_force, run.basis)?;
-                        shard::work(conn, active, lease.clone(), run.failed_of, stop)?;
-                    }
-                }
+                work_on(conn, db, in_force, &run, lease, stop)?;
             }
-            match run.cause {
-                RunCause::Comparison if store::is_done(conn, run.id)? => {
-                    let active = state(conn, in_force, run.basis)?;
-                    comparison::finish(conn, in_force, active, run.id)?;
+            if store::is_done(conn, run.id)? {
+                match run.cause {
+                    RunCause::Comparison => {
+                        let active = state(conn, in_force, run.basis)?;
+                        comparison::finish(conn, in_force, active, run.id)?;
+                    }
+                    RunCause::Shadow => {
+                        let date = state(conn, in_force, run.basis)?.basis.business_date;
+                        shadow::finish(conn, run.id, date)?;
+                    }
+                    RunCause::Command | RunCause::Basis | RunCause::Closing => finish(conn, in_force, run.id)?,
                 }
-                RunCause::Comparison => {}
-                _ => finish(conn, in_force, run.id)?,
             }
             if lease.is_some() {
                 return Ok(true);
@@ -206,6 +201,30 @@ pub fn work(db: &Db, in_force: &InForce, owner: Owner, stop: &dyn Fn() -> bool) 
         }
         Ok(false)
     })
+}
+
+/// Works on a shard of a run.
+fn work_on(
+    conn: &mut Conn,
+    db: &Db,
+    in_force: &InForce,
+    run: &store::OpenRun,
+    lease: &Lease,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), Error> {
+    if let (true, RunStatus::Preparing, Some(active)) = (run.cause.assesses(), run.status, in_force.get()) {
+        return prepare(conn, db, in_force, active, lease, run.closing.clone());
+    }
+    let active = state(conn, in_force, run.basis)?;
+    match (run.cause, run.status) {
+        (RunCause::Comparison, RunStatus::Preparing) => comparison::prepare(conn, db, in_force, &active, lease),
+        (RunCause::Comparison, _) => comparison::work(conn, in_force, active, lease.clone(), stop),
+        (RunCause::Shadow, RunStatus::Preparing) => shadow::prepare(conn, db, in_force, &active, lease),
+        (RunCause::Shadow, _) => shadow::work(conn, in_force, active, lease.clone(), stop),
+        (RunCause::Command | RunCause::Basis | RunCause::Closing, _) => {
+            Ok(shard::work(conn, active, lease.clone(), run.failed_of, stop)?)
+        }
+    }
 }
 
 /// The state that a run rests on, in force or not.
@@ -220,9 +239,6 @@ fn state(conn: &mut Conn, in_force: &InForce, basis: i64) -> Result<Arc<Active>,
 
 /// Ends a run when its last shard is finished, and with it the closings that everybody has passed by then.
 fn finish(conn: &mut Conn, in_force: &InForce, run_id: Id) -> Result<(), Error> {
-    if !store::is_done(conn, run_id)? {
-        return Ok(());
-    }
     let run = store::run(conn, run_id)?.ok_or(Error::NotFound)?;
     let found = if run.failed_of.is_none() { drift::found(conn, in_force, &run)? } else { None };
     transaction(conn, |conn| {
@@ -292,6 +308,23 @@ fn prepare(
         }
         result => result.and_then(|()| Ok(in_force.refresh(conn)?)),
     }
+}
+
+/// Opens the shards of a run that assesses nobody, with what `keep` writes in the same transaction; nothing where the lease is another's.
+pub fn prepared(
+    conn: &mut Conn,
+    lease: &Lease,
+    keep: impl Fn(&mut Conn) -> Result<(), db::Error>,
+) -> Result<(), Error> {
+    transaction(conn, |conn| {
+        let is_ours = store::lock_run(conn, lease.run_id)?.is_some_and(|(status, _)| status == RunStatus::Preparing)
+            && store::advance_shard(conn, lease, true)?;
+        if is_ours {
+            keep(conn)?;
+            open_shards(conn, lease.run_id, None)?;
+        }
+        Ok(())
+    })
 }
 
 /// Opens the shards of a run whose cohort is computed, on a basis if it is another one; the caller has the transaction.

@@ -2,12 +2,16 @@
 //! together, so that any process may take a shard over at any time.
 
 use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::assess::{Assessor, Made, PAGE};
 use super::distribution::Distribution;
 use super::drift::Counting;
 use super::model::RunStatus;
-use super::store::{self, Lease};
+use super::store::{self, LeanCustomer, Lease};
 use super::write::{Written, write};
 use crate::Id;
 use crate::db::{self, Conn, Subjects, transaction};
@@ -54,6 +58,58 @@ pub fn work(
         if is_last {
             return Ok(());
         }
+    }
+}
+
+/// Goes over the customers of a shard page by page without assessing them, until it is finished, another worker has it, the run is
+/// cancelled, or `stop` says so. `count` adds a page to what the shard has counted, and gives what `write` is to keep of it in the
+/// transaction that moves the shard on; nothing where the page is somebody else's meanwhile.
+pub fn survey<T: Default + Serialize + DeserializeOwned, W>(
+    conn: &mut Conn,
+    mut lease: Lease,
+    stop: &dyn Fn() -> bool,
+    mut count: impl FnMut(&mut Conn, Vec<LeanCustomer>, &mut Lease, &mut T) -> Result<Option<W>, db::Error>,
+    write: impl Fn(&mut Conn, &W) -> Result<(), db::Error>,
+) -> Result<(), db::Error> {
+    let mut tally: T = store::shard_tally(conn, lease.run_id, lease.shard)?;
+    loop {
+        if stop() {
+            return store::release_shard(conn, &lease);
+        }
+        let page = store::customers_page(conn, lease.shard, lease.after, PAGE)?;
+        let is_last = i64::try_from(page.len()).is_ok_and(|length| length < PAGE);
+        let Some(kept) = count(conn, page, &mut lease, &mut tally)? else { return Ok(()) };
+        let written = transaction(conn, |conn| {
+            let is_ours = store::run_status(conn, lease.run_id)? == Some(RunStatus::Running)
+                && store::advance_shard(conn, &lease, is_last)?;
+            if is_ours {
+                store::set_shard_tally(conn, lease.run_id, lease.shard, &tally)?;
+                write(conn, &kept)?;
+            }
+            Ok::<_, db::Error>(is_ours)
+        })?;
+        if is_last || !written {
+            return Ok(());
+        }
+    }
+}
+
+/// Gives a sign of life of a shard when it is time for one.
+pub struct SignOfLife(Instant);
+
+impl SignOfLife {
+    /// The first one was just given.
+    pub fn begin() -> Self {
+        Self(Instant::now())
+    }
+
+    /// False when another worker has the shard now.
+    pub fn give(&mut self, conn: &mut Conn, lease: &Lease) -> Result<bool, db::Error> {
+        if self.0.elapsed() <= lease.owner.sign_of_life() {
+            return Ok(true);
+        }
+        self.0 = Instant::now();
+        store::keep_shard(conn, lease)
     }
 }
 

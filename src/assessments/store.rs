@@ -4,6 +4,7 @@ mod comparisons;
 mod failures;
 mod retention;
 mod runs;
+mod shadows;
 mod subjects;
 mod tallies;
 
@@ -27,6 +28,7 @@ pub use comparisons::*;
 pub use failures::*;
 pub use retention::*;
 pub use runs::*;
+pub use shadows::*;
 pub use subjects::*;
 pub use tallies::*;
 

@@ -65,6 +65,66 @@ impl From<String> for Side {
     }
 }
 
+/// Customers by what the release in force says and what the other one says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moves(BTreeMap<Side, BTreeMap<Side, u64>>);
+
+impl Moves {
+    /// Counts a customer.
+    pub fn count(&mut self, from: Side, to: Side) {
+        *self.0.entry(from).or_default().entry(to).or_default() += 1;
+    }
+
+    /// Adds what was counted of other customers.
+    pub fn add(&mut self, other: Self) {
+        for (from, row) in other.0 {
+            let sums = self.0.entry(from).or_default();
+            row.into_iter().for_each(|(to, number)| *sums.entry(to).or_default() += number);
+        }
+    }
+
+    /// The combinations that occur, with their number of customers.
+    pub fn cells(&self) -> impl Iterator<Item = (&Side, &Side, u64)> {
+        self.0.iter().flat_map(|(from, row)| row.iter().map(move |(to, number)| (from, to, *number)))
+    }
+
+    /// Customers for whom both releases decided.
+    pub fn decided(&self) -> u64 {
+        self.sum(|from, to| from.outcome().is_some() && to.outcome().is_some())
+    }
+
+    /// Customers whose outcome differs: those for whom both releases decided.
+    pub fn moved(&self) -> u64 {
+        self.sum(|from, to| from.outcome().is_some() && to.outcome().is_some() && from != to)
+    }
+
+    /// Customers for whom the other release fails and the one in force doesn't.
+    pub fn newly_failed(&self) -> u64 {
+        let failed = |side: &Side| *side == Side::Undecided(Flag::Failed);
+        self.sum(|from, to| failed(to) && !failed(from))
+    }
+
+    /// Customers who have an outcome by the release in force, while the other one doesn't have the policy.
+    pub fn removed(&self) -> u64 {
+        self.sum(|from, to| from.outcome().is_some() && *to == Side::Absent)
+    }
+
+    /// The share of the customers whose outcome differs, from 0 to 1, with six places.
+    pub fn share_moved(&self) -> Decimal {
+        let decided = Decimal::from(self.decided());
+        Decimal::from(self.moved()).checked_div(decided).unwrap_or_default().round_dp(6)
+    }
+
+    /// Number of customers who move from one outcome to another.
+    pub fn moving(&self, from: &str, to: &str) -> u64 {
+        self.sum(|before, after| before.outcome() == Some(from) && after.outcome() == Some(to))
+    }
+
+    fn sum(&self, counts: impl Fn(&Side, &Side) -> bool) -> u64 {
+        self.cells().filter(|(from, to, _)| counts(from, to)).map(|(_, _, number)| number).sum()
+    }
+}
+
 /// A customer whose outcome differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mover {
@@ -100,7 +160,7 @@ pub struct PolicyTally {
     /// Customers whose outcome would differ without stability: those for whom both scripts decided something else.
     pub moved_by_script: u64,
     /// Customers by what the release in force says and what the candidate says.
-    pub matrix: BTreeMap<Side, BTreeMap<Side, u64>>,
+    pub matrix: Moves,
     /// Sums of numbers to which outcomes entitle, by key.
     pub sums: BTreeMap<String, Sums>,
     /// Customers whose outcome differs, by field and value.
@@ -114,44 +174,9 @@ pub struct PolicyTally {
 }
 
 impl PolicyTally {
-    /// Customers for whom both releases decided.
-    pub fn decided(&self) -> u64 {
-        self.count(|from, to| from.outcome().is_some() && to.outcome().is_some())
-    }
-
-    /// Customers whose outcome differs: those for whom both releases decided.
-    pub fn moved(&self) -> u64 {
-        self.count(|from, to| from.outcome().is_some() && to.outcome().is_some() && from != to)
-    }
-
-    /// Customers for whom the candidate fails and the release in force doesn't.
-    pub fn newly_failed(&self) -> u64 {
-        let failed = |side: &Side| *side == Side::Undecided(Flag::Failed);
-        self.count(|from, to| failed(to) && !failed(from))
-    }
-
-    /// Customers who have an outcome by the release in force, while the candidate doesn't have the policy.
-    pub fn removed(&self) -> u64 {
-        self.count(|from, to| from.outcome().is_some() && *to == Side::Absent)
-    }
-
-    /// The share of the customers whose outcome differs, from 0 to 1, with six places.
-    pub fn share_moved(&self) -> Decimal {
-        let decided = Decimal::from(self.decided());
-        Decimal::from(self.moved()).checked_div(decided).unwrap_or_default().round_dp(6)
-    }
-
-    fn count(&self, counts: impl Fn(&Side, &Side) -> bool) -> u64 {
-        let cells = self.matrix.iter().flat_map(|(from, row)| row.iter().map(move |(to, number)| (from, to, number)));
-        cells.filter(|(from, to, _)| counts(from, to)).map(|(_, _, number)| number).sum()
-    }
-
     fn add(&mut self, other: Self) {
         self.moved_by_script += other.moved_by_script;
-        for (from, row) in other.matrix {
-            let sums = self.matrix.entry(from).or_default();
-            row.into_iter().for_each(|(to, number)| *sums.entry(to).or_default() += number);
-        }
+        self.matrix.add(other.matrix);
         for (key, sums) in other.sums {
             let all = self.sums.entry(key).or_default();
             all.before += sums.before;
@@ -250,7 +275,7 @@ impl Tally {
         {
             tally.fail(said.chars().take(500).collect(), customer);
         }
-        *tally.matrix.entry(from).or_default().entry(to).or_default() += 1;
+        tally.matrix.count(from, to);
     }
 
     /// Adds what was counted of other customers.
@@ -370,8 +395,9 @@ mod tests {
             tally.count(*id, &values, [&assessed(from, "10"), &assessed(to, "7.5")], &scales());
         }
         let grade = &tally.policies["grade"];
-        assert_eq!((grade.decided(), grade.moved(), grade.newly_failed()), (3, 2, 1));
-        assert_eq!(grade.share_moved().to_string(), "0.666667");
+        let moves = &grade.matrix;
+        assert_eq!((moves.decided(), moves.moved(), moves.newly_failed()), (3, 2, 1));
+        assert_eq!((moves.share_moved().to_string(), moves.moving("A", "C")), ("0.666667".to_owned(), 1));
         assert_eq!(grade.sums["supply"], Sums { before: Decimal::from(40), after: "22.5".parse().unwrap() });
         assert_eq!(grade.moved_by["area"], [("north".to_owned(), 1), ("south".to_owned(), 1)].into());
         let steps: Vec<(Id, i64)> = grade.movers.iter().map(|mover| (mover.customer_id, mover.steps)).collect();

@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 use super::model::Owner;
-use super::{day, due, retention, run, store};
+use super::{day, due, retention, run, shadow, store};
 use crate::db::{self, Db};
 use crate::releases::active::InForce;
 
@@ -190,11 +190,12 @@ impl Worker {
         Ok(())
     }
 
-    /// Moves the date on, and sees to it that a run follows the rules in force. Whether it has started one.
+    /// Moves the date on, and sees to it that a run follows the rules in force, and one of an open shadow the date. Whether it has started one.
     fn follow(&self) -> Result<bool, run::Error> {
         self.db.run_here(|conn| {
             day::follow(conn, &self.in_force, self.business_date)?;
-            self.in_force.get().map_or(Ok(false), |active| run::follow(conn, &active))
+            let Some(active) = self.in_force.get() else { return Ok(false) };
+            Ok(run::follow(conn, &active)? || shadow::follow(conn, &active)?)
         })
     }
 }

@@ -6,11 +6,13 @@ mod grade;
 mod junit;
 mod new;
 mod publish;
+mod shadow;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
 use jiff::civil::Date;
@@ -21,13 +23,15 @@ use crate::cli::{Failure, configured};
 use crate::config::Config;
 use crate::faults::{did_you_mean, excerpt};
 use crate::policy::cases::coverage::Coverage;
-use crate::policy::cases::{self, CaseReport};
+use crate::policy::cases::{self, CaseReport, Search};
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::explanations;
 use crate::policy::release::{self, LoadedPack};
 use crate::policy::sample;
 use crate::policy::source::Source;
 
+/// Longest time that looking for unguarded edges takes.
+const LONGEST: Duration = Duration::from_secs(300);
 /// Stack on which scripts may run: deeply nested data of a script overflow a smaller one.
 const SCRIPT_STACK: usize = 16 << 20;
 
@@ -86,6 +90,8 @@ pub enum RulesCommand {
     Run(GradeArguments),
     /// Compare a pack with the release in force over all customers of the base of the configuration, and change nothing
     Compare(compare::Compare),
+    /// Let a pack decide in the shadow of the release in force for a period, and tell what came of it
+    Shadow(shadow::Shade),
     /// Approve the last comparison of a pack, as a user of the base
     Approve(publish::Approve),
     /// Check a pack, run its cases and put it in force in the base of the configuration
@@ -207,6 +213,7 @@ impl RulesCommand {
             Self::Doc { folder, language, format } => doc::print(&folder, language.as_deref(), format),
             Self::Run(arguments) => grade::run(&arguments),
             Self::Compare(command) => on_base(|config| command.run(config)),
+            Self::Shadow(command) => on_base(|config| command.run(config)),
             Self::Approve(command) => on_base(|config| command.run(config)),
             Self::Release(command) => on_base(|config| command.run(config)),
             Self::Rollback(command) => on_base(|config| command.run(config)),
@@ -265,7 +272,8 @@ fn coverage(folder: &Path) -> Result<(), Failed> {
 
 fn propose(folder: &Path) -> Result<(), Failed> {
     let (source, loaded) = sound(folder)?;
-    let proposed = cases::proposing::propose(&loaded, &source).map_err(|faults| failed(&faults))?;
+    let proposed =
+        cases::proposing::propose(&loaded, &source, Search::begin(None, LONGEST)).map_err(|faults| failed(&faults))?;
     if proposed.is_empty() {
         say("# Every edge that can be reached by changing one thing is guarded.");
     }
@@ -324,7 +332,7 @@ fn test(folder: &Path, format: Reported) -> Result<(), Failed> {
 /// Tells what no case of a pack whose cases pass notices.
 fn mutate(folder: &Path) -> Result<(), Failed> {
     let (source, loaded) = sound(folder)?;
-    let found = cases::mutate(&loaded, &source).map_err(|faults| failed(&faults))?;
+    let found = cases::mutate(&loaded, &source, Search::begin(None, LONGEST)).map_err(|faults| failed(&faults))?;
     found.unnoticed.iter().for_each(|one| say(&format!("{one}\n")));
     let unnoticed = found.unnoticed.len();
     let noticed = found.tried - unnoticed;

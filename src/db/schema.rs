@@ -403,6 +403,34 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    shadows (id) {
+        id -> Binary,
+        release_digest -> Binary,
+        user_id -> Nullable<Binary>,
+        author -> Text,
+        facts -> Text,
+        starts_on -> Date,
+        ends_on -> Date,
+        status -> Text,
+        decided_on -> Nullable<Date>,
+        run_id -> Nullable<Binary>,
+        cohort_digest -> Nullable<Binary>,
+        cohort_beside -> Nullable<Binary>,
+        result -> Nullable<Text>,
+        created_at -> Datetime,
+    }
+}
+
+diesel::table! {
+    shadow_subjects (shadow_id, shard, customer_id) {
+        shadow_id -> Binary,
+        shard -> Unsigned<TinyInt>,
+        customer_id -> Binary,
+        content -> Text,
+    }
+}
+
 diesel::joinable!(import_files -> imports (import_id));
 diesel::joinable!(import_reports -> imports (import_id));
 
@@ -441,4 +469,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     comparisons,
     run_tallies,
     run_distributions,
+    shadows,
+    shadow_subjects,
 );

@@ -87,6 +87,31 @@ impl CaseReport {
     }
 }
 
+/// What edges are looked for that no case guards, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Search<'a> {
+    /// One policy; all where there is none.
+    policy: Option<&'a str>,
+    begun: Instant,
+    longest: Duration,
+}
+
+impl<'a> Search<'a> {
+    /// A search that begins now.
+    pub fn begin(policy: Option<&'a str>, longest: Duration) -> Self {
+        Self { policy, begun: Instant::now(), longest }
+    }
+
+    /// Whether its time has run out.
+    pub fn is_over(self) -> bool {
+        self.begun.elapsed() > self.longest
+    }
+
+    fn concerns(self, policy: &str) -> bool {
+        self.policy.is_none_or(|wanted| wanted == policy)
+    }
+}
+
 /// Every fault in the form of the pack's cases.
 pub(super) fn check(loaded: &LoadedPack, source: &Source) -> Vec<Diagnostic> {
     reading::read(loaded, source).err().unwrap_or_default()

@@ -1,5 +1,6 @@
 //! The pack, the basis, releases and cohorts over HTTP.
 
+mod cases;
 mod check;
 mod making;
 pub mod openapi;
@@ -38,6 +39,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(get_pack)
         .service(get_release)
         .service(get_cohort)
+        .configure(cases::configure)
         .configure(check::configure)
         .configure(making::configure);
 }

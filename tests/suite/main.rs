@@ -59,6 +59,7 @@ mod roles;
 mod rules;
 mod sample;
 mod serve;
+mod shadow;
 mod sign_in;
 mod stability;
 mod streams;

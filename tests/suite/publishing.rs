@@ -388,6 +388,15 @@ fn an_author_checks_compares_publishes_and_goes_back_by_command() {
     assert!(told.contains("size: 5 of 20 move, 25 %") && told.contains("at most 10 % may"), "{told}");
     let csv = said(&place, &["rules", "compare", folder, "--format", "csv"], &own, 0);
     assert!(csv.contains("size,big,small,5\n"), "{csv}");
+    let none = said(&place, &["rules", "shadow", folder], &own, 1);
+    assert!(none.contains("has never decided in the shadow"), "{none}");
+    let wrong = said(&place, &["rules", "shadow", folder, "--until", "2000-01-01"], &own, 1);
+    assert!(wrong.contains("2000-01-01 is not from"), "{wrong}");
+    let today = wrong.split_once("is not from ").unwrap().1.get(..10).unwrap().to_owned();
+    let told = said(&place, &["rules", "shadow", folder, "--until", &today], &own, 0);
+    assert!(told.contains(&format!("decides in the shadow from {today} to {today}: open")), "{told}");
+    let told = said(&place, &["rules", "shadow", folder, "--end"], &own, 0);
+    assert!(told.contains("cancelled"), "{told}");
     let refused = said(&place, &["rules", "release", folder], &own, 1);
     assert!(refused.contains("a written reason"), "{refused}");
     let told = said(&place, &["rules", "release", folder, "--reason", "agreed with the areas"], &own, 0);
@@ -403,6 +412,60 @@ fn an_author_checks_compares_publishes_and_goes_back_by_command() {
         listed.contains("created by ana: big from 150 on") && listed.contains("activated by ana: an error"),
         "{listed}"
     );
+}
+
+#[test]
+fn an_author_checks_compares_publishes_and_goes_back_over_http() {
+    let shop =
+        [("pack.toml", MANIFEST_OF_SHOP), ("policies/size.rhai", SIZE_OF_SHOP), ("texts/en.toml", TEXTS_OF_SHOP)];
+    let app = TestApp::new(&files(&shop), "2018-01-01");
+    for number in 0..20 {
+        app.customer(&format!("X{number}"), json!({"network": {"area": number * 10}}));
+    }
+    app.run();
+    let first = app.get("/v1/basis").json["release"].as_str().unwrap().to_owned();
+
+    // A table with a gap and an overlap, while it is written.
+    let gap = "//! Size.\nconst SIZE = table([[\"<= 99\", \"small\"], [\"50..150\", \"big\"], [\"> 150\", \"big\"]]);\n\
+               fn decide(customer, context) { decision(SIZE.of([customer.area])) }";
+    let told = app.post("/v1/pack-checks", &json!({"files": {POLICY: gap}})).with(200).json;
+    let codes: Vec<&str> =
+        told["diagnostics"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
+    assert!(codes.contains(&"table_gap") && codes.contains(&"table_overlap"), "{told}");
+
+    // A threshold that no case guards, and the case that would.
+    let far = "[[case]]\nname = \"far\"\nas_of = 2018-01-01\ngiven = { area = 500 }\nexpect = { outcome = \"big\" }\n";
+    let make = |cases: &str| {
+        let files = json!({POLICY: SIZE_OF_SHOP.replace("100", "150"), "cases/size.toml": cases});
+        let made = app.post("/v1/releases", &json!({"files": files, "message": "big from 150 on"})).with(201);
+        made.json["digest"].as_str().unwrap().to_owned()
+    };
+    let draft = make(far);
+    let found = app.get(&format!("/v1/releases/{draft}/cases")).with(200).json;
+    let unguarded = found["unguarded"].as_array().unwrap();
+    assert!(unguarded.iter().any(|one| one["message"].as_str().unwrap().contains("when 150 becomes 151")), "{found}");
+    assert_eq!(found["coverage"][0]["outcomes"], json!({"all": 2, "reached": 1, "missed": ["small"]}));
+    assert_eq!((&found["complete"], &found["proposed"][0]["file"]), (&json!(true), &json!("cases/size.toml")));
+    let proposed = found["proposed"][0]["text"].as_str().unwrap();
+    let digest = make(&format!("{far}{proposed}"));
+    let found = app.get(&format!("/v1/releases/{digest}/cases?policy=size")).with(200).json;
+    assert_eq!((&found["unguarded"], &found["proposed"]), (&json!([]), &json!([])), "{found}");
+    let wrong = app.get(&format!("/v1/releases/{digest}/cases?policy=sise")).with(422);
+    assert_eq!(wrong.faults(), [("policy", "unknown_policy")]);
+
+    // 100 to 140 in steps of 10: five of twenty become small, which is more than the limit of a tenth.
+    app.post(&format!("/v1/releases/{digest}/check"), &Json::Null).with(200);
+    let author = app.token.clone();
+    let (status, problem) = put(&app, &author, &digest, None);
+    assert!(status == 409 && problem["detail"].as_str().unwrap().contains("to be compared"), "{problem}");
+    let result = compared(&app, &digest, &json!({}))["result"].clone();
+    assert_eq!(matrix(&result["policies"][0])[&pair("big", "small")], 5);
+    assert_eq!(result["exceeded"][0]["limit"], "moved_at_most");
+    let (status, problem) = put(&app, &author, &digest, None);
+    assert!(status == 409 && problem["detail"].as_str().unwrap().contains("a written reason"), "{problem}");
+    assert_eq!(put(&app, &author, &digest, Some("agreed with the areas")).0, 200);
+    assert_eq!(put(&app, &author, &first, Some("an error")).0, 200);
+    assert_eq!((state(&app, &digest), state(&app, &first)), ("retired".to_owned(), "active".to_owned()));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Comparing a release with the one in force before it replaces it, and approving it, over HTTP.
 
-mod view;
+pub(super) mod view;
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, get, post, web};

@@ -80,14 +80,17 @@ impl Part {
             match self {
                 Self::Policies => rows.push(vec![
                     named(),
-                    Cell::of(tally.decided()),
-                    Cell::of(tally.moved()),
-                    Cell::of(tally.share_moved().normalize()),
-                    Cell::of(tally.newly_failed()),
+                    Cell::of(tally.matrix.decided()),
+                    Cell::of(tally.matrix.moved()),
+                    Cell::of(tally.matrix.share_moved().normalize()),
+                    Cell::of(tally.matrix.newly_failed()),
                 ]),
-                Self::Matrix => rows.extend(tally.matrix.iter().flat_map(|(from, row)| {
-                    row.iter().map(move |(to, number)| vec![named(), side(from), side(to), Cell::of(*number)])
-                })),
+                Self::Matrix => rows.extend(
+                    tally
+                        .matrix
+                        .cells()
+                        .map(|(from, to, number)| vec![named(), side(from), side(to), Cell::of(number)]),
+                ),
                 Self::Entitlements => rows.extend(tally.sums.iter().map(|(key, sums)| {
                     let (before, after) = (sums.before.normalize(), sums.after.normalize());
                     vec![named(), Cell::Text(key.clone()), Cell::of(before), Cell::of(after)]

@@ -67,7 +67,7 @@ pub struct OpenRun {
 impl OpenRun {
     /// Whether customers are assessed in it.
     pub fn assesses(&self) -> bool {
-        self.cause != RunCause::Comparison
+        self.cause.assesses()
     }
 
     /// Whether its cohort is being computed.
@@ -78,7 +78,7 @@ impl OpenRun {
 
 type OpenRow = (Id, String, i64, String, Option<String>, Option<Id>);
 
-/// The runs with work left, newest first: what is in force comes before what is history, and both before comparisons.
+/// The runs with work left, newest first: what is in force comes before what is history, and both before what assesses nobody.
 pub fn open_runs(conn: &mut Conn) -> Result<Vec<OpenRun>> {
     let open = [RunStatus::Preparing.key(), RunStatus::Running.key()];
     let rows: Vec<OpenRow> = runs::table
@@ -98,7 +98,7 @@ pub fn open_runs(conn: &mut Conn) -> Result<Vec<OpenRun>> {
 /// Whether a run over everybody that nobody cancelled rests on a basis or a later one.
 pub fn is_followed(conn: &mut Conn, basis: i64) -> Result<bool> {
     let runs = runs::table.filter(runs::basis_number.ge(basis).and(runs::status.ne(RunStatus::Cancelled.key())));
-    let runs = runs.filter(runs::failed_of.is_null().and(runs::cause.ne(RunCause::Comparison.key())));
+    let runs = runs.filter(runs::failed_of.is_null().and(runs::cause.ne_all(RunCause::SILENT.map(RunCause::key))));
     Ok(diesel::select(diesel::dsl::exists(runs)).get_result(conn)?)
 }
 

@@ -13,6 +13,7 @@ use jiff_diesel::ToDiesel;
 use super::{lease_end, read_digest, utc_now};
 use crate::Id;
 use crate::assessments::model::Owner;
+use crate::customers::store::subjects::DUE_NOW;
 use crate::db::bulk::Insert;
 use crate::db::id::SHARDS;
 use crate::db::schema::{customers, due_shards, outcomes, subjects};
@@ -119,6 +120,15 @@ pub fn count_due(conn: &mut Conn, as_of: Date) -> Result<i64> {
     let all: Vec<u8> = (0..SHARDS).collect();
     let due = subjects::table.filter(subjects::shard.eq_any(all).and(subjects::next_due_on.le(as_of.to_diesel())));
     Ok(due.count().get_result(conn)?)
+}
+
+/// Whether somebody is due whom time alone has made so.
+pub fn has_aged(conn: &mut Conn, as_of: Date) -> Result<bool> {
+    let all: Vec<u8> = (0..SHARDS).collect();
+    let due = subjects::table
+        .filter(subjects::shard.eq_any(all).and(subjects::next_due_on.le(as_of.to_diesel())))
+        .filter(subjects::next_due_on.gt(DUE_NOW.to_diesel()));
+    Ok(diesel::select(diesel::dsl::exists(due)).get_result(conn)?)
 }
 
 /// Whether somebody who is due has a closing before him.

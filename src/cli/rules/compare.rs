@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -17,10 +17,10 @@ use super::say;
 use crate::assessments::comparison::export::{self, Part};
 use crate::assessments::comparison::{self, Comparison};
 use crate::assessments::model::{DEFAULT_LEASE, Owner};
-use crate::assessments::tally::{PolicyTally, Side};
+use crate::assessments::tally::{Moves, PolicyTally, Side};
 use crate::assessments::{publishing, run, store};
 use crate::cli::Failure;
-use crate::cli::base::{self, FailingCases};
+use crate::cli::base::{self, FailingCases, Folder};
 use crate::config::Config;
 use crate::db::Db;
 use crate::db::migrate::migrate;
@@ -71,31 +71,21 @@ fn part(text: &str) -> Result<Part, String> {
 impl Compare {
     /// Keeps the folder as a release, compares it with the one in force, and tells what differs.
     pub fn run(self, config: &Config) -> Result<ExitCode, Failure> {
-        let folder =
-            base::load(&self.folder, FailingCases::Refuse).map_err(|faults| base::told(&self.folder, &faults))?;
-        base::beside(config, &folder.release.pack.id, |db| {
-            let in_force = InForce::default();
-            db.run_here(|conn| {
-                migrate(conn)?;
-                start::bind(conn, &folder.release)?;
-                Ok::<_, start::Error>(in_force.refresh(conn)?)
-            })?;
-            let active = in_force.get().ok_or("nothing is in force in the base; there is nothing to compare with")?;
+        beside_active(config, &self.folder, |db, in_force, active, folder| {
             let digest = folder.release.digest;
             if digest == active.basis.release {
                 say(&format!("{digest} is in force: nothing differs"));
-                return Ok(ExitCode::SUCCESS);
+                return Ok(());
             }
             let run = db.run_here(|conn| {
-                self.said.keep(conn, &folder, Some(active.basis.release))?;
-                comparison::create(conn, &active, digest, comparison::Population::new(), self.said.by())
+                self.said.keep(conn, folder, Some(active.basis.release))?;
+                comparison::create(conn, active, digest, comparison::Population::new(), self.said.by())
             })?;
-            work(db, &in_force, run.id)?;
+            work(db, in_force, run.id)?;
             let found = db.run_here(|conn| store::comparison(conn, run.id))?;
             let content = found.and_then(|task| task.content).ok_or("the comparison was cancelled")?;
             let kept = Comparison::read(&content.0)?;
-            self.tell(&active, &kept, content)?;
-            Ok(ExitCode::SUCCESS)
+            self.tell(active, &kept, content)
         })
     }
 
@@ -123,6 +113,26 @@ impl Compare {
         }
         Ok(())
     }
+}
+
+/// Does something with a folder beside what is in force in the base of the configuration.
+pub(super) fn beside_active(
+    config: &Config,
+    folder: &Path,
+    command: impl FnOnce(&Db, &InForce, &Arc<Active>, &Folder) -> Result<(), Failure>,
+) -> Result<ExitCode, Failure> {
+    let folder = base::load(folder, FailingCases::Refuse).map_err(|faults| base::told(folder, &faults))?;
+    base::beside(config, &folder.release.pack.id, |db| {
+        let in_force = InForce::default();
+        db.run_here(|conn| {
+            migrate(conn)?;
+            start::bind(conn, &folder.release)?;
+            Ok::<_, start::Error>(in_force.refresh(conn)?)
+        })?;
+        let active = in_force.get().ok_or("nothing is in force in the base; there is nothing to compare with")?;
+        command(db, &in_force, &active, &folder)?;
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 /// Works on the comparison, beside a service that does the same, until it has ended.
@@ -159,25 +169,29 @@ fn text(active: &Arc<Active>, kept: &Comparison, digest: Digest) -> String {
     text
 }
 
+/// Who moves from which outcome to which, as a table; nothing where nobody does.
+pub(super) fn moves(matrix: &Moves) -> String {
+    let moves: Vec<(&Side, &Side, u64)> = matrix.cells().filter(|(from, to, _)| from != to).collect();
+    if moves.is_empty() {
+        return String::new();
+    }
+    let side = |side: &Side| side.outcome().map_or_else(|| format!("({})", String::from(side.clone())), str::to_owned);
+    let mut table = Table::new();
+    table.load_preset(super::super::distribution::STYLE).set_header(["From", "To", "Customers"]);
+    for (from, to, number) in moves {
+        table.add_row([side(from), side(to), number.to_string()]);
+    }
+    format!("{table}\n")
+}
+
 fn told(policy: &str, tally: &PolicyTally, kept: &Comparison) -> String {
-    let percent = (tally.share_moved() * Decimal::ONE_HUNDRED).round_dp(2).normalize();
-    let mut text = format!("\n{policy}: {} of {} move, {percent} %\n", tally.moved(), tally.decided());
-    if tally.newly_failed() > 0 {
-        text += &format!("  {} fail who didn't before\n", tally.newly_failed());
+    let percent = (tally.matrix.share_moved() * Decimal::ONE_HUNDRED).round_dp(2).normalize();
+    let mut text = format!("\n{policy}: {} of {} move, {percent} %\n", tally.matrix.moved(), tally.matrix.decided());
+    if tally.matrix.newly_failed() > 0 {
+        text += &format!("  {} fail who didn't before\n", tally.matrix.newly_failed());
         text += &tally.failures.keys().map(|message| format!("    {message}\n")).collect::<String>();
     }
-    let cells = tally.matrix.iter().flat_map(|(from, row)| row.iter().map(move |(to, number)| (from, to, *number)));
-    let moves: Vec<(&Side, &Side, u64)> = cells.filter(|(from, to, _)| from != to).collect();
-    if !moves.is_empty() {
-        let side =
-            |side: &Side| side.outcome().map_or_else(|| format!("({})", String::from(side.clone())), str::to_owned);
-        let mut table = Table::new();
-        table.load_preset(super::super::distribution::STYLE).set_header(["From", "To", "Customers"]);
-        for (from, to, number) in moves {
-            table.add_row([side(from), side(to), number.to_string()]);
-        }
-        text += &format!("{table}\n");
-    }
+    text += &moves(&tally.matrix);
     for (key, sums) in tally.sums.iter().filter(|(_, sums)| sums.before != sums.after) {
         text += &format!("  sum of {key}: {} before, {} after\n", sums.before.normalize(), sums.after.normalize());
     }

@@ -81,9 +81,12 @@ impl From<run::Error> for Problem {
     fn from(error: run::Error) -> Self {
         let said = error.to_string();
         match error {
-            run::Error::Open(_) | run::Error::InForce | run::Error::Draft | run::Error::Ended | run::Error::Needed => {
-                Self::detailed(Code::Conflict, said)
-            }
+            run::Error::Open(_)
+            | run::Error::InForce
+            | run::Error::Draft
+            | run::Error::Shadowed
+            | run::Error::Ended
+            | run::Error::Needed => Self::detailed(Code::Conflict, said),
             run::Error::Invalid(faults) => Self::invalid(faults),
             run::Error::NotFound => Self::new(Code::NotFound),
             run::Error::Database(error) => error.into(),

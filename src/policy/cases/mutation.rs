@@ -1,8 +1,6 @@
 //! Whether cases notice a change of a rule: each number, comparison, condition of a table and outcome of a script is nudged in turn, and a
 //! change that every case lets pass stands unguarded.
 
-use std::time::{Duration, Instant};
-
 use rhai::Token;
 use rust_decimal::Decimal;
 
@@ -12,10 +10,7 @@ use super::super::release::LoadedPack;
 use super::super::sandbox;
 use super::super::script::path;
 use super::super::source::Source;
-use super::{Case, reading, running};
-
-/// Longest time that trying takes.
-const LONGEST: Duration = Duration::from_secs(300);
+use super::{Case, Search, reading, running};
 
 /// What became of the changes.
 #[derive(Debug, Default)]
@@ -28,14 +23,13 @@ pub struct Mutations {
     pub cut_off: bool,
 }
 
-/// Changes the scripts of a pack in turn and runs the cases of the policies that they belong to; scripts without cases are left
-/// out. Needs a stack of 16 MiB.
+/// Changes the scripts of a pack in turn and runs the cases of the policies that they belong to and that are looked at; scripts without
+/// cases are left out. Needs a stack of 16 MiB.
 ///
 /// # Errors
 /// Every fault in the form of the cases: then nothing is tried.
-pub fn mutate(loaded: &LoadedPack, source: &Source) -> Result<Mutations, Vec<Diagnostic>> {
+pub fn mutate(loaded: &LoadedPack, source: &Source, search: Search<'_>) -> Result<Mutations, Vec<Diagnostic>> {
     let files = reading::read(loaded, source)?;
-    let begun = Instant::now();
     let mut found = Mutations::default();
     let scripts = source.scripts().into_iter().map(|(id, text)| (path(&id), text));
     let libraries = source.libs().into_iter().map(|(stem, text)| (format!("lib/{stem}.rhai"), text));
@@ -43,7 +37,7 @@ pub fn mutate(loaded: &LoadedPack, source: &Source) -> Result<Mutations, Vec<Dia
         let uses = |policy: &str| path(policy) == file || loaded.policies.libraries(policy).contains(file.as_str());
         let cases: Vec<(&str, &[Case])> = files
             .iter()
-            .filter(|(policy, cases)| !cases.is_empty() && uses(policy))
+            .filter(|(policy, cases)| !cases.is_empty() && search.concerns(policy) && uses(policy))
             .map(|(policy, cases)| (policy.as_str(), cases.as_slice()))
             .collect();
         if cases.is_empty() {
@@ -52,7 +46,7 @@ pub fn mutate(loaded: &LoadedPack, source: &Source) -> Result<Mutations, Vec<Dia
         let policies = cases.iter().filter_map(|(policy, _)| loaded.pack.policies.get(*policy));
         let outcomes: Vec<&str> = policies.flat_map(|declared| &declared.outcomes).map(String::as_str).collect();
         for change in changes(&text, &outcomes) {
-            if begun.elapsed() > LONGEST {
+            if search.is_over() {
                 found.cut_off = true;
                 return Ok(found);
             }

@@ -14,7 +14,7 @@ use super::super::release::LoadedPack;
 use super::super::script::path;
 use super::super::source::Source;
 use super::mutation::{changes, compiled};
-use super::{Case, Expected, reading, running};
+use super::{Case, Expected, Search, reading, running};
 use crate::customers::model::{FieldType, Value};
 
 /// Cases, proposed ones among them, in which one thing is changed.
@@ -22,15 +22,20 @@ const BEGINNINGS: usize = 20;
 /// The date of a case where the policy has none.
 const AS_OF: Date = date(2018, 1, 1);
 
-/// The text of proposed cases, by policy in the order of the pack; those without an unguarded edge are left out. Needs a stack of 16 MiB.
+/// The text of proposed cases, by policy in the order of the pack; those without an unguarded edge are left out, and so is what isn't found in
+/// time. Needs a stack of 16 MiB.
 ///
 /// # Errors
 /// Every fault in the form of the cases.
-pub fn propose(loaded: &LoadedPack, source: &Source) -> Result<Vec<(String, String)>, Vec<Diagnostic>> {
+pub fn propose(
+    loaded: &LoadedPack,
+    source: &Source,
+    search: Search<'_>,
+) -> Result<Vec<(String, String)>, Vec<Diagnostic>> {
     let files = reading::read(loaded, source)?;
     let scripts = source.scripts();
     let mut proposed = Vec::new();
-    for (id, declared) in &loaded.pack.policies {
+    for (id, declared) in loaded.pack.policies.iter().filter(|(id, _)| search.concerns(id)) {
         let Some(text) = scripts.get(id) else { continue };
         let mut cases: Vec<Case> =
             files.iter().filter(|(policy, _)| policy == id).flat_map(|(_, cases)| cases.clone()).collect();
@@ -41,7 +46,7 @@ pub fn propose(loaded: &LoadedPack, source: &Source) -> Result<Vec<(String, Stri
         let all = changes(text, &outcomes);
         let numbers = numbers(all.iter().map(|change| change.from.as_str()));
         let mut written = String::new();
-        for change in &all {
+        for change in all.iter().take_while(|_| !search.is_over()) {
             let Some(changed) = compiled(loaded, source, (&path(id), change.applied(text))) else { continue };
             let notices = |case: &Case| !running::differences(&changed, id, case).is_empty();
             if cases.iter().any(notices) {

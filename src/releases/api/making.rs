@@ -131,7 +131,8 @@ pub async fn list_releases(
     Ok(Listed(ReleaseList { items, next_cursor }))
 }
 
-fn source_of(conn: &mut Conn, digest: Digest) -> db::Result<Option<Source>> {
+/// The files of a release that is kept.
+pub fn source_of(conn: &mut Conn, digest: Digest) -> db::Result<Option<Source>> {
     let content = store::release(conn, digest)?;
     let unreadable = |_| db::Error::Corrupt(format!("the release {digest} can't be read"));
     content.map(|content| Source::from_json(&content).map_err(unreadable)).transpose()

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::Id;
 use crate::assessments::comparison::{Comparison, MoverDecisions};
 use crate::assessments::publishing::{self, Exceeded};
-use crate::assessments::tally::{PolicyTally, Side, Sums};
+use crate::assessments::tally::{Moves, PolicyTally, Side, Sums};
 use crate::assessments::view::{DecisionView, Renderer};
 use crate::digest::Digest;
 use crate::policy::pack::{Pack, Publishing};
@@ -239,31 +239,10 @@ struct Sides<'a> {
 }
 
 impl Sides<'_> {
-    fn side(&self, policy: &str, side: &Side, renderer: &Renderer<'_>) -> SideView {
-        match side {
-            Side::Outcome(outcome) => SideView {
-                outcome: Some(outcome.clone()),
-                status: None,
-                label: renderer.outcome_label(policy, outcome),
-            },
-            side => {
-                let status = String::from(side.clone());
-                SideView { outcome: None, label: status.clone(), status: Some(status) }
-            }
-        }
-    }
-
     fn policy(&self, id: &str, tally: &PolicyTally, comparison: &Comparison) -> PolicyComparison {
         let label = |kind, key: &str| {
             let known = self.after.label(kind, key);
             if known == key { self.before.label(kind, key) } else { known }
-        };
-        let cells =
-            tally.matrix.iter().flat_map(|(from, row)| row.iter().map(move |(to, customers)| (from, to, *customers)));
-        let cell = |(from, to, customers)| MatrixCell {
-            from: self.side(id, from, &self.before),
-            to: self.side(id, to, &self.after),
-            customers,
         };
         let sums = |(key, sums): (&String, &Sums)| EntitlementSums {
             key: key.clone(),
@@ -296,12 +275,12 @@ impl Sides<'_> {
         PolicyComparison {
             policy: id.to_owned(),
             title: label(LabelKind::Policy, id),
-            decided: tally.decided(),
-            moved: tally.moved(),
+            decided: tally.matrix.decided(),
+            moved: tally.matrix.moved(),
             moved_by_script: tally.moved_by_script,
-            share_moved: tally.share_moved().normalize(),
-            newly_failed: tally.newly_failed(),
-            matrix: cells.map(cell).collect(),
+            share_moved: tally.matrix.share_moved().normalize(),
+            newly_failed: tally.matrix.newly_failed(),
+            matrix: matrix(&tally.matrix, id, [&self.before, &self.after]),
             entitlements: tally.sums.iter().map(sums).collect(),
             groups: comparison.tally.fields.iter().filter_map(group).collect(),
             movers: comparison.movers.get(id).into_iter().flatten().map(mover).collect(),
@@ -309,6 +288,22 @@ impl Sides<'_> {
             cost: cost(tally),
         }
     }
+}
+
+/// Customers by what the release in force says of a policy and what the other one says, each with the labels of its pack.
+pub fn matrix(moves: &Moves, policy: &str, renderers: [&Renderer<'_>; 2]) -> Vec<MatrixCell> {
+    let side = |side: &Side, renderer: &Renderer<'_>| match side {
+        Side::Outcome(outcome) => {
+            SideView { outcome: Some(outcome.clone()), status: None, label: renderer.outcome_label(policy, outcome) }
+        }
+        side => {
+            let status = String::from(side.clone());
+            SideView { outcome: None, label: status.clone(), status: Some(status) }
+        }
+    };
+    let [before, after] = renderers;
+    let cell = |(from, to, customers)| MatrixCell { from: side(from, before), to: side(to, after), customers };
+    moves.cells().map(cell).collect()
 }
 
 fn cost(tally: &PolicyTally) -> Option<CostView> {
