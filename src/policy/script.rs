@@ -320,7 +320,7 @@ fn locate(text: &str, name: &str) -> Position {
 }
 
 /// The host's functions by name, with the numbers of values that they take. Readers of properties aren't functions.
-fn natives(engine: &Engine) -> Natives {
+pub(super) fn natives(engine: &Engine) -> Natives {
     let found =
         engine.collect_fn_metadata(None, |info| Some((info.metadata.name.to_string(), info.metadata.num_params)), true);
     let mut natives = Natives::new();

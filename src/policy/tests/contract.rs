@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::policy::model::{Assessed, Entitlement, InputKind};
+use crate::policy::script::{engine, natives};
+use crate::policy::subject::Plan;
 use indexmap::IndexMap;
 use jiff::civil::date;
 
@@ -28,6 +30,46 @@ fn the_readmes_policy_works() {
     assert_eq!(reason.code, "band");
     let values: Vec<(&str, &str)> = reason.values.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     assert_eq!(values, [("from", "10"), ("next", "20"), ("next_outcome", "1"), ("value", "12.5")]);
+}
+
+/// The examples of the page for authors: constants, and expressions with what they come to.
+fn examples() -> (String, Vec<(&'static str, &'static str)>) {
+    let page = include_str!("../../../rules/README.md");
+    let (_, section) = page.split_once("### Every function at work").unwrap();
+    let block = section.split("```").nth(1).unwrap().strip_prefix("rhai\n").unwrap();
+    let (constants, lines) = block.split_once("\n\n").unwrap();
+    let example = |line: &'static str| {
+        let (expression, told) = line.split_once("//").unwrap();
+        // What follows a colon says why.
+        (expression.trim(), told.split(": ").next().unwrap().trim())
+    };
+    (constants.to_owned(), lines.lines().map(example).collect())
+}
+
+#[test]
+fn every_example_of_the_page_comes_to_what_it_says() {
+    let (constants, examples) = examples();
+    let decide = |body: String| decided(&format!("{constants}\nfn decide(customer, context) {{ {body} }}"));
+    for (expression, told) in examples {
+        let came_to = if ["true", "false"].contains(&told) {
+            let decision = decide(format!("if {expression} {{ decision(\"1\") }} else {{ decision(\"2\") }}"));
+            (decision.outcome == "1").to_string()
+        } else {
+            let decision = decide(format!("decision(\"1\").because(\"found\", #{{ value: {expression} }})"));
+            decision.reasons[0].values["value"].clone()
+        };
+        assert_eq!(came_to, told, "{expression}");
+    }
+}
+
+#[test]
+fn every_function_has_an_example() {
+    let (constants, examples) = examples();
+    let shown: String = examples.iter().map(|(expression, _)| format!("{expression}\n")).chain([constants]).collect();
+    let named = |name: &str| shown.match_indices(name).any(|(at, _)| shown[at + name.len()..].starts_with('('));
+    let natives = natives(&engine(&Plan::of(&pack())));
+    let missing: Vec<&String> = natives.keys().filter(|name| !named(name)).collect();
+    assert_eq!(missing, [""; 0]);
 }
 
 #[test]
