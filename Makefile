@@ -37,7 +37,7 @@ test-with-database:
 	@scripts/step "Cases of the packs" scripts/test-packs
 
 # Which benchmarks `make bench` runs, each on a server of its own with as much memory as one in earnest would have.
-BENCHES ?= decide totals run ingest http fresh
+BENCHES ?= decide totals run ingest http fresh swap
 .PHONY: bench
 bench: packages ## Measure, and print tables and JSON: BENCHES="run http"
 	@for bench in $(BENCHES); do \

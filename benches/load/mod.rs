@@ -106,14 +106,25 @@ pub struct Sent {
 /// this status.
 pub fn open<R: AsRef<[u8]>>(
     address: &str,
+    load: (usize, f64, usize),
+    status: u16,
+    request: impl Fn(usize) -> R + Sync,
+) -> Vec<Sent> {
+    watched(address, load, status, request, |_| {})
+}
+
+/// The same, where somebody looks at the body of each answer.
+pub fn watched<R: AsRef<[u8]>>(
+    address: &str,
     (clients, rate, requests): (usize, f64, usize),
     status: u16,
     request: impl Fn(usize) -> R + Sync,
+    look: impl Fn(&[u8]) + Sync,
 ) -> Vec<Sent> {
     let begun = Instant::now() + Duration::from_millis(50);
     thread::scope(|scope| {
         let client = |first: usize| {
-            let request = &request;
+            let (request, look) = (&request, &look);
             scope.spawn(move || {
                 let mut client = Client::new(address);
                 let mut sent = Vec::new();
@@ -122,6 +133,7 @@ pub fn open<R: AsRef<[u8]>>(
                     thread::sleep(intended.saturating_duration_since(Instant::now()));
                     let (answer, body) = client.send(bytes.as_ref());
                     assert_eq!(answer, status, "{}", String::from_utf8_lossy(body));
+                    look(body);
                     sent.push(Sent { number, intended, answered: Instant::now() });
                 }
                 sent

@@ -15,10 +15,11 @@ use super::model::{Assessment, FailureReason};
 use super::store::{self, LeanCustomer};
 use crate::Id;
 use crate::customers::file::values_of;
-use crate::customers::model::Values;
+use crate::customers::model::{Fields, Values};
 use crate::db::{Conn, Error, Result, Subjects};
 use crate::digest::Digest;
 use crate::policy::model::{Assessed, Circumstances, InputKind, Previous, Subject, Verdict};
+use crate::policy::pack::Pack;
 use crate::policy::stability::held_until;
 use crate::releases::active::Active;
 use crate::transactions::computation::Ledger;
@@ -32,6 +33,9 @@ pub const PAGE: i64 = 500;
 /// Assesses customers by one state, as of one date.
 pub struct Assessor {
     active: Arc<Active>,
+    /// The fields that are read of a customer, and the metrics that are computed.
+    fields: Arc<Fields>,
+    definitions: Arc<Definitions>,
     categories: BTreeMap<String, String>,
     /// Windows of the pack's metrics, as of the date.
     windows: Arc<BTreeMap<String, Period>>,
@@ -102,16 +106,36 @@ impl Made {
 impl Assessor {
     /// An assessor by a state, as of a date.
     pub fn new(conn: &mut Conn, active: Arc<Active>, as_of: Date) -> Result<Self> {
-        let reads_categories = active.release.pack.definitions.read_categories();
-        let categories = if reads_categories { categories(conn)? } else { BTreeMap::new() };
-        let metrics = active.release.pack.definitions.metrics.iter();
-        let windows = metrics.map(|(key, metric)| (key.clone(), metric.window.period(as_of))).collect();
-        Ok(Self { active, categories, windows: Arc::new(windows), as_of })
+        let Pack { fields, definitions, .. } = &active.release.pack;
+        let (fields, definitions) = (fields.clone(), definitions.clone());
+        Self::reading(conn, active, as_of, (fields, definitions))
+    }
+
+    /// One that looks at some fields and metrics alone: policies that read others fail.
+    pub fn only(conn: &mut Conn, active: Arc<Active>, as_of: Date, keys: &BTreeSet<String>) -> Result<Self> {
+        let Pack { fields, definitions, .. } = &active.release.pack;
+        let mut some = Definitions::clone(definitions);
+        some.metrics.retain(|key, _| keys.contains(key));
+        let opening = some.opening_field.iter();
+        let fields = fields.only(&keys.iter().chain(opening).cloned().collect());
+        Self::reading(conn, active, as_of, (Arc::new(fields), Arc::new(some)))
+    }
+
+    fn reading(
+        conn: &mut Conn,
+        active: Arc<Active>,
+        as_of: Date,
+        (fields, definitions): (Arc<Fields>, Arc<Definitions>),
+    ) -> Result<Self> {
+        let categories = if definitions.read_categories() { categories(conn)? } else { BTreeMap::new() };
+        let windows = definitions.metrics.iter().map(|(key, metric)| (key.clone(), metric.window.period(as_of)));
+        let windows = Arc::new(windows.collect());
+        Ok(Self { active, fields, definitions, categories, windows, as_of })
     }
 
     fn gathering(&self) -> Gathering<'_> {
         Gathering {
-            definitions: &self.active.release.pack.definitions,
+            definitions: &self.definitions,
             categories: &self.categories,
             as_of: self.as_of,
             known_until: self.active.basis.business_date,
@@ -200,9 +224,8 @@ impl Assessor {
         profile: &Map<String, Json>,
         ledger: Option<&Ledger>,
     ) -> Arc<Subject> {
-        let pack = &self.active.release.pack;
-        let mut values = values_of(&pack.fields, profile);
-        let opened_on = pack.definitions.opened_on(&values);
+        let mut values = values_of(&self.fields, profile);
+        let opened_on = self.definitions.opened_on(&values);
         let empty = Ledger::default();
         for (key, metric) in gathering.values(ledger.unwrap_or(&empty), opened_on) {
             if let Some(value) = metric.value {

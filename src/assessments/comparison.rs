@@ -176,16 +176,23 @@ impl Sides {
         let mut differing = changed.clone();
         differing.extend(old.policies.keys().filter(|id| !new.policies.contains_key(*id)).cloned());
         let declared = |release: &LoadedPack| format!("{:?} {:?}", release.pack.fields, release.pack.definitions);
+        let wanted = [&active, &candidate].map(|side| side.release.policies.with_needed(&differing));
+        let grouping = grouping(&old.fields);
+        let mut keys: BTreeSet<String> = task.population.keys().chain(&grouping).cloned().collect();
+        for (side, wanted) in [&active, &candidate].into_iter().zip(&wanted) {
+            keys.extend(side.release.policies.read_by(wanted));
+        }
+        let date = active.basis.business_date;
         Ok(Self {
-            wanted: [&active, &candidate].map(|side| side.release.policies.with_needed(&differing)),
+            wanted,
             changed,
             differing,
             reads_alike: declared(&active.release) == declared(&candidate.release),
             scales: scales([old, new]),
-            grouping: grouping(&old.fields),
+            grouping,
             population: task.population.clone(),
-            before: Assessor::new(conn, active.clone(), active.basis.business_date)?,
-            after: Assessor::new(conn, candidate.clone(), active.basis.business_date)?,
+            before: Assessor::only(conn, active.clone(), date, &keys)?,
+            after: Assessor::only(conn, candidate.clone(), date, &keys)?,
         })
     }
 
@@ -222,10 +229,11 @@ impl Sides {
     /// Measures how long each policy takes for one customer.
     fn measure(&self, tally: &mut Tally, read: &Read, other: Option<&Sound>) {
         let (Ok(before), Ok(after)) = (&read.subject, other.unwrap_or(&read.subject)) else { return };
-        for (assessor, subject, is_after) in [(&self.before, before, false), (&self.after, after, true)] {
+        let sides = [(&self.before, before, false), (&self.after, after, true)];
+        for ((assessor, subject, is_after), wanted) in sides.into_iter().zip(&self.wanted) {
             let policies = &assessor.active().release.policies;
             let circumstances = assessor.circumstances(&read.before);
-            let decided = policies.assess(subject, circumstances).policies;
+            let decided = policies.assess_some(subject, circumstances, wanted, &NOTHING_KNOWN).policies;
             let outcomes: BTreeMap<String, String> = decided.iter().filter_map(PolicyResult::outcome).collect();
             for policy in self.differing.iter().filter(|policy| policies.script(policy).is_some()) {
                 let started = Instant::now();

@@ -13,7 +13,6 @@ use crate::Id;
 use crate::customers::model::FieldType;
 use crate::db::{self, Conn};
 use crate::events::model::{Content, DriftAlarm, Event, EventKind};
-use crate::policy::engine::ScriptFacts;
 use crate::policy::model::Cause;
 use crate::policy::pack::Drifting;
 use crate::policy::release::LoadedPack;
@@ -211,11 +210,9 @@ struct Read {
 impl Read {
     fn of(release: &LoadedPack, policy: &str) -> Self {
         let needed = release.policies.with_needed(&BTreeSet::from([policy.to_owned()]));
-        let facts: Vec<&ScriptFacts> = needed.iter().filter_map(|id| release.policies.script(id)).collect();
-        Self {
-            inputs: facts.iter().flat_map(|facts| facts.fields.iter().chain(&facts.metrics)).cloned().collect(),
-            cohorts: facts.iter().flat_map(|facts| &facts.cohorts).cloned().collect(),
-        }
+        let facts = needed.iter().filter_map(|id| release.policies.script(id));
+        let cohorts = facts.flat_map(|facts| &facts.cohorts);
+        Self { inputs: release.policies.read_by(&needed), cohorts: cohorts.cloned().collect() }
     }
 }
 

@@ -301,9 +301,12 @@ impl Watch {
         let mut differing = changed.clone();
         let (old, new) = (&active.release.pack.policies, &state.release.pack.policies);
         differing.extend(old.keys().filter(|id| !new.contains_key(*id)).cloned());
+        let wanted = state.release.policies.with_needed(&changed);
+        let mut keys = state.release.policies.read_by(&wanted);
+        keys.extend(shadow.facts.iter().cloned());
         Ok(Self {
-            wanted: state.release.policies.with_needed(&changed),
-            assessor: Assessor::new(conn, state, active.basis.business_date)?,
+            wanted,
+            assessor: Assessor::only(conn, state, active.basis.business_date, &keys)?,
             shadow,
             beside: active,
             changed,

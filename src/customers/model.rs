@@ -220,6 +220,14 @@ impl Fields {
         Self { fields, derived, renamed }
     }
 
+    /// Some of the fields.
+    pub fn only(&self, keys: &BTreeSet<String>) -> Self {
+        let mut some = self.clone();
+        some.fields.retain(|key, _| keys.contains(key));
+        some.renamed.retain(|_, key| keys.contains(key));
+        some
+    }
+
     /// The field of this key.
     pub fn get(&self, key: &str) -> Option<&Field> {
         self.fields.get(key)

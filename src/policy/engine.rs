@@ -293,6 +293,12 @@ impl CompiledPolicies {
         self.policies.iter().flat_map(|policy| &policy.loaded.facts.outcomes).map(String::as_str).collect()
     }
 
+    /// Keys of the fields and metrics that some policies read, or what keeps their outcomes stable.
+    pub fn read_by(&self, policies: &BTreeSet<String>) -> BTreeSet<String> {
+        let facts = policies.iter().filter_map(|policy| self.script(policy));
+        facts.flat_map(|facts| facts.fields.iter().chain(&facts.metrics)).cloned().collect()
+    }
+
     /// What any of the scripts reads, by one kind of facts.
     pub fn reads(&self, of: fn(&ScriptFacts) -> &BTreeSet<String>) -> BTreeSet<String> {
         self.policies.iter().flat_map(|policy| of(&policy.loaded.facts)).cloned().collect()
