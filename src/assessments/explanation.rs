@@ -58,6 +58,8 @@ pub enum DecidedBy {
     Indicator,
     /// The first reason that the script gave.
     Reason,
+    /// A row of a table.
+    Row,
 }
 
 /// How far the next better outcome of a band is.
@@ -74,12 +76,14 @@ pub struct Distance {
 /// Why one policy decided as it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyExplanation {
-    /// What decided; absent where the script gave no reason and no score.
+    /// What decided; absent where the script gave no reason and no score, and asked no table.
     pub by: Option<DecidedBy>,
     /// The part of the score from which most is missing, where there is a score.
     pub weakest: Option<Indicator>,
     /// How far the next better band is, where a band decided.
     pub distance: Option<Distance>,
+    /// The rows of tables that the script asked for, each as its constant and the row's name, in the order of the constants.
+    pub rows: Vec<String>,
     /// What would have led to the next better outcome, the cheapest first.
     pub paths: Vec<Path>,
 }
@@ -102,16 +106,16 @@ pub fn explain(
     let policies = kept.assessed.policies.iter();
     let explained = policies.filter_map(|PolicyResult { policy, result, .. }| {
         let Verdict::Decided(decision) = result else { return None };
-        let paths = searches.remove(policy).flatten().map(|search| search.find().paths).unwrap_or_default();
-        Some((
-            policy.clone(),
-            PolicyExplanation { paths: paths.into_iter().take(PATHS).collect(), ..of_decision(decision) },
-        ))
+        let search = searches.remove(policy).flatten();
+        let rows = search.as_ref().map(Search::rows).unwrap_or_default();
+        let paths = search.map(|search| search.find().paths).unwrap_or_default();
+        let paths = paths.into_iter().take(PATHS).collect();
+        Some((policy.clone(), PolicyExplanation { paths, ..of_decision(decision, rows) }))
     });
     explained.collect()
 }
 
-fn of_decision(decision: &Decision) -> PolicyExplanation {
+fn of_decision(decision: &Decision, rows: Vec<String>) -> PolicyExplanation {
     let distance = distance(decision);
     let weakest = weakest(&decision.indicators).cloned();
     let has_band = decision.reasons.iter().any(|reason| reason.code == "band");
@@ -119,9 +123,10 @@ fn of_decision(decision: &Decision) -> PolicyExplanation {
         (Some(_), _) => Some(DecidedBy::Stability),
         (None, Some(_)) => Some(DecidedBy::Indicator),
         (None, None) if has_band => Some(DecidedBy::Band),
-        (None, None) => decision.reasons.first().map(|_| DecidedBy::Reason),
+        (None, None) if decision.reasons.is_empty() => rows.first().map(|_| DecidedBy::Row),
+        (None, None) => Some(DecidedBy::Reason),
     };
-    PolicyExplanation { by, weakest, distance, paths: Vec::new() }
+    PolicyExplanation { by, weakest, distance, rows, paths: Vec::new() }
 }
 
 /// How far the next better band is.
@@ -170,21 +175,23 @@ mod tests {
     #[test]
     fn a_band_tells_how_far_the_next_one_is() {
         let band = [("value", "12.5"), ("from", "10"), ("next", "15"), ("next_outcome", "2")];
-        let explained = of_decision(&decision(&band, Vec::new(), None));
+        let explained = of_decision(&decision(&band, Vec::new(), None), Vec::new());
         assert_eq!(explained.by, Some(DecidedBy::Band));
         let distance = Distance { outcome: "2".to_owned(), missing: "2.5".parse().unwrap(), from: Decimal::from(15) };
         assert_eq!(explained.distance, Some(distance));
-        let best = of_decision(&decision(&[("value", "25"), ("from", "20")], Vec::new(), None));
+        let best = of_decision(&decision(&[("value", "25"), ("from", "20")], Vec::new(), None), Vec::new());
         assert_eq!(best.distance, None, "nothing is better than the best");
-        assert_eq!(of_decision(&decision(&band, Vec::new(), Some("1"))).by, Some(DecidedBy::Stability));
+        assert_eq!(of_decision(&decision(&band, Vec::new(), Some("1")), Vec::new()).by, Some(DecidedBy::Stability));
     }
 
     #[test]
     fn the_weakest_part_is_the_one_from_which_most_is_missing() {
         // 40 × 0.5 = 20 are missing of the first, 60 × 0.1 = 6 of the second; nobody knows the third.
         let parts = vec![indicator("a", 40, Some(50)), indicator("b", 60, Some(90)), indicator("c", 10, None)];
-        let explained = of_decision(&decision(&[], parts, None));
+        let explained = of_decision(&decision(&[], parts, None), Vec::new());
         assert_eq!((explained.by, explained.weakest.unwrap().key), (Some(DecidedBy::Indicator), "a".to_owned()));
-        assert_eq!(of_decision(&decision(&[], Vec::new(), None)).by, None);
+        assert_eq!(of_decision(&decision(&[], Vec::new(), None), Vec::new()).by, None);
+        let row = vec!["TERMS, row 2".to_owned()];
+        assert_eq!(of_decision(&decision(&[], Vec::new(), None), row).by, Some(DecidedBy::Row));
     }
 }

@@ -139,6 +139,12 @@ impl Search {
         Paths { now, goal, paths, complete }
     }
 
+    /// The rows of tables that the policy asks for, each as its constant and the row's name.
+    pub fn rows(&self) -> Vec<String> {
+        let policies = &self.assessor.active().release.policies;
+        policies.rows_asked(&self.goal.policy, || self.outcome(&self.subject)).1
+    }
+
     /// What the policy decides, or would.
     fn outcome(&self, subject: &Arc<Subject>) -> Option<String> {
         let active = self.assessor.active();

@@ -192,6 +192,27 @@ diesel::table! {
 }
 
 diesel::table! {
+    observations (shard, customer_id, id, version) {
+        shard -> Unsigned<TinyInt>,
+        customer_id -> Binary,
+        id -> Binary,
+        version -> BigInt,
+        source -> Text,
+        external_id -> Text,
+        kind -> Text,
+        observed_on -> Date,
+        value -> Nullable<Decimal>,
+        evidence -> Nullable<Text>,
+        reported_by -> Nullable<Text>,
+        user_id -> Binary,
+        withdrawn -> Bool,
+        superseded -> Bool,
+        digest -> Binary,
+        recorded_at -> Datetime,
+    }
+}
+
+diesel::table! {
     totals (shard, customer_id, kind, year) {
         shard -> Unsigned<TinyInt>,
         customer_id -> Binary,
@@ -451,6 +472,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     customer_values,
     products,
     transactions,
+    observations,
     totals,
     assessments,
     subjects,

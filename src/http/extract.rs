@@ -172,6 +172,18 @@ impl Parameters {
         if faults.is_empty() { Ok((after, limit)) } else { Err(Problem::invalid(faults)) }
     }
 
+    /// Takes out a parameter that is `true` or `false`, and `false` where it isn't sent.
+    pub fn flag(&mut self, name: &str) -> Result<bool, Problem> {
+        let mut flag = false;
+        for (_, value) in self.0.extract_if(.., |(found, _)| found == name) {
+            flag = value.parse().map_err(|_| {
+                let detail = format!("'{}' is neither true nor false", excerpt(&value));
+                Problem::invalid(vec![Fault::new(name, "wrong_type", detail)])
+            })?;
+        }
+        Ok(flag)
+    }
+
     /// The fault of a parameter that there isn't.
     pub fn unknown(name: &str, known: &[&str]) -> Fault {
         let detail = format!("there is no parameter '{}'{}", excerpt(name), did_you_mean(name, known.iter().copied()));

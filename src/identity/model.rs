@@ -202,6 +202,7 @@ pub const BUILT_IN: [(&str, &[&str]); 6] = [
             "products:read",
             "products:write",
             "transactions:write",
+            "observations:write",
             "imports:read",
             "imports:write",
             "evaluations:create",
@@ -219,12 +220,13 @@ pub const BUILT_IN: [(&str, &[&str]); 6] = [
             "customers:read",
             "customers:write",
             "products:read",
+            "observations:write",
             "releases:read",
             "evaluations:create",
             "events:read",
         ],
     ),
-    ("clerk", &["pack:read", "customers:read", "products:read", "transactions:write"]),
+    ("clerk", &["pack:read", "customers:read", "products:read", "transactions:write", "observations:write"]),
     ("reader", &["pack:read", "customers:read", "products:read", "runs:read", "releases:read"]),
 ];
 
@@ -333,6 +335,8 @@ permissions! {
     WriteImports = "imports:write",
     /// Record transactions.
     WriteTransactions = "transactions:write",
+    /// Record observations.
+    WriteObservations = "observations:write",
     /// Evaluate without storing.
     Evaluate = "evaluations:create",
     /// Read runs.

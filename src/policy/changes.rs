@@ -57,7 +57,8 @@ fn field(pack: &Pack, key: &str) -> String {
 
 fn metric(pack: &Pack, key: &str) -> String {
     let Some(metric) = pack.definitions.metrics.get(key) else { return String::new() };
-    let kinds: Vec<String> = pack.definitions.kinds_of(metric).map(|kind| format!("{kind:?}")).collect();
+    let mut kinds: Vec<String> = pack.definitions.kinds_of(metric).map(|kind| format!("{kind:?}")).collect();
+    kinds.extend(pack.definitions.observations.get(&metric.kind).map(|kind| format!("{kind:?}")));
     format!("{key} {metric:?} {kinds:?} {:?}", pack.definitions.opening_field)
 }
 

@@ -9,7 +9,7 @@ use rhai::{Dynamic, Engine, EvalAltResult};
 pub use super::analysis::ScriptFacts;
 use super::diagnostic::{Diagnostic, MOST_TOGETHER};
 use super::failure;
-use super::host::{Draft, shown};
+use super::host::{self, Draft, shown};
 use super::model::{Assessed, Circumstances, PolicyResult, Subject, Verdict};
 use super::pack::{Pack, PolicyDeclaration};
 use super::runner::{Runner, Runners};
@@ -291,6 +291,17 @@ impl CompiledPolicies {
     /// Ids of policies whose outcomes others read.
     pub fn read_by_others(&self) -> BTreeSet<&str> {
         self.policies.iter().flat_map(|policy| &policy.loaded.facts.outcomes).map(String::as_str).collect()
+    }
+
+    /// Does `work`, and gives the rows of tables that a policy asked for meanwhile on this thread, each as its constant and the row's name.
+    pub fn rows_asked<T>(&self, policy: &str, work: impl FnOnce() -> T) -> (T, Vec<String>) {
+        let (result, asked) = host::watched(work);
+        let constants = self.loaded(policy).into_iter().flat_map(|own| own.scope.iter_raw());
+        let rows = constants.flat_map(|(name, _, value)| {
+            let asked = host::rows_of(value).into_iter().filter(|row| asked.contains(row));
+            asked.map(|(_, row)| format!("{name}, {row}")).collect::<Vec<_>>()
+        });
+        (result, rows.collect())
     }
 
     /// Keys of the fields and metrics that some policies read, or what keeps their outcomes stable.

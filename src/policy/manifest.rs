@@ -30,8 +30,15 @@ use crate::transactions::model::Definitions;
 pub const CONTRACT: u32 = 1;
 
 /// Most entries of each section.
-const MOST: [(&str, usize); 6] =
-    [("fields", 500), ("kinds", 100), ("metrics", 500), ("cohorts", 100), ("policies", 100), ("influence", 30)];
+const MOST: [(&str, usize); 7] = [
+    ("fields", 500),
+    ("kinds", 100),
+    ("observations", 100),
+    ("metrics", 500),
+    ("cohorts", 100),
+    ("policies", 100),
+    ("influence", 30),
+];
 
 /// A manifest as far as it could be read.
 pub(super) struct Manifest {
@@ -101,9 +108,10 @@ impl<'t, 'a> Reader<'t, 'a> {
         let header = header.unwrap_or_else(Header::unknown);
         let fields = self.section(&mut top, "fields", "the field", Self::field);
         let kinds = self.section(&mut top, "kinds", "the kind", Self::kind);
+        let observations = self.section(&mut top, "observations", "the kind of observations", Self::observation);
         let metrics = self.section(&mut top, "metrics", "the metric", Self::metric);
         let fields = Fields::new(fields, metrics.keys().cloned().collect());
-        let definitions = Definitions { kinds, metrics, opening_field: header.opening_field };
+        let definitions = Definitions { kinds, observations, metrics, opening_field: header.opening_field };
         self.check_definitions(&definitions, &fields, root.get_ref());
         self.check_renames(&fields, &definitions, root.get_ref());
         let cohorts = self
@@ -158,7 +166,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         for (key, span, item) in table.entries().take(most) {
             let before = self.faults.count();
             check_key(self.faults, key, &span);
-            if section != "kinds" && self.faults.count() == before && is_reserved(key) {
+            if !["kinds", "observations"].contains(&section) && self.faults.count() == before && is_reserved(key) {
                 let message = format!("'{key}' is a word of the script language; choose another key");
                 self.faults.at(&span, "key", message);
             }
@@ -323,9 +331,10 @@ fn locate(root: &DeTable<'_>, pointer: &str) -> Span {
 
 /// The codes of faults in kinds and metrics, which are texts of their own there.
 fn code_of(code: &str) -> &'static str {
-    const CODES: [&str; 9] = [
+    const CODES: [&str; 10] = [
         "category",
         "doubled",
+        "function",
         "kind",
         "measure",
         "measures",

@@ -124,6 +124,8 @@ pub enum LabelKind {
     Choice,
     /// A kind of transactions, by its key.
     Kind,
+    /// A kind of observations, by its key.
+    Observation,
     /// A measure, by its key.
     Measure,
     /// A metric, by its key.

@@ -31,7 +31,7 @@ use crate::policy::pack::{Cadence, EntitlementType, Pack, PolicyDeclaration, Sub
 use crate::policy::source::Source;
 use crate::policy::texts::LabelKind;
 use crate::schemas::{DecimalText, Labels};
-use crate::transactions::model::{Function, Metric, Window};
+use crate::transactions::model::{Function, Metric, ObservationKind, Window};
 
 /// Mounts the handlers.
 pub fn configure(config: &mut ServiceConfig) {
@@ -81,6 +81,8 @@ pub struct PackView {
     fields: Vec<FieldView>,
     /// Kinds of transactions.
     kinds: Vec<KindView>,
+    /// Kinds of observations.
+    observations: Vec<ObservationKindView>,
     /// Derived fields.
     metrics: Vec<MetricDeclarationView>,
     /// Policies, in the order of the pack.
@@ -204,6 +206,31 @@ pub struct KindView {
     measures: Vec<ChoiceView>,
 }
 
+/// A kind of observations: facts about a customer that are no transactions.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ObservationKind, example = json!({"key": "breach", "labels": {"en": "Breach"}, "value": true, "min": "1", "max": "12", "unit": "point"}))]
+pub struct ObservationKindView {
+    /// Its key.
+    key: String,
+    /// Its labels.
+    #[schema(value_type = Labels)]
+    labels: Texts,
+    /// Whether an observation has a value.
+    value: bool,
+    /// The smallest value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<DecimalText>)]
+    min: Option<Decimal>,
+    /// The largest value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<DecimalText>)]
+    max: Option<Decimal>,
+    /// Unit of its values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    unit: Option<String>,
+}
+
 /// A derived field.
 #[derive(Serialize, ToSchema)]
 #[schema(as = MetricDeclaration, example = json!({"key": "monthly_volume", "labels": {"en": "Mean monthly volume"}, "type": "decimal",
@@ -220,7 +247,7 @@ pub struct MetricDeclarationView {
     value_type: FieldType,
     /// How it is computed.
     function: Function,
-    /// Kind of transactions it reads.
+    /// Kind of transactions or observations it reads.
     kind: String,
     /// Measure it reads.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -317,6 +344,7 @@ pub async fn get_pack(
         sections: labels.sections(),
         fields: pack.fields.iter().map(|(key, field)| labels.field(key, field)).collect(),
         kinds: labels.kinds(),
+        observations: labels.observations(),
         metrics: pack.definitions.metrics.iter().map(|(key, metric)| labels.metric(key, metric)).collect(),
         policies: pack.policies.iter().map(|(id, policy)| labels.policy(id, policy)).collect(),
         load_faults: faults.iter().flat_map(|faults| faults.iter()).map(LoadFault::new).collect(),
@@ -374,6 +402,18 @@ impl Labeller<'_> {
             measures: self.choices(LabelKind::Measure, "", definitions.measures(key)),
         };
         definitions.kinds.iter().map(kind).collect()
+    }
+
+    fn observations(&self) -> Vec<ObservationKindView> {
+        let kind = |(key, kind): (&String, &ObservationKind)| ObservationKindView {
+            key: key.clone(),
+            labels: self.of(LabelKind::Observation, "", key),
+            value: kind.value,
+            min: kind.min.map(|min| min.normalize()),
+            max: kind.max.map(|max| max.normalize()),
+            unit: kind.unit.clone(),
+        };
+        self.0.definitions.observations.iter().map(kind).collect()
     }
 
     fn metric(&self, key: &str, metric: &Metric) -> MetricDeclarationView {

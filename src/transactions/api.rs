@@ -1,5 +1,6 @@
 //! Transactions, products and metrics over HTTP.
 
+mod observations;
 mod products;
 
 use std::collections::BTreeMap;
@@ -40,7 +41,8 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(create_transactions)
         .service(list_customer_transactions)
         .service(list_customer_metrics)
-        .configure(products::configure);
+        .configure(products::configure)
+        .configure(observations::configure);
 }
 
 /// Transactions to record.
@@ -143,7 +145,7 @@ pub struct TransactionResult {
     errors: Vec<Fault>,
 }
 
-/// What became of a transaction that was sent.
+/// What became of a transaction or an observation that was sent.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordStatus {
@@ -194,14 +196,19 @@ pub async fn create_transactions(
 }
 
 fn answer(index: usize, recorded: Recorded) -> TransactionResult {
-    let (status, id, errors) = match recorded {
+    let (status, id, errors) = parts(recorded);
+    TransactionResult { index, status, id, errors }
+}
+
+/// What became of an item, its id, and its faults.
+fn parts(recorded: Recorded) -> (RecordStatus, Option<crate::Id>, Vec<Fault>) {
+    match recorded {
         Recorded::Created(id) => (RecordStatus::Created, Some(id), Vec::new()),
         Recorded::Unchanged(id) => (RecordStatus::Unchanged, Some(id), Vec::new()),
         Recorded::Corrected(id) => (RecordStatus::Corrected, Some(id), Vec::new()),
         Recorded::Outdated(id) => (RecordStatus::Outdated, Some(id), Vec::new()),
         Recorded::Refused(errors) => (RecordStatus::Refused, None, errors),
-    };
-    TransactionResult { index, status, id, errors }
+    }
 }
 
 /// A line of a recorded transaction.

@@ -6,14 +6,18 @@ use jiff::civil::Date;
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::model::{
-    AMOUNT, Definitions, Function, METRIC_PLACES, MeasureTotals, Metric, Month, MonthTotals, Period, ProductTotals,
-    QUANTITY, complete,
+    AMOUNT, Definitions, Function, METRIC_PLACES, MeasureTotals, Metric, Month, MonthTotals, Observed, Period,
+    ProductTotals, QUANTITY, complete,
 };
+use super::observations;
 use crate::customers::model::Value;
 
-/// Totals of one customer, as far as the pack's metrics read them.
+/// Totals and observations of one customer, as far as the pack's metrics read them.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger(BTreeMap<String, KindLedger>);
+pub struct Ledger {
+    kinds: BTreeMap<String, KindLedger>,
+    observations: BTreeMap<String, Vec<Observed>>,
+}
 
 /// Totals of one kind, by whole month and by part of a month.
 #[derive(Clone, Debug, Default)]
@@ -33,12 +37,17 @@ impl Ledger {
         self.of_kind(kind).parts.insert(part, (totals, products));
     }
 
+    /// Enters an observation; those of a kind in the order of their days.
+    pub fn observe(&mut self, kind: &str, observed: Observed) {
+        self.observations.entry(kind.to_owned()).or_default().push(observed);
+    }
+
     fn of_kind(&mut self, kind: &str) -> &mut KindLedger {
-        self.0.entry(kind.to_owned()).or_default()
+        self.kinds.entry(kind.to_owned()).or_default()
     }
 
     fn piece(&self, kind: &str, piece: Period) -> Option<&(MonthTotals, ProductTotals)> {
-        let ledger = self.0.get(kind)?;
+        let ledger = self.kinds.get(kind)?;
         if piece.is_whole_month() { ledger.months.get(&Month::of(piece.from)) } else { ledger.parts.get(&piece) }
     }
 }
@@ -98,6 +107,9 @@ struct Computation<'a> {
 impl Computation<'_> {
     fn run(mut self) -> MetricValue {
         let window = self.metric.window.period(self.basis.as_of);
+        if self.definitions.observations.contains_key(&self.metric.kind) {
+            return self.observed(window);
+        }
         let measure = self.metric.measure.as_deref().unwrap_or(AMOUNT);
         let value = match self.metric.function {
             Function::Sum => Some(self.figure("sum", self.sum(measure, window))),
@@ -145,13 +157,21 @@ impl Computation<'_> {
             }
             Function::Minimum => self.measures(measure, window).map(|totals| totals.min).min(),
             Function::Maximum => self.measures(measure, window).map(|totals| totals.max).max(),
+            // Over transactions the checks refuse them.
+            Function::Count | Function::Any | Function::Latest | Function::Mean | Function::DecayedSum => None,
         };
-        let value = value.map(|number| {
-            Value::Number(
-                number.round_dp_with_strategy(METRIC_PLACES, RoundingStrategy::MidpointAwayFromZero).normalize(),
-            )
+        MetricValue { value: value.map(rounded), window, figures: self.figures }
+    }
+
+    fn observed(self, window: Period) -> MetricValue {
+        let Metric { function, half_life, kind, .. } = self.metric;
+        let observed = self.basis.ledger.observations.get(kind).map(Vec::as_slice).unwrap_or_default();
+        let (value, figures) = observations::evaluate(*function, *half_life, (observed, window, self.basis.as_of));
+        let value = value.map(|value| match value {
+            Value::Number(number) => rounded(number),
+            value => value,
         });
-        MetricValue { value, window, figures: self.figures }
+        MetricValue { value, window, figures }
     }
 
     fn figure(&mut self, name: &'static str, value: Decimal) -> Decimal {
@@ -234,6 +254,10 @@ impl Computation<'_> {
     fn is_read(&self, product: &str) -> bool {
         self.metric.category.as_ref().is_none_or(|category| self.basis.categories.get(product) == Some(category))
     }
+}
+
+fn rounded(number: Decimal) -> Value {
+    Value::Number(number.round_dp_with_strategy(METRIC_PLACES, RoundingStrategy::MidpointAwayFromZero).normalize())
 }
 
 #[cfg(test)]

@@ -28,6 +28,9 @@ impl Gathering<'_> {
     /// The ledgers of customers of one shard, whose ids are given too; one without totals has none.
     pub fn ledgers(&self, conn: &mut Conn, of: Subjects<'_>, ids: &[Id]) -> Result<BTreeMap<Id, Ledger>> {
         let mut ledgers: BTreeMap<Id, Ledger> = BTreeMap::new();
+        for (id, kind, observed) in store::observed(conn, of, &self.definitions.observed(self.as_of))? {
+            ledgers.entry(id).or_default().observe(&kind, observed);
+        }
         let Some(reach) = self.definitions.reach(self.as_of) else { return Ok(ledgers) };
         let years = (reach.from.year(), reach.to.year());
         for (key, totals) in store::totals(conn, of, years, self.definitions.read_products())? {

@@ -1,10 +1,12 @@
-//! Orders, payments and their totals: recording, monthly totals, products, and the metrics that follow.
+//! Orders, payments and their totals, and observations: recording, monthly totals, products, and the metrics that follow.
 
 pub mod api;
 pub mod computation;
 pub mod import;
 pub mod metrics;
 pub mod model;
+pub mod observations;
+pub mod observe;
 pub mod period;
 pub mod products;
 pub mod record;

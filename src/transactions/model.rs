@@ -8,6 +8,8 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::observations::MAX_HALF_LIFE;
+pub use super::observations::{ObservationKind, Observed};
 pub(super) use super::period::complete;
 pub use super::period::{Month, Period, Window};
 use crate::customers::model::{FieldType, Fields, MAX_SCALE, MAX_WHOLE_DIGITS, Value, Values};
@@ -68,6 +70,16 @@ pub enum Function {
     Minimum,
     /// Largest value of the measure on a line; absent of nothing.
     Maximum,
+    /// Number of observations.
+    Count,
+    /// 1 where there is an observation, else 0.
+    Any,
+    /// Value of the last observation; absent of nothing.
+    Latest,
+    /// Mean value of the observations; absent of nothing.
+    Mean,
+    /// Sum of the values, of which half is left after each half-life; 0 of nothing. An observation without a value counts as 1.
+    DecayedSum,
 }
 
 /// A derived field, declared by the pack over transactions of a kind and a window.
@@ -76,7 +88,7 @@ pub enum Function {
 pub struct Metric {
     /// How it is computed.
     pub function: Function,
-    /// Kind of transactions it reads; kinds that subtract from it lower its sums.
+    /// Kind of transactions or observations it reads; kinds that subtract from it lower its sums.
     pub kind: String,
     /// Measure it reads, where the function wants one.
     pub measure: Option<String>,
@@ -86,15 +98,19 @@ pub struct Metric {
     pub category: Option<String>,
     /// The time it is computed over.
     pub window: Window,
+    /// Days after which half of an observation is left, for a decayed sum.
+    pub half_life: Option<u16>,
     /// Unit of its values, for people: `case`, `CNY`, `day`.
     pub unit: Option<String>,
 }
 
-/// What a pack declares about transactions.
+/// What a pack declares about transactions and observations.
 #[derive(Clone, Debug, Default)]
 pub struct Definitions {
     /// Kinds by key.
     pub kinds: IndexMap<String, Kind>,
+    /// Kinds of observations by key.
+    pub observations: IndexMap<String, ObservationKind>,
     /// Metrics by key.
     pub metrics: IndexMap<String, Metric>,
     /// The date field from which a newcomer's months are counted.
@@ -279,6 +295,10 @@ impl Definitions {
                 faults.push(Fault::new(at, "measures", format!("the kind '{key}' declares no measures")));
             }
         }
+        for key in self.observations.keys().filter(|key| self.kinds.contains_key(*key)) {
+            let detail = format!("'{key}' is already the key of a kind of transactions");
+            faults.push(Fault::new(format!("/observations/{key}"), "doubled", detail));
+        }
         for (key, metric) in &self.metrics {
             if fields.get(key).is_some() {
                 let detail = format!("'{key}' is already the key of a field");
@@ -298,8 +318,16 @@ impl Definitions {
     fn check_metric(&self, metric: &Metric) -> Vec<Fault> {
         let mut faults = Vec::new();
         let mut fault = |part: &str, code: &str, detail: String| faults.push(Fault::new(part, code, detail));
+        if let Some(kind) = self.observations.get(&metric.kind) {
+            return metric.check_over(kind);
+        }
+        if metric.function.is_of_observations_alone() && self.kinds.contains_key(&metric.kind) {
+            fault("/function", "function", "the function is one over observations".to_owned());
+            return faults;
+        }
         if !self.kinds.contains_key(&metric.kind) {
-            let hint = did_you_mean(&metric.kind, self.kinds.keys().map(String::as_str));
+            let known = self.kinds.keys().chain(self.observations.keys()).map(String::as_str);
+            let hint = did_you_mean(&metric.kind, known);
             fault("/kind", "unknown_kind", format!("there is no kind '{}'{hint}", metric.kind));
             return faults;
         }
@@ -339,14 +367,9 @@ impl Definitions {
             fault("/category", "category", "the function is not kept by category".to_owned());
         }
         let by_month = matches!(metric.function, Function::MeanPerMonth | Function::ActiveMonths);
-        let allowed = match metric.window {
-            Window::FullMonths(months) => (1..=60).contains(&months),
-            Window::MonthToDate(yes) => yes && !by_month,
-            Window::Days(days) => (1..=1830).contains(&days) && !by_month,
-        };
-        if !allowed {
-            let rule = "full_months from 1 to 60; or, but not for a function by month, month_to_date = true or days from 1 to 1830";
-            fault("/window", "window", format!("the window is one of: {rule}"));
+        faults.extend(metric.check_window(by_month));
+        if metric.half_life.is_some() {
+            faults.push(Fault::new("/half_life", "function", "a half-life belongs to a decayed_sum"));
         }
         faults
     }
@@ -370,17 +393,32 @@ impl Definitions {
         self.metrics.values().any(|metric| metric.category.is_some())
     }
 
-    /// The first and last day that any metric reads as of a date; nothing when there are no metrics.
+    /// The first and last day of transactions that any metric reads as of a date; nothing when there are no such metrics.
     pub fn reach(&self, as_of: Date) -> Option<Period> {
-        let periods = || self.metrics.values().flat_map(move |metric| metric.periods(as_of));
+        let periods = || self.of_transactions().flat_map(move |metric| metric.periods(as_of));
         Some(Period { from: periods().map(|p| p.from).min()?, to: periods().map(|p| p.to).max()? })
+    }
+
+    /// The kinds of observations that any metric reads as of a date, each with the first and last day.
+    pub fn observed(&self, as_of: Date) -> BTreeMap<&str, Period> {
+        let mut read: BTreeMap<&str, Period> = BTreeMap::new();
+        for metric in self.metrics.values().filter(|metric| self.observations.contains_key(&metric.kind)) {
+            let window = metric.window.period(as_of);
+            let known = read.entry(metric.kind.as_str()).or_insert(window);
+            *known = Period { from: known.from.min(window.from), to: known.to.max(window.to) };
+        }
+        read
+    }
+
+    fn of_transactions(&self) -> impl Iterator<Item = &Metric> {
+        self.metrics.values().filter(|metric| !self.observations.contains_key(&metric.kind))
     }
 
     /// The parts of months that metrics read as of a date, by kind: totals don't have them, lines do.
     /// A part that reaches the last day with data is as good as a whole month and is left out.
     pub fn parts(&self, as_of: Date, known_until: Date) -> BTreeSet<(String, Period)> {
         let mut parts = BTreeSet::new();
-        for metric in self.metrics.values() {
+        for metric in self.of_transactions() {
             for piece in metric.periods(as_of).flat_map(Period::pieces) {
                 if !complete(piece, known_until).is_whole_month() {
                     parts.extend(self.read_kinds(&metric.kind).map(|(kind, _)| (kind.to_owned(), piece)));
@@ -448,10 +486,53 @@ impl Metric {
         }
     }
 
+    fn check_over(&self, kind: &ObservationKind) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let mut fault = |part: &str, code: &str, detail: &str| faults.push(Fault::new(part, code, detail));
+        if !self.function.reads_observations() {
+            fault(
+                "/function",
+                "function",
+                "over observations there are count, any, latest, mean, sum, minimum, maximum, last_date, recency and decayed_sum",
+            );
+        } else if self.function.reads_values() && !kind.value {
+            fault("/function", "function", "observations of this kind have no value");
+        }
+        for (part, given) in [("/measure", &self.measure), ("/of", &self.of)] {
+            if given.is_some() {
+                fault(part, "measure", "an observation has one value, and no measures");
+            }
+        }
+        if self.category.is_some() {
+            fault("/category", "category", "observations name no products");
+        }
+        match (self.function == Function::DecayedSum, self.half_life) {
+            (true, Some(days)) if (1..=MAX_HALF_LIFE).contains(&days) => {}
+            (true, _) => {
+                fault("", "function", &format!("a decayed_sum needs 'half_life', from 1 to {MAX_HALF_LIFE} days"))
+            }
+            (false, Some(_)) => fault("/half_life", "function", "a half-life belongs to a decayed_sum"),
+            (false, None) => {}
+        }
+        faults.extend(self.check_window(false));
+        faults
+    }
+
+    fn check_window(&self, by_month: bool) -> Option<Fault> {
+        let allowed = match self.window {
+            Window::FullMonths(months) => (1..=60).contains(&months),
+            Window::MonthToDate(yes) => yes && !by_month,
+            Window::Days(days) => (1..=1830).contains(&days) && !by_month,
+        };
+        let rule = "full_months from 1 to 60; or, but not for a function by month, month_to_date = true or days from 1 to 1830";
+        (!allowed).then(|| Fault::new("/window", "window", format!("the window is one of: {rule}")))
+    }
+
     /// The first day after `as_of` on which time alone can change the value: a day leaves the window or grows older, or the
     /// window moves.
     pub fn next_change(&self, as_of: Date) -> Date {
         let daily = match self.window {
+            _ if self.function == Function::DecayedSum => true,
             Window::Days(_) => true,
             Window::MonthToDate(_) => matches!(self.function, Function::Recency | Function::Growth),
             Window::FullMonths(_) => self.function == Function::Recency,

@@ -23,7 +23,7 @@ use crate::faults::{Fault, Told, did_you_mean, enough, excerpt, pointer_segment}
 /// Items of one database transaction.
 const CHUNK: usize = 500;
 /// Longest external id, in characters.
-const MAX_EXTERNAL_ID: usize = 200;
+pub(super) const MAX_EXTERNAL_ID: usize = 200;
 /// Longest order reference, in characters.
 const MAX_ORDER: usize = 128;
 
@@ -156,7 +156,7 @@ pub fn record(
         }
     }
     ready.sort_by_key(|(customer_id, item)| (customer_id.shard(), *customer_id, item.index));
-    for chunk in chunks(ready) {
+    for chunk in chunks(ready, |(_, one)| (one.item.source.clone(), one.item.external_id.clone())) {
         let mut owners = BTreeSet::new();
         let work = |conn: &mut Conn| record_chunk(conn, rules, &chunk, &mut owners, options.dry_run);
         let recorded = match transaction(conn, work) {
@@ -171,11 +171,11 @@ pub fn record(
 }
 
 /// Chunks in which nothing stands twice: what was sent twice follows in a later chunk and finds the first recorded.
-fn chunks(items: Vec<(Id, Checked)>) -> Vec<Vec<(Id, Checked)>> {
-    let mut chunks: Vec<Vec<(Id, Checked)>> = Vec::new();
+pub(super) fn chunks<T>(items: Vec<T>, key: impl Fn(&T) -> (String, String)) -> Vec<Vec<T>> {
+    let mut chunks: Vec<Vec<T>> = Vec::new();
     let mut seen: BTreeSet<(String, String)> = BTreeSet::new();
     for entry in items {
-        let key = (entry.1.item.source.clone(), entry.1.item.external_id.clone());
+        let key = key(&entry);
         let full = chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK);
         if full || seen.contains(&key) {
             chunks.push(Vec::new());
@@ -323,8 +323,8 @@ impl Checked {
 }
 
 impl Rules {
-    /// Whether a policy reads a metric that counts transactions of this kind on this day, as of the business date.
-    fn reads(&self, kind: &str, on: Date) -> bool {
+    /// Whether a policy reads a metric that counts transactions or observations of this kind on this day, as of the business date.
+    pub(super) fn reads(&self, kind: &str, on: Date) -> bool {
         let metrics = self.read.iter().filter_map(|key| self.definitions.metrics.get(key));
         metrics.into_iter().any(|metric| self.definitions.counts(metric, kind, on, self.business_date))
     }

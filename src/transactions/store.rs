@@ -1,4 +1,6 @@
-//! Transactions, totals and products in the database.
+//! Transactions, totals, products and observations in the database.
+
+mod observations;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -17,6 +19,8 @@ use crate::Id;
 use crate::db::bulk::{Insert, Literal};
 use crate::db::schema::{deployment, products, totals, transactions};
 use crate::db::{Conn, Error, Result, Subjects};
+
+pub use observations::*;
 
 /// A transaction as it is kept.
 #[derive(Clone, Debug)]

@@ -79,13 +79,15 @@ fn of_metric(metric: &Metric, chance: &mut Chance, as_of: Date) -> Option<Value>
         Function::MeanPerMonth => chance.decimal(30, 6),
         Function::Orders | Function::Lines | Function::Breadth => Decimal::from(chance.below(60)),
         Function::ActiveMonths => (Decimal::from(chance.below(13)) / Decimal::from(12)).round_dp(6),
+        Function::Count | Function::DecayedSum => Decimal::from(chance.below(10)),
+        Function::Any => Decimal::from(chance.below(2)),
         _ if chance.absent() => return None,
         Function::LastDate => return Some(Value::Date(days_before(as_of, chance.below(365)))),
         Function::Recency => Decimal::from(chance.below(365)),
         Function::Growth => chance.decimal(1, 6) - Decimal::new(4, 1),
         Function::Ratio | Function::Concentration => Decimal::ONE - chance.decimal(1, 6) / Decimal::from(4),
         Function::AveragePrice => chance.decimal(40_000, 2),
-        Function::Minimum | Function::Maximum => chance.decimal(100, 2),
+        Function::Minimum | Function::Maximum | Function::Latest | Function::Mean => chance.decimal(100, 2),
     };
     Some(Value::Number(value.normalize()))
 }

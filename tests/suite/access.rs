@@ -74,11 +74,11 @@ fn roles() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ),
         (
             "manager",
-            "customers:write products:write transactions:write imports:read imports:write evaluations:create \
+            "customers:write products:write transactions:write observations:write imports:read imports:write evaluations:create \
              runs:read runs:write releases:read releases:approve events:read",
         ),
-        ("account_manager", "customers:write releases:read evaluations:create events:read"),
-        ("clerk", "transactions:write"),
+        ("account_manager", "customers:write observations:write releases:read evaluations:create events:read"),
+        ("clerk", "transactions:write observations:write"),
         ("reader", "runs:read releases:read"),
     ]
     .map(|(role, more)| (role, reads.split(' ').chain(more.split_whitespace()).collect()))

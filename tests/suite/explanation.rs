@@ -38,7 +38,7 @@ fn a_customer_sees_what_decided_and_what_leads_on_but_no_weights() {
     assert_eq!((&path["outcome"], &path["changes"][0]["key"]), (&next["outcome"], &json!("monthly_volume")), "{grade}");
     assert!(number(&path["changes"][0]["to"]) >= number(&next["from"]));
     let text = explanation.to_string();
-    for hidden in ["\"weight\"", "\"inputs\"", "\"decision\"", "sha256:"] {
+    for hidden in ["\"weight\"", "\"rows\"", "\"inputs\"", "\"decision\"", "sha256:"] {
         assert!(!text.contains(hidden), "{hidden} is not the customer's: {text}");
     }
 }
@@ -46,6 +46,15 @@ fn a_customer_sees_what_decided_and_what_leads_on_but_no_weights() {
 #[test]
 fn an_account_manager_sees_figures_and_an_auditor_by_which_rules() {
     let manager = explained("account_manager", "en");
+    let grade = of(&manager, "volume_grade");
+    let outcome = grade["outcome"].as_str().unwrap();
+    // A band is named by where it begins and what it gives.
+    let rows: Vec<&str> = grade["rows"].as_array().unwrap().iter().map(|row| row.as_str().unwrap()).collect();
+    assert!(
+        rows.iter().any(|row| row.starts_with("GRADES, ") && row.contains(outcome))
+            && rows.contains(&&*format!("SUPPLY, {outcome}")),
+        "{rows:?}"
+    );
     let value = of(&manager, "value");
     assert_eq!(value["decided_by"], "indicator");
     assert!(value["weakest"]["label"].is_string() && value["decision"]["inputs"].is_array(), "{value}");

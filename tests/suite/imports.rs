@@ -24,12 +24,13 @@ const CAPABILITIES: [&str; 11] = [
 /// Small modules that know nothing of the rest and serve everybody.
 const SHARED: [&str; 7] = ["faults", "digest", "csv_rows", "markdown", "schemas", "versions", "Id"];
 /// Files besides `model.rs` that are models, each of a subject of its own.
-const MODELS: [(&str, &str); 7] = [
+const MODELS: [(&str, &str); 8] = [
     ("assessments", "distribution"),
     ("assessments", "tally"),
     ("customers", "file"),
     ("customers", "selection"),
     ("transactions", "computation"),
+    ("transactions", "observations"),
     ("transactions", "period"),
     ("transactions", "products"),
 ];
@@ -39,11 +40,12 @@ const DIESEL: [&str; 3] = ["diesel", "diesel_migrations", "jiff_diesel"];
 const ACTIX: [&str; 5] = ["actix_web", "actix_multipart", "tracing_actix_web", "utoipa_actix_web", "utoipa_swagger_ui"];
 const RHAI: [&str; 1] = ["rhai"];
 /// All that a model may name besides its own crate.
-const OF_MODELS: [&str; 13] = [
+const OF_MODELS: [&str; 14] = [
     "std",
     "serde",
     "serde_json",
     "rust_decimal",
+    "libm",
     "jiff",
     "uuid",
     "thiserror",

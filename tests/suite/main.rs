@@ -45,6 +45,7 @@ mod local_server;
 mod migrations;
 mod nodes;
 mod observability;
+mod observations;
 mod operation;
 mod outage;
 mod pack_checks;

@@ -59,7 +59,14 @@ fn what_a_role_allows_holds_at_once() {
     let status = |path: &str| app.send_as(&token, "GET", path, &[], &Json::Null).status;
     assert_eq!((status("/v1/customers"), status("/v1/runs")), (200, 403));
     let me = app.send_as(&token, "GET", "/v1/me", &[], &Json::Null).with(200).json;
-    let may = json!(["account:own", "customers:read", "pack:read", "products:read", "transactions:write"]);
+    let may = json!([
+        "account:own",
+        "customers:read",
+        "observations:write",
+        "pack:read",
+        "products:read",
+        "transactions:write"
+    ]);
     assert_eq!((&me["user"]["username"], &me["permissions"]), (&json!("ana"), &may));
     app.patch(&format!("/v1/users/{id}"), "\"1\"", &json!({"roles": ["auditor"]})).with(422);
     app.send("PUT", "/v1/roles/auditor", &[], &json!({"permissions": ["runs:read"]})).with(200);

@@ -77,6 +77,10 @@ pub struct PolicyExplanationView {
     next: Option<NextOutcome>,
     /// The nearest conditions that weren't met: what would have led to the next better outcome, the cheapest first.
     paths: Vec<PathView>,
+    /// The rows of tables that the script asked for, each as its constant and the row's name; not for the customer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, example = json!(["GRADES, [10, 3]", "SUPPLY, 3"]))]
+    rows: Vec<String>,
     /// The part of the score from which most is missing; not for the customer.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -125,10 +129,11 @@ impl Explainer<'_> {
             Verdict::Failed(_) | Verdict::Blocked(_) => None,
         };
         let sees_figures = self.reader != Reader::Customer;
-        let (distance, weakest, by, paths) = match why {
-            Some(PolicyExplanation { distance, weakest, by, paths }) => (distance, weakest, by, paths),
-            None => (None, None, None, Vec::new()),
+        let (distance, weakest, by, told) = match why {
+            Some(PolicyExplanation { distance, weakest, by, rows, paths }) => (distance, weakest, by, (rows, paths)),
+            None => Default::default(),
         };
+        let (rows, paths) = told;
         let mut sentences: Vec<String> = decided
             .map(|decision| self.renderer.reasons(policy, decision).into_iter().map(|reason| reason.text).collect())
             .unwrap_or_default();
@@ -162,6 +167,7 @@ impl Explainer<'_> {
             entitlements: decided.map(|decision| decision.entitlements.clone()).unwrap_or_default(),
             next,
             paths: paths.into_iter().map(|path| PathView::new(path, policy, &self.renderer, self.pack)).collect(),
+            rows: if sees_figures { rows } else { Vec::new() },
             weakest,
             decision: sees_figures.then(|| {
                 let decision = self.renderer.decision(result, kept_as_of);

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use rust_decimal::Decimal;
+
 use super::{Failed, Written, say, sound};
 use crate::customers::model::{Field, FieldType, Section};
 use crate::markdown;
@@ -11,7 +13,7 @@ use crate::policy::pack::{CutRule, PolicyDeclaration};
 use crate::policy::release::LoadedPack;
 use crate::policy::source::Source;
 use crate::policy::texts::LabelKind;
-use crate::transactions::model::{Metric, Window};
+use crate::transactions::model::{Metric, ObservationKind, Window};
 
 /// Writes the handbook of the pack in a folder, with labels in `language`.
 pub(super) fn print(folder: &Path, language: Option<&str>, format: Written) -> Result<(), Failed> {
@@ -54,6 +56,7 @@ impl Handbook<'_> {
         ));
         self.fields();
         self.kinds();
+        self.observations();
         self.metrics();
         self.cohorts();
         self.line("## Policies\n");
@@ -139,6 +142,26 @@ impl Handbook<'_> {
         if !rows.is_empty() {
             self.line("## Transactions\n");
             self.table(&["Key", "Kind", "Measures", "", ""], rows);
+        }
+    }
+
+    fn observations(&mut self) {
+        let row = |(key, kind): (&String, &ObservationKind)| {
+            let bound = |word: &str, bound: Option<Decimal>| bound.map(|bound| format!("{word} {}", bound.normalize()));
+            let bounds = [bound("from", kind.min), bound("to", kind.max)];
+            let label = self.label(LabelKind::Observation, key).to_owned();
+            let unit = kind.unit.clone().unwrap_or_default();
+            let value = if kind.value {
+                bounds.into_iter().flatten().collect::<Vec<_>>().join(" ")
+            } else {
+                "no value".to_owned()
+            };
+            vec![format!("`{key}`"), label, value, unit]
+        };
+        let rows: Vec<Vec<String>> = self.loaded.pack.definitions.observations.iter().map(row).collect();
+        if !rows.is_empty() {
+            self.line("## Observations\n");
+            self.table(&["Key", "Kind", "Value", "Unit"], rows);
         }
     }
 

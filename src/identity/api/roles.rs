@@ -16,7 +16,7 @@ use crate::identity::roles;
 /// A role: a set of permissions with a name.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Role, example = json!({
-    "name": "clerk", "built_in": true, "permissions": ["customers:read", "pack:read", "products:read", "transactions:write"]
+    "name": "clerk", "built_in": true, "permissions": ["customers:read", "observations:write", "pack:read", "products:read", "transactions:write"]
 }))]
 pub struct RoleBody {
     /// Its name.

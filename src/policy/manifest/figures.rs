@@ -1,4 +1,4 @@
-//! `[kinds.<key>]`, `[metrics.<key>]` and `[cohorts.<id>]`: what figures are made of, and what they are compared with.
+//! `[kinds.<key>]`, `[observations.<key>]`, `[metrics.<key>]` and `[cohorts.<id>]`: what figures are made of, and what they are compared with.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::super::pack::{CohortDeclaration, CutRule};
 use super::Reader;
 use crate::customers::model::{Field, FieldType, Fields};
 use crate::faults::did_you_mean;
-use crate::transactions::model::{Definitions, Kind, Metric};
+use crate::transactions::model::{Definitions, Kind, Metric, ObservationKind};
 
 /// Columns of a transaction in files: no measure can have their names.
 const RESERVED_MEASURES: [&str; 7] = ["customer", "kind", "on", "order", "product", "product_name", "product_category"];
@@ -35,6 +35,21 @@ impl<'t, 'a> Reader<'t, 'a> {
         Some(Kind { products, subtracts_from, measures: plain(measures) })
     }
 
+    pub(super) fn observation(&mut self, _key: &str, mut table: Table<'t, 'a>) -> Option<ObservationKind> {
+        let value = table.optional("value").unwrap_or(true);
+        let min = table.optional::<Spanned<Decimal>>("min");
+        let max = table.optional::<Decimal>("max");
+        let unit = table.optional("unit");
+        if let Some(min) = min.as_ref().filter(|min| max.is_some_and(|max| *min.get_ref() > max)) {
+            self.faults.at(&min.span(), "out_of_range", "'min' is above 'max', so that no value fits");
+        }
+        if !value && (min.is_some() || max.is_some()) {
+            self.faults.at(table.span(), "wrong_type", "bounds are those of a value, and there is none");
+        }
+        table.close();
+        Some(ObservationKind { value, min: min.map(Spanned::into_inner), max, unit })
+    }
+
     pub(super) fn metric(&mut self, key: &str, mut table: Table<'t, 'a>) -> Option<Metric> {
         self.check_reserved(key, &table);
         let function = table.required("function");
@@ -43,9 +58,10 @@ impl<'t, 'a> Reader<'t, 'a> {
         let of = table.optional("of");
         let category = table.optional("category");
         let window = table.required("window");
+        let half_life = table.optional("half_life");
         let unit = table.optional("unit");
         table.close();
-        Some(Metric { function: function?, kind: kind?, measure, of, category, window: window?, unit })
+        Some(Metric { half_life, function: function?, kind: kind?, measure, of, category, window: window?, unit })
     }
 
     pub(super) fn cohort(

@@ -63,7 +63,7 @@ fn pack() -> Pack {
         languages: vec!["en".to_owned()],
         closes_after: 0,
         fields: Arc::new(Fields::new(fields, vec!["monthly_volume".to_owned()])),
-        definitions: Arc::new(Definitions { kinds: IndexMap::new(), metrics, opening_field: None }),
+        definitions: Arc::new(Definitions { metrics, ..Definitions::default() }),
         cohorts: IndexMap::from([("volumes".to_owned(), cohort), ("ranks".to_owned(), ranks)]),
         policies: IndexMap::from([(POLICY.to_owned(), declaration(&["1", "2", "3", "4"]))]),
         influences: IndexMap::new(),

@@ -13,10 +13,11 @@ use super::{BAND, BAND_FIRST, BAND_LAST, BETWEEN_PARTS, LabelKind, Language, OWN
 pub(in super::super) type Given = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
 /// The sections of labels: name in the file, what they name, and whether its labels belong to something.
-const SECTIONS: [(&str, LabelKind, bool); 9] = [
+const SECTIONS: [(&str, LabelKind, bool); 10] = [
     ("fields", LabelKind::Field, false),
     ("choices", LabelKind::Choice, true),
     ("kinds", LabelKind::Kind, false),
+    ("observations", LabelKind::Observation, false),
     ("measures", LabelKind::Measure, false),
     ("metrics", LabelKind::Metric, false),
     ("policies", LabelKind::Policy, false),
@@ -81,6 +82,7 @@ fn wanted(pack: &Pack) -> BTreeMap<LabelKind, Keys> {
             choices.map(|(key, field)| (key.to_owned(), field.choices.iter().cloned().collect())).collect(),
         ),
         (LabelKind::Kind, nobodys(pack.definitions.kinds.keys().cloned().collect())),
+        (LabelKind::Observation, nobodys(pack.definitions.observations.keys().cloned().collect())),
         (
             LabelKind::Measure,
             nobodys(pack.definitions.kinds.values().flat_map(|kind| kind.measures.iter().cloned()).collect()),

@@ -1,0 +1,20 @@
+CREATE TABLE IF NOT EXISTS observations (
+  shard TINYINT UNSIGNED NOT NULL,
+  customer_id BINARY(16) NOT NULL,
+  id BINARY(16) NOT NULL,
+  version BIGINT NOT NULL,
+  source VARCHAR(64) NOT NULL,
+  external_id VARCHAR(200) NOT NULL,
+  kind VARCHAR(64) NOT NULL,
+  observed_on DATE NOT NULL,
+  value DECIMAL(21,6) NULL,
+  evidence VARCHAR(2000) NULL,
+  reported_by VARCHAR(128) NULL,
+  user_id BINARY(16) NOT NULL,
+  withdrawn BOOLEAN NOT NULL,
+  superseded BOOLEAN NOT NULL,
+  digest BINARY(32) NOT NULL,
+  recorded_at DATETIME(6) NOT NULL,
+  PRIMARY KEY (shard, customer_id, id, version),
+  UNIQUE KEY observations_source (source, external_id, version)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
