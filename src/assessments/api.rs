@@ -6,6 +6,7 @@ mod comparison;
 mod difference;
 mod drift;
 mod explanation;
+mod lists;
 mod metrics;
 mod near;
 mod paths;
@@ -54,6 +55,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .configure(difference::configure)
         .configure(causes::configure)
         .configure(drift::configure)
+        .configure(lists::configure)
         .configure(shadow::configure)
         .configure(explanation::configure)
         .configure(comparison::configure)

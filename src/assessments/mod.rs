@@ -14,6 +14,7 @@ pub mod drift;
 pub mod due;
 pub mod evaluate;
 pub mod explanation;
+pub mod lists;
 pub mod model;
 pub mod near;
 pub mod paths;

@@ -2,6 +2,7 @@
 
 mod comparisons;
 mod failures;
+mod lists;
 mod retention;
 mod runs;
 mod shadows;
@@ -26,6 +27,7 @@ use crate::transactions::model::Month;
 
 pub use comparisons::*;
 pub use failures::*;
+pub use lists::*;
 pub use retention::*;
 pub use runs::*;
 pub use shadows::*;

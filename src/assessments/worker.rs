@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 use super::model::Owner;
-use super::{day, due, retention, run, shadow, store};
+use super::{day, due, lists, retention, run, shadow, store};
 use crate::db::{self, Db};
 use crate::releases::active::InForce;
 
@@ -150,7 +150,7 @@ struct Worker {
     is_last: bool,
     /// Full months of history that are kept.
     history: i16,
-    /// The business date on which it last dropped old history.
+    /// The business date on which it last did what is to be done once a day.
     retained_on: Cell<Option<Date>>,
 }
 
@@ -173,10 +173,13 @@ impl Worker {
         Ok(false)
     }
 
-    /// Drops old history, once on each business date.
+    /// Ends entries of lists whose last day is over and drops old history, once on each business date.
     fn retain(&self, stop: &dyn Fn() -> bool) -> Result<(), db::Error> {
-        let date = self.in_force.get().map(|active| active.basis.business_date);
-        let Some(date) = date.filter(|_| date != self.retained_on.get()) else { return Ok(()) };
+        let Some(active) = self.in_force.get() else { return Ok(()) };
+        let date = active.basis.business_date;
+        if self.retained_on.get() == Some(date) || !self.db.run_here(|conn| lists::expire(conn, &active, stop))? {
+            return Ok(());
+        }
         let done = match retention::work(&self.db, date, self.history, stop) {
             Err(error) if !error.is_unavailable() => {
                 tracing::warn!(%error, "old history could not be dropped; that is tried again on the next business date");

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use metrics::counter;
 
 use super::assess::{Assessor, Made};
+use super::lists::{self, Changed};
 use super::model::{Outcome, Standing};
 use super::store::{self, Confirmed, SubjectState};
 use crate::Id;
@@ -98,7 +99,7 @@ fn change_outcomes(conn: &mut Conn, assessor: &Assessor, of: Subjects<'_>, in_fo
         return Ok(());
     }
     let known = store::outcomes_of(conn, of)?;
-    let (mut changed, mut events) = (Vec::new(), Vec::new());
+    let (mut changed, mut crossed, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for (made, assessment_id) in in_force {
         let customer_id = made.customer.id;
         let mut changes = Vec::new();
@@ -108,6 +109,9 @@ fn change_outcomes(conn: &mut Conn, assessor: &Assessor, of: Subjects<'_>, in_fo
             let after = Outcome::after(before, &result.result, standing, (made.assessment.as_of, *assessment_id));
             let Some(after) = after.filter(|after| before != Some(after)) else { continue };
             changes.extend(change(&result.policy, before, &after));
+            if before.map(|before| &before.outcome) != Some(&after.outcome) {
+                crossed.push((made, *assessment_id, &result.policy, before, after.outcome.clone()));
+            }
             changed.push((customer_id, result.policy.clone(), after));
         }
         if !changes.is_empty() {
@@ -120,6 +124,18 @@ fn change_outcomes(conn: &mut Conn, assessor: &Assessor, of: Subjects<'_>, in_fo
             events.push(Event::new(EventKind::OutcomesChanged, Some(customer_id), content));
         }
     }
+    let crossed: Vec<Changed<'_>> = crossed
+        .iter()
+        .map(|(made, assessment_id, policy, before, after)| Changed {
+            customer_id: made.customer.id,
+            code: &made.customer.code,
+            assessment_id: *assessment_id,
+            policy,
+            before: before.map(|before| before.outcome.as_str()),
+            after,
+        })
+        .collect();
+    events.extend(lists::crossings(conn, assessor.active(), &crossed)?);
     store::write_outcomes(conn, &changed)?;
     let policies = &assessor.active().release.pack.policies;
     let gone: BTreeSet<&str> =

@@ -268,6 +268,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    list_entries (id) {
+        id -> Binary,
+        list -> Text,
+        shard -> Unsigned<TinyInt>,
+        customer_id -> Binary,
+        reason -> Text,
+        user_id -> Binary,
+        author -> Text,
+        created_at -> Datetime,
+        expires_on -> Nullable<Date>,
+        ended_at -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
     closings (basis_number) {
         basis_number -> BigInt,
         cause -> Text,
@@ -477,6 +492,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     assessments,
     subjects,
     outcomes,
+    list_entries,
     closings,
     runs,
     run_shards,

@@ -49,6 +49,10 @@ pub enum EventKind {
     ClosingFinished,
     /// A run found outcomes distributed otherwise than the one before it.
     DriftAlarm,
+    /// A customer is on a list from now on.
+    ListEntered,
+    /// A customer is on a list no more.
+    ListLeft,
 }
 
 impl EventKind {
@@ -60,14 +64,17 @@ impl EventKind {
             Self::ClosingStarted => "closing_started",
             Self::ClosingFinished => "closing_finished",
             Self::DriftAlarm => "drift_alarm",
+            Self::ListEntered => "list_entered",
+            Self::ListLeft => "list_left",
         }
     }
 
     /// The kind of a name.
     pub fn from_key(key: &str) -> Option<Self> {
         let closings = [Self::ClosingStarted, Self::ClosingFinished];
+        let lists = [Self::ListEntered, Self::ListLeft];
         let others = [Self::OutcomesChanged, Self::ReleaseActivated, Self::DriftAlarm];
-        closings.into_iter().chain(others).find(|kind| kind.key() == key)
+        closings.into_iter().chain(lists).chain(others).find(|kind| kind.key() == key)
     }
 }
 
@@ -98,6 +105,10 @@ pub struct Content {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false, value_type = PolicyDays)]
     pub policies: BTreeMap<String, Date>,
+    /// The list that the customer entered or left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub list: Option<String>,
     /// The run that found it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<uuid::Uuid>)]

@@ -58,6 +58,7 @@ pub fn base() -> OpenApi {
             tag("auth", "Signing in, and what is one's own: password and sessions"),
             tag("users", "Users and their roles"),
             tag("pack", "What the industry declares: fields, metrics, policies, labels; and what is in force"),
+            tag("lists", "Lists of customers, by outcomes and by hand"),
             tag("releases", "Making, comparing, approving and listing releases of the pack"),
             tag("customers", "The customer file"),
             tag("products", "What lines of transactions name"),

@@ -203,6 +203,7 @@ pub const BUILT_IN: [(&str, &[&str]); 6] = [
             "products:write",
             "transactions:write",
             "observations:write",
+            "lists:write",
             "imports:read",
             "imports:write",
             "evaluations:create",
@@ -337,6 +338,8 @@ permissions! {
     WriteTransactions = "transactions:write",
     /// Record observations.
     WriteObservations = "observations:write",
+    /// Enter customers in lists and take them off.
+    WriteLists = "lists:write",
     /// Evaluate without storing.
     Evaluate = "evaluations:create",
     /// Read runs.

@@ -4,6 +4,7 @@ mod drift;
 mod fields;
 mod figures;
 mod influence;
+mod lists;
 mod policies;
 mod publishing;
 mod stability;
@@ -30,7 +31,7 @@ use crate::transactions::model::Definitions;
 pub const CONTRACT: u32 = 1;
 
 /// Most entries of each section.
-const MOST: [(&str, usize); 7] = [
+const MOST: [(&str, usize); 8] = [
     ("fields", 500),
     ("kinds", 100),
     ("observations", 100),
@@ -38,6 +39,7 @@ const MOST: [(&str, usize); 7] = [
     ("cohorts", 100),
     ("policies", 100),
     ("influence", 30),
+    ("lists", 100),
 ];
 
 /// A manifest as far as it could be read.
@@ -125,6 +127,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         });
         self.check_stability(&policies, (&fields, &definitions), root.get_ref());
         let publishing = top.table("publishing", "[publishing]").map(|table| self.publishing(table, &policies));
+        let lists = self.section(&mut top, "lists", "the list", |reader, _, table| reader.list(table, &policies));
         let drift = top.table("drift", "[drift]").map(|table| self.drift(table, &fields)).unwrap_or_default();
         top.close();
         let pack = Pack {
@@ -142,6 +145,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             influences,
             publishing,
             drift,
+            lists,
             texts: Texts::default(),
         };
         Manifest { pack, faulty: self.faulty }

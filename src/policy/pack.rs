@@ -46,6 +46,8 @@ pub struct Pack {
     pub publishing: Option<Publishing>,
     /// How the distributions of two runs are compared.
     pub drift: Drifting,
+    /// Lists of customers, by id.
+    pub lists: IndexMap<String, ListDeclaration>,
     /// Labels and reason texts.
     pub texts: Texts,
 }
@@ -103,6 +105,15 @@ impl Default for Drifting {
     fn default() -> Self {
         Self { by: Vec::new(), alarm_from: Decimal::new(25, 2) }
     }
+}
+
+/// A list of customers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListDeclaration {
+    /// The policy whose outcomes lead to it; absent where it is kept by hand alone.
+    pub policy: Option<String>,
+    /// Those outcomes.
+    pub outcomes: Vec<String>,
 }
 
 /// From one outcome of a policy to another.

@@ -134,6 +134,8 @@ pub enum LabelKind {
     Policy,
     /// An outcome: of the policy, by its value.
     Outcome,
+    /// A list of customers, by its id.
+    List,
     /// A part of a score: of the policy, by its key.
     Indicator,
     /// An entitlement: of the policy, by its key.

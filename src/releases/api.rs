@@ -27,7 +27,7 @@ use crate::identity::api::Permit;
 use crate::identity::model::{ReadPack, ReadReleases};
 use crate::policy::diagnostic::{Diagnostic, FaultSeverity};
 use crate::policy::model::Cohort;
-use crate::policy::pack::{Cadence, EntitlementType, Pack, PolicyDeclaration, SubjectKind};
+use crate::policy::pack::{Cadence, EntitlementType, ListDeclaration, Pack, PolicyDeclaration, SubjectKind};
 use crate::policy::source::Source;
 use crate::policy::texts::LabelKind;
 use crate::schemas::{DecimalText, Labels};
@@ -87,6 +87,8 @@ pub struct PackView {
     metrics: Vec<MetricDeclarationView>,
     /// Policies, in the order of the pack.
     policies: Vec<PolicyView>,
+    /// Lists of customers, in the order of the pack.
+    lists: Vec<ListView>,
     /// Faults of a newer content of the pack's folder, which therefore isn't in force; only there when there are any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
@@ -204,6 +206,23 @@ pub struct KindView {
     subtracts_from: Option<String>,
     /// The measures of a line, with their labels.
     measures: Vec<ChoiceView>,
+}
+
+/// A list of customers.
+#[derive(Serialize, ToSchema)]
+#[schema(as = List, example = json!({"id": "core", "labels": {"en": "Core customers"}, "policy": "value_group", "outcomes": ["core"]}))]
+pub struct ListView {
+    /// Its id.
+    id: String,
+    /// Its labels.
+    #[schema(value_type = Labels)]
+    labels: Texts,
+    /// The policy whose outcomes lead to it; absent where it is kept by hand alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    policy: Option<String>,
+    /// Those outcomes.
+    outcomes: Vec<String>,
 }
 
 /// A kind of observations: facts about a customer that are no transactions.
@@ -347,6 +366,7 @@ pub async fn get_pack(
         observations: labels.observations(),
         metrics: pack.definitions.metrics.iter().map(|(key, metric)| labels.metric(key, metric)).collect(),
         policies: pack.policies.iter().map(|(id, policy)| labels.policy(id, policy)).collect(),
+        lists: labels.lists(),
         load_faults: faults.iter().flat_map(|faults| faults.iter()).map(LoadFault::new).collect(),
     })
 }
@@ -402,6 +422,16 @@ impl Labeller<'_> {
             measures: self.choices(LabelKind::Measure, "", definitions.measures(key)),
         };
         definitions.kinds.iter().map(kind).collect()
+    }
+
+    fn lists(&self) -> Vec<ListView> {
+        let list = |(id, declared): (&String, &ListDeclaration)| ListView {
+            id: id.clone(),
+            labels: self.of(LabelKind::List, "", id),
+            policy: declared.policy.clone(),
+            outcomes: declared.outcomes.clone(),
+        };
+        self.0.lists.iter().map(list).collect()
     }
 
     fn observations(&self) -> Vec<ObservationKindView> {

@@ -74,7 +74,7 @@ fn roles() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ),
         (
             "manager",
-            "customers:write products:write transactions:write observations:write imports:read imports:write evaluations:create \
+            "customers:write products:write transactions:write observations:write lists:write imports:read imports:write evaluations:create \
              runs:read runs:write releases:read releases:approve events:read",
         ),
         ("account_manager", "customers:write observations:write releases:read evaluations:create events:read"),

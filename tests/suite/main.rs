@@ -40,6 +40,7 @@ mod industries;
 mod interleavings;
 mod kills;
 mod limits;
+mod lists;
 mod load;
 mod local_server;
 mod migrations;

@@ -1,7 +1,7 @@
 //! The one place where the errors of use cases become answers.
 
 use super::{Code, Problem};
-use crate::assessments::{basis, difference, evaluate, run};
+use crate::assessments::{basis, difference, evaluate, lists, run};
 use crate::customers::error as customers;
 use crate::db;
 use crate::identity::error as identity;
@@ -91,6 +91,18 @@ impl From<run::Error> for Problem {
             run::Error::NotFound => Self::new(Code::NotFound),
             run::Error::Database(error) => error.into(),
             run::Error::Basis(error) => error.into(),
+        }
+    }
+}
+
+impl From<lists::Error> for Problem {
+    fn from(error: lists::Error) -> Self {
+        let said = error.to_string();
+        match error {
+            lists::Error::NotFound => Self::new(Code::NotFound),
+            lists::Error::Entered => Self::detailed(Code::Conflict, said),
+            lists::Error::Invalid(faults) => Self::invalid(faults),
+            lists::Error::Database(error) => error.into(),
         }
     }
 }

@@ -55,7 +55,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         stability
     }
 
-    fn known_outcome(&self, outcome: &Spanned<String>, outcomes: &[String]) {
+    pub(super) fn known_outcome(&self, outcome: &Spanned<String>, outcomes: &[String]) {
         if !outcomes.contains(outcome.get_ref()) {
             let hint = self.faults.did_you_mean(outcome.get_ref(), outcomes.iter().map(String::as_str));
             let message = format!("the policy has no outcome '{}'{hint}", outcome.get_ref());

@@ -69,6 +69,7 @@ fn pack() -> Pack {
         influences: IndexMap::new(),
         publishing: None,
         drift: super::pack::Drifting::default(),
+        lists: IndexMap::new(),
         texts: Texts::default(),
     }
 }

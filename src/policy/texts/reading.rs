@@ -13,7 +13,7 @@ use super::{BAND, BAND_FIRST, BAND_LAST, BETWEEN_PARTS, LabelKind, Language, OWN
 pub(in super::super) type Given = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
 /// The sections of labels: name in the file, what they name, and whether its labels belong to something.
-const SECTIONS: [(&str, LabelKind, bool); 10] = [
+const SECTIONS: [(&str, LabelKind, bool); 11] = [
     ("fields", LabelKind::Field, false),
     ("choices", LabelKind::Choice, true),
     ("kinds", LabelKind::Kind, false),
@@ -22,6 +22,7 @@ const SECTIONS: [(&str, LabelKind, bool); 10] = [
     ("metrics", LabelKind::Metric, false),
     ("policies", LabelKind::Policy, false),
     ("outcomes", LabelKind::Outcome, true),
+    ("lists", LabelKind::List, false),
     ("indicators", LabelKind::Indicator, true),
     ("entitlements", LabelKind::Entitlement, true),
 ];
@@ -88,6 +89,7 @@ fn wanted(pack: &Pack) -> BTreeMap<LabelKind, Keys> {
             nobodys(pack.definitions.kinds.values().flat_map(|kind| kind.measures.iter().cloned()).collect()),
         ),
         (LabelKind::Metric, nobodys(pack.definitions.metrics.keys().cloned().collect())),
+        (LabelKind::List, nobodys(pack.lists.keys().cloned().collect())),
         (LabelKind::Policy, nobodys(pack.policies.keys().cloned().collect())),
         (
             LabelKind::Outcome,
