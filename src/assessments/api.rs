@@ -10,6 +10,7 @@ mod lists;
 mod metrics;
 mod near;
 mod paths;
+mod publication;
 mod replay;
 pub mod runs;
 mod shadow;
@@ -56,6 +57,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .configure(causes::configure)
         .configure(drift::configure)
         .configure(lists::configure)
+        .configure(publication::configure)
         .configure(shadow::configure)
         .configure(explanation::configure)
         .configure(comparison::configure)

@@ -83,11 +83,7 @@ pub fn members(
     let leading = declared.policy.as_deref().map(|policy| (policy, declared.outcomes.as_slice()));
     let listed = store::members(conn, list, leading, date, after, limit)?;
     let ids: Vec<Id> = listed.iter().map(|one| one.customer_id).collect();
-    let mut outcomes = match &declared.policy {
-        Some(policy) => store::outcomes_of_policy(conn, policy, &ids)?,
-        None => BTreeMap::new(),
-    };
-    outcomes.retain(|_, outcome| declared.outcomes.contains(&outcome.outcome));
+    let mut outcomes = leading_outcomes(conn, declared, &ids)?;
     let entries = store::entries(conn, &ids, date)?.into_iter().filter(|entry| entry.list == list);
     let mut entries: BTreeMap<Id, ListEntry> = entries.map(|entry| (entry.customer_id, entry)).collect();
     let member = |customer: Listed| {
@@ -191,9 +187,18 @@ fn end(conn: &mut Conn, pack: &Pack, entry: &ListEntry) -> Result<bool, db::Erro
 
 /// Whether a customer is on a list by his outcome.
 fn follows(conn: &mut Conn, declared: &ListDeclaration, id: Id) -> Result<bool, db::Error> {
-    let Some(policy) = &declared.policy else { return Ok(false) };
-    let found = store::outcomes_of_policy(conn, policy, &[id])?;
-    Ok(found.get(&id).is_some_and(|outcome| declared.outcomes.contains(&outcome.outcome)))
+    Ok(leading_outcomes(conn, declared, &[id])?.contains_key(&id))
+}
+
+/// The outcomes of customers that lead to a list.
+fn leading_outcomes(
+    conn: &mut Conn,
+    declared: &ListDeclaration,
+    ids: &[Id],
+) -> Result<BTreeMap<Id, Outcome>, db::Error> {
+    let found = store::outcomes_of_policies(conn, declared.policy.as_slice(), ids)?;
+    let leading = found.into_iter().filter(|(_, outcome)| declared.outcomes.contains(&outcome.outcome));
+    Ok(leading.map(|((id, _), outcome)| (id, outcome)).collect())
 }
 
 /// A standing outcome that changed.

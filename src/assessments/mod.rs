@@ -18,6 +18,7 @@ pub mod lists;
 pub mod model;
 pub mod near;
 pub mod paths;
+pub mod publication;
 pub mod publishing;
 pub mod replay;
 pub mod retention;

@@ -6,6 +6,7 @@ mod figures;
 mod influence;
 mod lists;
 mod policies;
+mod publication;
 mod publishing;
 mod stability;
 
@@ -128,6 +129,8 @@ impl<'t, 'a> Reader<'t, 'a> {
         self.check_stability(&policies, (&fields, &definitions), root.get_ref());
         let publishing = top.table("publishing", "[publishing]").map(|table| self.publishing(table, &policies));
         let lists = self.section(&mut top, "lists", "the list", |reader, _, table| reader.list(table, &policies));
+        let publication =
+            top.table("publication", "[publication]").and_then(|table| self.publication(table, &fields, &policies));
         let drift = top.table("drift", "[drift]").map(|table| self.drift(table, &fields)).unwrap_or_default();
         top.close();
         let pack = Pack {
@@ -146,6 +149,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             publishing,
             drift,
             lists,
+            publication,
             texts: Texts::default(),
         };
         Manifest { pack, faulty: self.faulty }

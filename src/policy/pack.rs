@@ -48,6 +48,8 @@ pub struct Pack {
     pub drift: Drifting,
     /// Lists of customers, by id.
     pub lists: IndexMap<String, ListDeclaration>,
+    /// What may be published of an area; nothing where there is no such section.
+    pub publication: Option<Publication>,
     /// Labels and reason texts.
     pub texts: Texts,
 }
@@ -114,6 +116,17 @@ pub struct ListDeclaration {
     pub policy: Option<String>,
     /// Those outcomes.
     pub outcomes: Vec<String>,
+}
+
+/// What may be published of an area.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// The field whose value makes an area.
+    pub by: String,
+    /// The policies whose standing outcomes may be shown.
+    pub policies: Vec<String>,
+    /// Fields that are shown beside; none of them is personal.
+    pub show: Vec<String>,
 }
 
 /// From one outcome of a policy to another.

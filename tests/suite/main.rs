@@ -54,6 +54,7 @@ mod paths;
 mod preconditions;
 mod problems;
 mod process;
+mod publication;
 mod publishing;
 mod releases;
 mod replay;

@@ -5,6 +5,7 @@ use rust_xlsxwriter::{Format, Workbook, XlsxError};
 
 use super::Comparison;
 use crate::assessments::tally::Side;
+use crate::csv_rows::safe_cell;
 
 /// Media type of a workbook.
 pub const XLSX_TYPE: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
@@ -143,8 +144,7 @@ pub fn csv(comparison: &Comparison, part: Part) -> Result<Vec<u8>, Error> {
     writer.write_record(part.header()).map_err(|error| failed(&error))?;
     for row in part.rows(comparison) {
         let text = |cell: Cell| match cell {
-            Cell::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
-            Cell::Text(text) => text,
+            Cell::Text(text) => safe_cell(&text).into_owned(),
             Cell::Number(number) => number.to_string(),
         };
         writer.write_record(row.into_iter().map(text)).map_err(|error| failed(&error))?;

@@ -89,13 +89,17 @@ pub fn members(
     Ok(diesel::sql_query(query).load(conn)?)
 }
 
-/// The outcomes of a policy that customers have.
-pub fn outcomes_of_policy(conn: &mut Conn, policy: &str, ids: &[Id]) -> Result<BTreeMap<Id, Outcome>> {
+/// The outcomes of some policies that customers have, by customer and policy.
+pub fn outcomes_of_policies(
+    conn: &mut Conn,
+    policies: &[String],
+    ids: &[Id],
+) -> Result<BTreeMap<(Id, String), Outcome>> {
     let rows: Vec<OutcomeRow> = outcomes::table
-        .filter(outcomes::policy.eq(policy).and(outcomes::customer_id.eq_any(ids)))
+        .filter(outcomes::policy.eq_any(policies).and(outcomes::customer_id.eq_any(ids)))
         .select(OutcomeRow::as_select())
         .load(conn)?;
-    Ok(rows.into_iter().map(OutcomeRow::read).map(|((id, _), outcome)| (id, outcome)).collect())
+    Ok(rows.into_iter().map(OutcomeRow::read).collect())
 }
 
 /// The entries by hand of customers that count on a business date.

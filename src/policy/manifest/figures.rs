@@ -111,7 +111,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         }
     }
 
-    fn unknown_field(&self, key: &Spanned<String>, fields: &Fields) {
+    pub(super) fn unknown_field(&self, key: &Spanned<String>, fields: &Fields) {
         if !self.faulty.contains(key.get_ref()) {
             let hint = did_you_mean(key.get_ref(), fields.iter().map(|(key, _)| key));
             self.faults.at(&key.span(), "unknown_field", format!("there is no field '{}'{hint}", key.get_ref()));

@@ -70,6 +70,7 @@ fn pack() -> Pack {
         publishing: None,
         drift: super::pack::Drifting::default(),
         lists: IndexMap::new(),
+        publication: None,
         texts: Texts::default(),
     }
 }
