@@ -329,7 +329,7 @@ impl Assessor {
 fn next_due_on(assessed: &Assessed, definitions: &Definitions, as_of: Date) -> Date {
     let inputs = assessed.policies.iter().flat_map(|policy| &policy.inputs);
     let changes = inputs.filter_map(|input| match input.kind {
-        InputKind::Metric => definitions.metrics.get(&input.key).map(|metric| metric.next_change(as_of)),
+        InputKind::Metric => definitions.next_change(&input.key, input.value.as_deref(), as_of),
         InputKind::AsOf => as_of.tomorrow().ok(),
         InputKind::Month => Some(Month::of(as_of).plus(1).period().from),
         InputKind::Field | InputKind::Outcome | InputKind::Cohort | InputKind::Previous | InputKind::PreviousSince => {

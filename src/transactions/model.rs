@@ -428,6 +428,20 @@ impl Definitions {
         parts
     }
 
+    /// The first day after `as_of` on which time alone can change the value of a metric; nothing where it comes of no observations, since
+    /// time adds none.
+    pub fn next_change(&self, key: &str, value: Option<&str>, as_of: Date) -> Option<Date> {
+        let metric = self.metrics.get(key)?;
+        let of_nothing = |kind: &ObservationKind| match (value, metric.function) {
+            (None, _) | (Some("0"), Function::Count | Function::Any) => true,
+            // Values that cancel each other out come to 0 as well.
+            (Some("0"), _) => !kind.value || kind.min.is_some_and(|min| min > Decimal::ZERO),
+            _ => false,
+        };
+        let waits = self.observations.get(&metric.kind).is_some_and(of_nothing);
+        (!waits).then(|| metric.next_change(as_of))
+    }
+
     /// The opening date in a customer's file.
     pub fn opened_on(&self, values: &Values) -> Option<Date> {
         match values.get(self.opening_field.as_ref()?) {

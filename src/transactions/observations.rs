@@ -127,6 +127,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::transactions::model::{Definitions, Metric};
 
     fn of(function: Function, observed: &[(Date, i64)]) -> Option<String> {
         let observed: Vec<Observed> =
@@ -175,6 +176,30 @@ mod tests {
         assert_eq!(scored.check(None).unwrap_err().0, "required");
         let plain = ObservationKind { value: false, min: None, max: None, unit: None };
         assert_eq!((plain.check(None), plain.check(Some(Decimal::ONE)).unwrap_err().0), (Ok(None), "not_allowed"));
+    }
+
+    #[test]
+    fn time_changes_nothing_where_nothing_was_observed() {
+        let metric = |text: &str| {
+            toml::from_str::<Metric>(&format!("{text}\nkind = \"breach\"\nwindow = {{ days = 730 }}")).unwrap()
+        };
+        let metrics = [
+            ("breaches", metric("function = \"count\"")),
+            ("points", metric("function = \"decayed_sum\"\nhalf_life = 30")),
+            ("last", metric("function = \"latest\"")),
+        ];
+        let of = |min: Option<Decimal>| Definitions {
+            observations: [("breach".to_owned(), ObservationKind { value: true, min, max: None, unit: None })].into(),
+            metrics: metrics.clone().map(|(key, metric)| (key.to_owned(), metric)).into(),
+            ..Definitions::default()
+        };
+        let (today, tomorrow) = (date(2018, 1, 1), Some(date(2018, 1, 2)));
+        let above = of(Some(Decimal::ONE));
+        for (key, nothing) in [("breaches", Some("0")), ("points", Some("0")), ("last", None)] {
+            assert_eq!(above.next_change(key, nothing, today), None, "{key}");
+            assert_eq!(above.next_change(key, Some("2"), today), tomorrow, "{key}");
+        }
+        assert_eq!(of(None).next_change("points", Some("0"), today), tomorrow, "values may cancel each other out");
     }
 
     proptest! {

@@ -78,7 +78,7 @@ fn an_area_shows_what_the_pack_allows_and_nothing_else() {
         faults.map(|one| one["code"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(told("show = [\"format\"]", "show = [\"phone\"]"), ["personal"]);
-    assert_eq!(told("policies = [\"size\"]", "policies = [\"sise\"]"), ["unknown_policy"]);
+    assert_eq!(told("policies = [\"size\"]", "policies = [\"sizes\"]"), ["unknown_policy"]);
     assert_eq!(told("by = \"area\"", "by = \"format\""), ["wrong_type"]);
 }
 

@@ -450,7 +450,7 @@ fn an_author_checks_compares_publishes_and_goes_back_over_http() {
     let digest = make(&format!("{far}{proposed}"));
     let found = app.get(&format!("/v1/releases/{digest}/cases?policy=size")).with(200).json;
     assert_eq!((&found["unguarded"], &found["proposed"]), (&json!([]), &json!([])), "{found}");
-    let wrong = app.get(&format!("/v1/releases/{digest}/cases?policy=sise")).with(422);
+    let wrong = app.get(&format!("/v1/releases/{digest}/cases?policy=sizes")).with(422);
     assert_eq!(wrong.faults(), [("policy", "unknown_policy")]);
 
     // 100 to 140 in steps of 10: five of twenty become small, which is more than the limit of a tenth.

@@ -110,10 +110,10 @@ fn totals(app: &TestApp) -> Vec<Totals> {
 /// worked out without a base.
 fn check_closing(app: &TestApp, day: Date, before: &Grades, with_files: bool) {
     let now = in_force(app);
-    assert_eq!(now.len(), 136 * 6);
+    assert_eq!(now.len(), 136 * 8);
     let period_end = day.yesterday().unwrap().to_string();
     let is_quarter = day.month() % 3 == 1;
-    let closes = |policy: &str| is_quarter || ["abc", "volume_grade"].contains(&policy);
+    let closes = |policy: &str| is_quarter || ["abc", "volume_grade", "integrity"].contains(&policy);
     for (key, now) in &now {
         if closes(&key.1) {
             assert_eq!((&now.closed_on, &now.provisional), (&period_end, &now.outcome), "{key:?} on {day}");
@@ -194,7 +194,7 @@ fn replay(days_of_step: i64) {
 
     let plain = in_force(&SAMPLE);
     let now = in_force(&app);
-    assert_eq!((plain.len(), now.len()), (136 * 6, 136 * 6));
+    assert_eq!((plain.len(), now.len()), (136 * 8, 136 * 8));
     for (key, now) in now {
         assert_eq!(now.provisional, plain[&key].outcome, "{key:?}");
     }
