@@ -165,7 +165,7 @@ fn a_faulty_declaration_is_told_once_and_not_by_those_who_name_it() {
     assert_eq!(code, "wrong_type", "{message}");
     let (code, _) = one_fault("products = true\nmeasures", "products = 1\nmeasures");
     assert_eq!(code, "wrong_type");
-    let (code, message) = one_fault("function = \"mean_per_month\"", "function = \"mean\"");
+    let (code, message) = one_fault("function = \"mean_per_month\"", "function = \"mean_by_month\"");
     assert_eq!(code, "wrong_type");
     assert!(message.contains("mean_per_month"), "{message}");
 }
