@@ -14,6 +14,8 @@ use crate::releases::active::InForce;
 
 /// Paths that are told of each policy.
 const PATHS: usize = 3;
+/// Combinations that are tried for each policy: of all policies together somebody waits for an answer.
+const COMBINATIONS: usize = 500;
 
 /// For whom something is explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -108,7 +110,7 @@ pub fn explain(
         let Verdict::Decided(decision) = result else { return None };
         let search = searches.remove(policy).flatten();
         let rows = search.as_ref().map(Search::rows).unwrap_or_default();
-        let paths = search.map(|search| search.find().paths).unwrap_or_default();
+        let paths = search.map(|search| search.find(COMBINATIONS).paths).unwrap_or_default();
         let paths = paths.into_iter().take(PATHS).collect();
         Some((policy.clone(), PolicyExplanation { paths, ..of_decision(decision, rows) }))
     });

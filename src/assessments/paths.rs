@@ -19,7 +19,7 @@ use crate::releases::active::{Active, InForce};
 use crate::releases::model::Basis;
 
 /// Most times that the policies are asked: enough for every combination of a few things in some steps.
-const MOST_ASKED: usize = 5_000;
+pub const MOST_ASKED: usize = 5_000;
 /// Most paths of an answer.
 const MOST_PATHS: usize = 5;
 /// Most steps of one number.
@@ -114,8 +114,8 @@ struct Lever {
 }
 
 impl Search {
-    /// Looks for paths. Needs a stack of 16 MiB.
-    pub fn find(&self) -> Paths {
+    /// Looks for paths among so many combinations. Needs a stack of 16 MiB.
+    pub fn find(&self, most: usize) -> Paths {
         let pack = &self.assessor.active().release.pack;
         let outcomes =
             pack.policies.get(&self.goal.policy).map(|policy| policy.outcomes.as_slice()).unwrap_or_default();
@@ -135,7 +135,7 @@ impl Search {
             return Paths { now, goal, paths: Vec::new(), complete: true };
         };
         let reaches = |outcome: &str| place(outcome).is_some_and(|place| is_there(place, wanted));
-        let (paths, complete) = self.cheapest(&self.levers(), &reaches);
+        let (paths, complete) = self.cheapest(&self.levers(), &reaches, most);
         Paths { now, goal, paths, complete }
     }
 
@@ -200,7 +200,7 @@ impl Search {
     /// The cheapest combinations that reach the goal, and whether nothing else within the bounds could. Combinations are tried by what
     /// they cost: a combination's successors take one more step of its last lever, or the first step of a later one, so that each
     /// is met once.
-    fn cheapest(&self, levers: &[Lever], reaches: &dyn Fn(&str) -> bool) -> (Vec<Path>, bool) {
+    fn cheapest(&self, levers: &[Lever], reaches: &dyn Fn(&str) -> bool, most: usize) -> (Vec<Path>, bool) {
         let mut found: Vec<(Vec<usize>, Path)> = Vec::new();
         let mut open = BinaryHeap::from([Reverse((Decimal::ZERO, vec![0_usize; levers.len()], 0_usize))]);
         let mut asked = 0;
@@ -210,7 +210,7 @@ impl Search {
                 continue;
             }
             if taken.iter().any(|steps| *steps > 0) {
-                if asked == MOST_ASKED {
+                if asked == most {
                     let mut paths: Vec<Path> = found.into_iter().map(|(_, path)| path).collect();
                     let alone = (0..levers.len()).filter_map(|lever| self.alone(levers, lever, reaches));
                     let others: Vec<Path> = alone.chain(self.reduced(levers, reaches)).collect();

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use crate::assessments::paths::{self, Goal, Path, Paths, Search};
+use crate::assessments::paths::{self, Goal, MOST_ASKED, Path, Paths, Search};
 use crate::assessments::view::Renderer;
 use crate::db::{self, Conn, Db};
 use crate::faults::{Fault, did_you_mean, excerpt};
@@ -163,7 +163,7 @@ pub async fn get_paths(
     let goal = goal(&active, &parameters).map_err(Problem::invalid)?;
     let (state, policy) = (active.0.clone(), goal.policy.clone());
     let read = move |conn: &mut Conn| paths::prepare(conn, state, id.0, goal);
-    let find = |search: Option<Search>| search.map(|search| search.find());
+    let find = |search: Option<Search>| search.map(|search| search.find(MOST_ASKED));
     let found = db.run_then(read, find).await.map_err(|error: db::Error| Problem::from(error))?;
     let Paths { now, goal, paths, complete } = found.ok_or_else(|| Problem::new(Code::NotFound))?;
     let renderer = Renderer::new(&active.release.pack, &languages.0);

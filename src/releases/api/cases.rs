@@ -23,7 +23,7 @@ use crate::policy::release::check;
 use crate::policy::source::Source;
 
 /// Longest time that is spent on each of trying changes and proposing cases: an answer is wanted before the request's time is over.
-const LONGEST: Duration = Duration::from_secs(8);
+const LONGEST: Duration = Duration::from_secs(4);
 
 /// Mounts the handler.
 pub fn configure(config: &mut ServiceConfig) {
