@@ -240,7 +240,17 @@ fn state(conn: &mut Conn, in_force: &InForce, basis: i64) -> Result<Arc<Active>,
 /// Ends a run when its last shard is finished, and with it the closings that everybody has passed by then.
 fn finish(conn: &mut Conn, in_force: &InForce, run_id: Id) -> Result<(), Error> {
     let run = store::run(conn, run_id)?.ok_or(Error::NotFound)?;
-    let found = if run.failed_of.is_none() { drift::found(conn, in_force, &run)? } else { None };
+    let found = match run.failed_of {
+        Some(_) => None,
+        None => match drift::found(conn, in_force, &run) {
+            // Closings wait for the end of a run, which nothing that is told beside may hold up.
+            Err(error @ db::Error::Corrupt(_)) => {
+                tracing::warn!(run = %run_id, %error, "how the run's customers are distributed can't be read");
+                None
+            }
+            found => found?,
+        },
+    };
     transaction(conn, |conn| {
         let is_last = store::is_done(conn, run_id)?
             && store::lock_run(conn, run_id)?.is_some_and(|(status, _)| status == RunStatus::Running);

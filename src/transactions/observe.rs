@@ -13,7 +13,7 @@ use super::record::{Error, MAX_EXTERNAL_ID, Recorded, Rules, chunks};
 use super::store::{self, Observation};
 use crate::Id;
 use crate::customers::model::{date, decimal};
-use crate::customers::store::{self as customer_store, subjects::Change};
+use crate::customers::store as customer_store;
 use crate::db::{self, Conn, transaction};
 use crate::faults::{Fault, Told, did_you_mean, excerpt};
 
@@ -213,12 +213,7 @@ fn observe_chunk(
         db::Error::Taken => db::Error::Transient("an item was recorded meanwhile".to_owned()),
         error => error,
     })?;
-    let mut changes = BTreeMap::new();
-    for one in earlier.into_iter().chain(&new) {
-        let change = if rules.reads(&one.kind, one.observed_on) { Change::Read } else { Change::Unread };
-        let known = changes.entry(one.customer_id).or_insert(change);
-        *known = change.max(*known);
-    }
-    customer_store::subjects::raise(conn, rules.basis, &changes)?;
+    let changed = earlier.into_iter().chain(&new);
+    rules.raise(conn, changed.map(|one| (one.customer_id, one.kind.as_str(), one.observed_on)))?;
     Ok(answers)
 }

@@ -277,14 +277,8 @@ fn record_chunk(
         db::Error::Taken => db::Error::Transient("an item was recorded meanwhile".to_owned()),
         error => error,
     })?;
-    let places = gone.iter().map(|one| (one.customer_id, &one.kind, one.occurred_on));
-    let mut changes = BTreeMap::new();
-    for (customer_id, kind, on) in places.chain(new.iter().map(|one| (one.customer_id, &one.kind, one.occurred_on))) {
-        let change = if rules.reads(kind, on) { Change::Read } else { Change::Unread };
-        let known = changes.entry(customer_id).or_insert(change);
-        *known = change.max(*known);
-    }
-    customer_store::subjects::raise(conn, rules.basis, &changes)?;
+    let places = gone.iter().map(|one| (one.customer_id, one.kind.as_str(), one.occurred_on));
+    rules.raise(conn, places.chain(new.iter().map(|one| (one.customer_id, one.kind.as_str(), one.occurred_on))))?;
     if dry_run { Err(Error::Dry(answers)) } else { Ok(answers) }
 }
 
@@ -323,8 +317,23 @@ impl Checked {
 }
 
 impl Rules {
+    /// Raises the sequences of customers of whom transactions or observations of these kinds and days have changed.
+    pub(super) fn raise<'a>(
+        &self,
+        conn: &mut Conn,
+        places: impl Iterator<Item = (Id, &'a str, Date)>,
+    ) -> Result<(), db::Error> {
+        let mut changes = BTreeMap::new();
+        for (customer_id, kind, on) in places {
+            let change = if self.reads(kind, on) { Change::Read } else { Change::Unread };
+            let known = changes.entry(customer_id).or_insert(change);
+            *known = change.max(*known);
+        }
+        customer_store::subjects::raise(conn, self.basis, &changes)
+    }
+
     /// Whether a policy reads a metric that counts transactions or observations of this kind on this day, as of the business date.
-    pub(super) fn reads(&self, kind: &str, on: Date) -> bool {
+    fn reads(&self, kind: &str, on: Date) -> bool {
         let metrics = self.read.iter().filter_map(|key| self.definitions.metrics.get(key));
         metrics.into_iter().any(|metric| self.definitions.counts(metric, kind, on, self.business_date))
     }
