@@ -27,7 +27,7 @@ use std::time::Instant;
 
 use baremo::policy::cohorts::CohortBuilder;
 use baremo::policy::model::{
-    Circumstances, Cohort, Decision, Entitlement, NONE_PREVIOUS, NONE_STANDING, Subject, Verdict,
+    Circumstances, Cohort, Decision, Entitlement, NONE_OVERRIDES, NONE_PREVIOUS, NONE_STANDING, Subject, Verdict,
 };
 use baremo::policy::release::{self, LoadedPack, load};
 use baremo::policy::source::Source;
@@ -116,7 +116,13 @@ impl Measured {
     }
 
     fn circumstances(&self) -> Circumstances<'_> {
-        Circumstances { as_of: AS_OF, cohort: &self.cohort, standing: &NONE_STANDING, previous: &NONE_PREVIOUS }
+        Circumstances {
+            as_of: AS_OF,
+            cohort: &self.cohort,
+            standing: &NONE_STANDING,
+            previous: &NONE_PREVIOUS,
+            overrides: &NONE_OVERRIDES,
+        }
     }
 
     /// What one policy costs, the outcomes of others being given.

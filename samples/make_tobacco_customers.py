@@ -5,6 +5,7 @@ Every choice follows from a fixed seed by SHA-256, so any Python 3 writes the sa
 
 import csv
 import datetime
+import decimal
 import hashlib
 
 SEED = "baremo-tobacco-1"
@@ -66,6 +67,19 @@ FLOOR = {
     "entertainment": (80, 1200),
     "other": (6, 80),
 }
+# How many of the wholesaler's products a store is offered: what its format has room for.
+OFFERED = {
+    "grocery": 40,
+    "convenience": 60,
+    "supermarket": 60,
+    "department_store": 80,
+    "tobacco_liquor": 80,
+    "entertainment": 30,
+    "other": 45,
+}
+# Which share of its need a store buys from us, in percent: from and to; how many of ten stores.
+NEEDS = [(82, 104)] * 2 + [(52, 78)] * 4 + [(22, 48)] * 3 + [(6, 18)]
+YEAR = "2017"
 COLUMNS = [
     "code",
     "name",
@@ -91,6 +105,9 @@ COLUMNS = [
     "personal.contact_person",
     "personal.telephone",
     "personal.address",
+    "business.estimated_need",
+    "business.assortment_offered",
+    "business.price_sensitive",
 ]
 
 
@@ -111,10 +128,14 @@ def split(word):
     return word[:cut], word[cut:]
 
 
-def codes():
-    """The stores' codes, in order."""
+def amounts():
+    """What each store bought in the year, by its code, in order."""
+    sums = {}
     with open(ORDERS, newline="", encoding="utf-8") as file:
-        return sorted({line["customer_code"] for line in csv.DictReader(file)})
+        for line in csv.DictReader(file):
+            counts = line["ordered_at"].startswith(YEAR)
+            sums[line["customer_code"]] = sums.get(line["customer_code"], 0) + (decimal.Decimal(line["amount"]) if counts else 0)
+    return dict(sorted(sums.items()))
 
 
 def names():
@@ -123,12 +144,20 @@ def names():
     return sorted(pairs, key=lambda pair: number("name", pair[0][1] + pair[1][1], 2**64))
 
 
-def customer(code, cell, pair):
-    """One row."""
+def need(code, amount):
+    """What a store needs in a year, from whomever it buys it; of one store in five it isn't known."""
+    if number("need_known", code, 5) == 0:
+        return ""
+    low, high = pick("need", code, NEEDS)
+    return (amount * 100 / (low + number("share", code, high - low + 1))).quantize(decimal.Decimal(1), decimal.ROUND_HALF_UP)
+
+
+def customer(code, amount, cell, pair, opened=None):
+    """One row. The day on which it became a customer is by chance where it isn't given."""
     retail_format, market = cell
     (chinese_1, latin_1), (chinese_2, latin_2) = pair
     chinese_kind, latin_kind = pick("kind", code, FORMATS[retail_format])
-    opened = datetime.date(2005, 1, 1) + datetime.timedelta(days=number("opened", code, 4383))   # to 2016-12-31
+    opened = opened or datetime.date(2005, 1, 1) + datetime.timedelta(days=number("opened", code, 4383))   # to 2016-12-31
     area = pick("area", code, URBAN if market == "urban" else RURAL)
     low, high = FLOOR[retail_format]
     route = (URBAN + RURAL).index(area) * 2 + 1 + number("route", code, 2)
@@ -160,19 +189,22 @@ def customer(code, cell, pair):
         f"{given[1]} {surname[1]} {surname[0]}{given[0]}",
         f"000-{number('telephone', code, 10**8):08}",
         f"{1 + number('house', code, 180)} {pick('street', code, STREETS)}, {area}",
+        need(code, amount),
+        OFFERED[retail_format],
+        pick("price_sensitive", code, ["true", "false", "false", ""]),
     ]
 
 
 def main():
     """Writes the file."""
     cells = [cell for cell, count in CELLS.items() for _ in range(count)]
-    stores = codes()
+    stores = amounts()
     assert len(stores) == len(cells), "the cells must add up to the number of stores"
     dealt = dict(zip(sorted(stores, key=lambda code: number("cell", code, 2**64)), cells))
     with open(OUTPUT, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(customer(code, dealt[code], pair) for code, pair in zip(stores, names()))
+        writer.writerows(customer(code, amount, dealt[code], pair) for (code, amount), pair in zip(stores.items(), names()))
 
 
 if __name__ == "__main__":

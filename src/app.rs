@@ -21,6 +21,7 @@ use crate::customers::model::Fields;
 use crate::customers::record::Rules as CustomerRules;
 use crate::customers::selection::Outcomes;
 use crate::db::{self, Db};
+use crate::employees::model::Areas;
 use crate::http::client::TrustedProxies;
 use crate::http::current::Source;
 use crate::http::docs;
@@ -41,7 +42,7 @@ use crate::imports::worker::{Importer, Rules as ImportRules};
 use crate::releases::active::{Active, InForce};
 use crate::releases::api::openapi::{Descriptions, get_description};
 use crate::transactions::record::Rules;
-use crate::{assessments, customers, events, identity, imports, releases, transactions};
+use crate::{assessments, customers, employees, events, identity, imports, releases, staff, transactions};
 
 /// Seconds that running requests may take when the service stops.
 const SHUTDOWN_SECONDS: u64 = 20;
@@ -96,11 +97,13 @@ fn routes(config: &mut ServiceConfig) {
     config.service(operation::livez).service(operation::readyz);
     identity::api::configure(config);
     releases::api::configure(config);
+    employees::api::configure(config);
     customers::api::configure(config);
     transactions::api::configure(config);
     assessments::api::configure(config);
     events::api::configure(config);
     imports::api::configure(config);
+    staff::api::configure(config);
 }
 
 /// The description of the API.
@@ -130,7 +133,7 @@ pub fn server_with(
     let state = state.clone();
     let (limits, origins) = (state.limits.clone(), state.origins.clone());
     let (gate, rates, head_time) = (Gate::new(&limits), Rates::new(&limits), limits.head_time);
-    let (active, fields, outcomes, customer_rules, rules) = sources(&state.in_force);
+    let (active, fields, outcomes, customer_rules, rules, areas) = sources(&state.in_force);
     let server = HttpServer::new(move || {
         let (app, _) = App::new().into_utoipa_app().openapi(openapi::base()).configure(routes).split_for_parts();
         app.app_data(web::Data::new(limits.clone()))
@@ -150,6 +153,7 @@ pub fn server_with(
             .app_data(outcomes.clone())
             .app_data(customer_rules.clone())
             .app_data(rules.clone())
+            .app_data(areas.clone())
             .app_data(paths.clone())
             .app_data(descriptions.clone())
             .service(web::redirect("/docs", "/docs/"))
@@ -195,24 +199,28 @@ type Sources = (
     web::Data<Source<Outcomes>>,
     web::Data<Source<CustomerRules>>,
     web::Data<Source<Rules>>,
+    web::Data<Source<Areas>>,
 );
 
 /// What handlers see of what is in force, each as far as it concerns them.
 fn sources(in_force: &InForce) -> Sources {
     let of = || in_force.clone();
-    let (active, fields, outcomes, customers, rules) = (of(), of(), of(), of(), of());
+    let (active, fields, outcomes, customers, rules, areas) = (of(), of(), of(), of(), of(), of());
     (
         Source::new(move || active.get()),
         Source::new(move || fields.get().map(|active| active.release.pack.fields.clone())),
         Source::new(move || outcomes.get().map(|active| Arc::new(outcomes_of(&active)))),
         Source::new(move || customers.get().map(|active| Arc::new(customer_rules(&active)))),
         Source::new(move || rules.get().map(|active| Arc::new(recording_rules(&active)))),
+        Source::new(move || {
+            areas.get().map(|active| Arc::new(Areas(active.release.pack.areas().map(<[String]>::to_vec))))
+        }),
     )
 }
 
 fn outcomes_of(active: &Active) -> Outcomes {
-    let policies = &active.release.pack.policies;
-    Outcomes(policies.iter().map(|(id, policy)| (id.clone(), policy.outcomes.clone())).collect())
+    let policies = active.release.pack.customer_policies();
+    Outcomes(policies.map(|(id, policy)| (id.clone(), policy.outcomes.clone())).collect())
 }
 
 /// The rules by which customers are recorded under a state.
@@ -228,6 +236,7 @@ pub fn recording_rules(active: &Active) -> Rules {
     let pack = &active.release.pack;
     Rules {
         definitions: pack.definitions.clone(),
+        customer_definitions: pack.customer_definitions.clone(),
         time_zone: pack.time_zone.clone(),
         business_date: active.basis.business_date,
         read: active.release.policies.reads(|facts| &facts.metrics),

@@ -8,6 +8,8 @@ pub mod csv_rows;
 pub mod customers;
 pub mod db;
 pub mod digest;
+pub mod employees;
+pub mod entries;
 pub mod events;
 pub mod faults;
 pub mod http;
@@ -17,6 +19,7 @@ pub mod markdown;
 pub mod policy;
 pub mod releases;
 pub mod schemas;
+pub mod staff;
 pub mod transactions;
 pub mod versions;
 

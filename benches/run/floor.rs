@@ -1,12 +1,17 @@
 //! The floor of a run: what the database takes to give all rows that a run reads, and to copy all rows that it wrote, inside the
-//! server, into tables like those they stand in, page by page, with as many connections and commits as the run has.
+//! server, into tables like those they stand in, page by page, with as many connections and commits as the run has. And reading alone:
+//! of these rows, or of customers as policies see them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::thread;
 
 use baremo::Id;
+use baremo::assessments::assess::Assessor;
+use baremo::assessments::store::{customers_page, stretch};
 use baremo::db::id::SHARDS;
 use baremo::db::schema::{customers, outcomes, subjects, totals};
+use baremo::releases::active::{Active, InForce};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
@@ -44,20 +49,32 @@ impl<'a> Floor<'a> {
             conn.batch_execute(&format!("DROP TABLE IF EXISTS floor_{table}; CREATE TABLE floor_{table} LIKE {table}"))
                 .unwrap();
         }
-        let (customers, usage) = Usage::of(std::process::id(), self.base.pid(), || self.pass(written));
+        let ground = self.pass(&|conn, shard| shard_pass(conn, shard, written));
         for table in written {
             conn.batch_execute(&format!("DROP TABLE floor_{table}")).unwrap();
         }
-        Ground { customers, usage }
+        ground
     }
 
-    /// Reads everything that a run over outcomes that stand reads, and writes nothing.
+    /// Reads each row that a run over outcomes that stand reads, and writes nothing.
     pub fn read(&self) -> Ground {
-        let (customers, usage) = Usage::of(std::process::id(), self.base.pid(), || self.pass(&[]));
+        self.pass(&|conn, shard| shard_pass(conn, shard, &[]))
+    }
+
+    /// Reads everybody as a run does, and makes his fields and metrics of the rows: what comes before deciding.
+    pub fn subjects(&self) -> Ground {
+        let (in_force, mut conn) = (InForce::default(), self.base.connect());
+        in_force.refresh(&mut conn).unwrap();
+        let active = in_force.get().unwrap();
+        self.pass(&|conn, shard| shard_subjects(conn, shard, active.clone()))
+    }
+
+    fn pass(&self, work: &(dyn Fn(&mut MysqlConnection, u8) -> u64 + Sync)) -> Ground {
+        let (customers, usage) = Usage::of(std::process::id(), self.base.pid(), || self.shards(work));
         Ground { customers, usage }
     }
 
-    fn pass(&self, written: &[&str]) -> u64 {
+    fn shards(&self, work: &(dyn Fn(&mut MysqlConnection, u8) -> u64 + Sync)) -> u64 {
         let (next, customers) = (AtomicU8::new(0), AtomicU64::new(0));
         thread::scope(|scope| {
             for _ in 0..CONNECTIONS {
@@ -68,7 +85,7 @@ impl<'a> Floor<'a> {
                         if shard >= SHARDS {
                             break;
                         }
-                        customers.fetch_add(shard_pass(&mut conn, shard, written), Ordering::Relaxed);
+                        customers.fetch_add(work(&mut conn, shard), Ordering::Relaxed);
                     }
                 });
             }
@@ -94,6 +111,20 @@ fn shard_pass(conn: &mut MysqlConnection, shard: u8, written: &[&str]) -> u64 {
         after = last;
     }
     count
+}
+
+fn shard_subjects(conn: &mut MysqlConnection, shard: u8, active: Arc<Active>) -> u64 {
+    let as_of = active.basis.business_date;
+    let assessor = Assessor::new(conn, active, as_of).unwrap();
+    let (mut after, mut count) = (Id::NIL, 0);
+    loop {
+        let page = customers_page(conn, shard, after, PAGE).unwrap();
+        let Some(last) = page.last() else { return count };
+        after = last.id;
+        count += u64::try_from(page.len()).unwrap();
+        let read = assessor.read(conn, stretch(&page), page).unwrap();
+        assert!(read.iter().all(|one| one.subject.is_ok()));
+    }
 }
 
 /// Reads a page: each row of each table that a run reads, once; a first run finds no outcomes. Gives the last customer's id.

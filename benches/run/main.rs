@@ -99,19 +99,18 @@ fn measure(report: &mut Report, customers: u32) {
     let repeats = if customers > LARGE { 1 } else { REPEATS };
     let repeated: Vec<_> = (0..repeats).map(|_| measured(false)).collect();
     add(report, &format!("{customers}, repeat"), customers, &repeated);
-    let compared: Vec<(Usage, Usage)> = (0..repeats)
+    let (of_rows, of_subjects): (Vec<_>, Vec<_>) = (0..repeats)
         .map(|_| {
             let (result, usage) = service.compare();
             assert_eq!(result["customers"], customers, "{result}");
-            (usage, floor.read().usage)
+            let (rows, subjects) = (floor.read(), floor.subjects());
+            assert_eq!([rows.customers, subjects.customers], [u64::from(customers); 2]);
+            ((usage, rows.usage), (usage, subjects.usage))
         })
-        .collect();
-    add(
-        report,
-        &format!("{customers}, comparison with one threshold changed; the floor reads alone"),
-        customers,
-        &compared,
-    );
+        .unzip();
+    let name = format!("{customers}, comparison with one threshold changed");
+    add(report, &format!("{name}; the floor reads rows"), customers, &of_rows);
+    add(report, &format!("{name}; the floor reads fields and metrics"), customers, &of_subjects);
     let share = format!("{}%", (1_000_000.0 / f64::from(customers)).min(100.0));
     let (said, seconds) = service.replay(&base, &share);
     report.figure(format!("{customers}, replay: {said}"), seconds, "s");

@@ -50,7 +50,7 @@ pub fn make(base: &Base, customers: u32) -> f64 {
 }
 
 fn copies(first: u32, last: u32) -> String {
-    let of = format!("FROM seq_{first}_to_{last} JOIN stores ON number = seq % 136");
+    let of = format!("FROM seq_{first}_to_{last} JOIN stores ON number = seq % (SELECT COUNT(*) FROM stores)");
     format!(
         "INSERT INTO customers (shard, id, code, name, search, status, profile, version, created_at, updated_at)
          SELECT {SHARD}, {ID}, CONCAT('C', seq), name, LOWER(CONCAT('C', seq, '\\n', name)), status, profile, version, created_at, updated_at {of};

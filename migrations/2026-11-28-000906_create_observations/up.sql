@@ -1,6 +1,6 @@
 CREATE TABLE IF NOT EXISTS observations (
   shard TINYINT UNSIGNED NOT NULL,
-  customer_id BINARY(16) NOT NULL,
+  subject_id BINARY(16) NOT NULL,
   id BINARY(16) NOT NULL,
   version BIGINT NOT NULL,
   source VARCHAR(64) NOT NULL,
@@ -15,6 +15,6 @@ CREATE TABLE IF NOT EXISTS observations (
   superseded BOOLEAN NOT NULL,
   digest BINARY(32) NOT NULL,
   recorded_at DATETIME(6) NOT NULL,
-  PRIMARY KEY (shard, customer_id, id, version),
+  PRIMARY KEY (shard, subject_id, id, version),
   UNIQUE KEY observations_source (source, external_id, version)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

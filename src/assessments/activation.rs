@@ -134,8 +134,7 @@ pub fn replace(
         // Before the release is in force, so that what is cut off is done again.
         customers::store::reindex(conn, Some(fields.0), fields.1)?;
     }
-    let kept = kept_source(conn, active.basis.release)?;
-    let changed = changed_policies((&kept, &active.release), (source, release));
+    let changed = changed_policies(&active.release, release);
     let cohort = cohort_of(conn, active, release, Duration::MAX, &mut || Ok::<_, Error>(()))?;
     let ended = |cadence| schedule::last_ended(cadence, active.basis.business_date);
     let closed = release.pack.closed_policies().filter(|(id, _)| changed.contains(*id) && order.closes == Closes::Now);

@@ -1,5 +1,6 @@
 //! Evaluations, decisions and assessments over HTTP.
 
+mod appeals;
 mod basis;
 mod causes;
 mod comparison;
@@ -9,6 +10,7 @@ mod explanation;
 mod lists;
 mod metrics;
 mod near;
+mod overrides;
 mod paths;
 mod publication;
 mod replay;
@@ -26,8 +28,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use self::basis::next_closing;
 use super::evaluate::{self, Document, Evaluated, Prepared};
-use super::store;
-use super::view::{AssessmentView, CurrentDecision, Renderer};
+use super::store::{self, Compared};
+use super::view::{AssessmentView, CurrentDecision, OverrideInForce, Renderer};
 use crate::Id;
 use crate::customers::model::date;
 use crate::customers::store as customer_store;
@@ -57,6 +59,8 @@ pub fn configure(config: &mut ServiceConfig) {
         .configure(causes::configure)
         .configure(drift::configure)
         .configure(lists::configure)
+        .configure(overrides::configure)
+        .configure(appeals::configure)
         .configure(publication::configure)
         .configure(shadow::configure)
         .configure(explanation::configure)
@@ -180,17 +184,16 @@ pub async fn list_customer_decisions(
     languages: Languages,
     id: PathId,
 ) -> Result<web::Json<CurrentDecisionList>, Problem> {
-    let id = id.0;
-    let (outcomes, latest, assessments) = db
+    let (id, date) = (id.0, active.basis.business_date);
+    let (code, outcomes, latest, assessments, mut overrides) = db
         .run(move |conn| {
-            if customer_store::code(conn, id)?.is_none() {
-                return Ok(None);
-            }
+            let Some(code) = customer_store::code(conn, id)? else { return Ok(None) };
             let outcomes = store::outcomes_of(conn, Subjects::Listed(&[id]))?;
             let latest = store::latest_id(conn, id)?;
             let ids: Vec<Id> = outcomes.values().map(|outcome| outcome.assessment_id).chain(latest).collect();
             let assessments = store::assessments_of(conn, id, &ids)?;
-            Ok::<_, db::Error>(Some((outcomes, latest, assessments)))
+            let overrides = store::open_overrides(conn, id, date)?;
+            Ok::<_, db::Error>(Some((code, outcomes, latest, assessments, overrides)))
         })
         .await?
         .ok_or_else(|| Problem::new(Code::NotFound))?;
@@ -199,10 +202,20 @@ pub async fn list_customer_decisions(
     let decision = |(policy, declared): (&String, &PolicyDeclaration)| {
         let outcome = outcomes.get(&(id, policy.clone()))?;
         // An outcome that follows the data has today's reasons and inputs, whichever assessment gave it first.
-        let follows = outcome.flag.is_none() && outcome.closed_on.is_none();
+        let follows = outcome.flag.is_none() && (outcome.closed_on.is_none() || outcome.overridden.is_some());
         let standing = latest.filter(|_| follows).or_else(|| assessments.get(&outcome.assessment_id))?;
         let next = (declared.cadence != Cadence::Continuous).then(|| next_closing(&active, declared.cadence).0);
-        renderer.current(policy, outcome, standing, latest, next)
+        let in_force = overrides.remove(policy).map(|kept| {
+            let computed = outcome.overridden.as_ref();
+            let compared = Compared {
+                kept,
+                customer_code: code.clone(),
+                computed: computed.map(|computed| computed.outcome.clone()),
+                differs_since: computed.and_then(|computed| computed.differs_since),
+            };
+            OverrideInForce::new(compared, &active, &renderer)
+        });
+        renderer.current(policy, outcome, standing, latest, next, in_force)
     };
     Ok(web::Json(CurrentDecisionList { items: active.release.pack.policies.iter().filter_map(decision).collect() }))
 }

@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde_json::{Map, Value as Json};
 
 use super::distribution::Distribution;
 use super::drift::Counting;
 use super::model::{Assessment, FailureReason};
 use super::store::{self, LeanCustomer};
 use crate::Id;
-use crate::customers::file::values_of;
+use crate::customers::file::values_in;
 use crate::customers::model::{Fields, Values};
 use crate::db::{Conn, Error, Result, Subjects};
 use crate::digest::Digest;
-use crate::policy::model::{Assessed, Circumstances, InputKind, Previous, Subject, Verdict};
+use crate::policy::engine::Needed;
+use crate::policy::model::{Assessed, Circumstances, InputKind, Override, Previous, Subject, Verdict};
 use crate::policy::pack::Pack;
 use crate::policy::stability::held_until;
 use crate::releases::active::Active;
@@ -37,6 +37,9 @@ pub struct Assessor {
     fields: Arc<Fields>,
     definitions: Arc<Definitions>,
     categories: BTreeMap<String, String>,
+    /// Policies of which it matters what stood before: those whose outcomes others read, and those with a stability.
+    standing: BTreeSet<String>,
+    stable: BTreeSet<String>,
     /// Windows of the pack's metrics, as of the date.
     windows: Arc<BTreeMap<String, Period>>,
     as_of: Date,
@@ -62,6 +65,8 @@ pub struct Before {
     pub standing: BTreeMap<String, String>,
     /// Outcomes of policies with a stability, and since when they stand.
     pub previous: BTreeMap<String, Previous>,
+    /// What persons decided instead.
+    pub overrides: BTreeMap<String, Override>,
 }
 
 /// A customer's assessment, ready to be written.
@@ -106,31 +111,33 @@ impl Made {
 impl Assessor {
     /// An assessor by a state, as of a date.
     pub fn new(conn: &mut Conn, active: Arc<Active>, as_of: Date) -> Result<Self> {
-        let Pack { fields, definitions, .. } = &active.release.pack;
-        let (fields, definitions) = (fields.clone(), definitions.clone());
-        Self::reading(conn, active, as_of, (fields, definitions))
+        let Pack { fields, customer_definitions, policies, .. } = &active.release.pack;
+        let (fields, definitions) = (fields.clone(), customer_definitions.clone());
+        let all = active.release.policies.with_needed(&policies.keys().cloned().collect());
+        Self::reading(conn, active, as_of, (fields, definitions, all))
     }
 
-    /// One that looks at some fields and metrics alone: policies that read others fail.
-    pub fn only(conn: &mut Conn, active: Arc<Active>, as_of: Date, keys: &BTreeSet<String>) -> Result<Self> {
-        let Pack { fields, definitions, .. } = &active.release.pack;
-        let mut some = Definitions::clone(definitions);
-        some.metrics.retain(|key, _| keys.contains(key));
+    /// One that looks at what some policies need alone: others fail.
+    pub fn only(conn: &mut Conn, active: Arc<Active>, as_of: Date, needed: Needed) -> Result<Self> {
+        let Pack { fields, customer_definitions, .. } = &active.release.pack;
+        let mut some = Definitions::clone(customer_definitions);
+        some.metrics.retain(|key, _| needed.inputs.contains(key));
         let opening = some.opening_field.iter();
-        let fields = fields.only(&keys.iter().chain(opening).cloned().collect());
-        Self::reading(conn, active, as_of, (Arc::new(fields), Arc::new(some)))
+        let fields = fields.only(&needed.inputs.iter().chain(opening).cloned().collect());
+        Self::reading(conn, active, as_of, (Arc::new(fields), Arc::new(some), needed))
     }
 
     fn reading(
         conn: &mut Conn,
         active: Arc<Active>,
         as_of: Date,
-        (fields, definitions): (Arc<Fields>, Arc<Definitions>),
+        (fields, definitions, needed): (Arc<Fields>, Arc<Definitions>, Needed),
     ) -> Result<Self> {
         let categories = if definitions.read_categories() { categories(conn)? } else { BTreeMap::new() };
         let windows = definitions.metrics.iter().map(|(key, metric)| (key.clone(), metric.window.period(as_of)));
         let windows = Arc::new(windows.collect());
-        Ok(Self { active, fields, definitions, categories, windows, as_of })
+        let Needed { standing, stable, .. } = needed;
+        Ok(Self { active, fields, definitions, categories, standing, stable, windows, as_of })
     }
 
     fn gathering(&self) -> Gathering<'_> {
@@ -174,8 +181,9 @@ impl Assessor {
         let gathering = self.gathering();
         let ledgers = gathering.ledgers(conn, of, &ids)?;
         let subject = |customer: &LeanCustomer| {
-            let profile = serde_json::from_str(&customer.profile).map_err(|error| Error::corrupt("profile", error))?;
-            Ok(self.with_metrics(&gathering, &customer.code, &profile, ledgers.get(&customer.id)))
+            let values =
+                values_in(&self.fields, &customer.profile).map_err(|error| Error::corrupt("profile", error))?;
+            Ok(self.with_metrics(&gathering, &customer.code, values, ledgers.get(&customer.id)))
         };
         customers.iter().map(subject).collect()
     }
@@ -183,24 +191,21 @@ impl Assessor {
     /// What stood of customers after the last closings. Outcomes that close now are no more what others read, and still what stability
     /// compares with.
     fn before(&self, conn: &mut Conn, of: Subjects<'_>, customers: &[(Id, i64)]) -> Result<BTreeMap<Id, Before>> {
-        let pack = &self.active.release.pack;
-        let mut read: BTreeSet<&str> = self.active.release.policies.read_by_others();
-        read.retain(|policy| pack.closed_policies().any(|(closed, _)| closed == policy));
-        let is_stable = |policy: &str| pack.policies.get(policy).is_some_and(|declared| declared.stability.is_some());
-        let mut wanted = read.clone();
-        wanted.extend(pack.policies.keys().map(String::as_str).filter(|policy| is_stable(policy)));
+        let wanted = self.standing.union(&self.stable).map(String::as_str).collect();
         let mut found = store::closed_outcomes(conn, of, &wanted)?;
-        let before = customers.iter().filter_map(|(id, closed_to)| {
-            let mut before = Before::default();
-            for (policy, previous) in found.remove(id)? {
-                if read.contains(policy.as_str()) && self.active.closed.pending(&policy, *closed_to).is_none() {
+        let mut overrides = store::overrides_in_effect(conn, of, self.as_of)?;
+        let before = customers.iter().map(|(id, closed_to)| {
+            let overrides = overrides.remove(id).unwrap_or_default();
+            let mut before = Before { overrides, ..Before::default() };
+            for (policy, previous) in found.remove(id).unwrap_or_default() {
+                if self.standing.contains(&policy) && self.active.closed.pending(&policy, *closed_to).is_none() {
                     before.standing.insert(policy.clone(), previous.outcome.clone());
                 }
-                if is_stable(&policy) {
+                if self.stable.contains(&policy) {
                     before.previous.insert(policy, previous);
                 }
             }
-            Some((*id, before))
+            (*id, before)
         });
         Ok(before.collect())
     }
@@ -221,10 +226,9 @@ impl Assessor {
         &self,
         gathering: &Gathering<'_>,
         code: &str,
-        profile: &Map<String, Json>,
+        mut values: Values,
         ledger: Option<&Ledger>,
     ) -> Arc<Subject> {
-        let mut values = values_of(&self.fields, profile);
         let opened_on = self.definitions.opened_on(&values);
         let empty = Ledger::default();
         for (key, metric) in gathering.values(ledger.unwrap_or(&empty), opened_on) {
@@ -244,20 +248,14 @@ impl Assessor {
         }
     }
 
-    /// What some policies decide, among which are all whose outcomes they read; results that are `known` are taken.
-    pub fn assess_some(
-        &self,
-        subject: &Sound,
-        before: &Before,
-        wanted: &BTreeSet<String>,
-        known: &Assessed,
-    ) -> Assessed {
+    /// What some policies decide; results that are `known` are taken.
+    pub fn assess_some(&self, subject: &Sound, before: &Before, wanted: &Needed, known: &Assessed) -> Assessed {
         let policies = &self.active.release.policies;
         match subject {
             Ok(subject) => policies.assess_some(subject, self.circumstances(before), wanted, known),
             Err(unreadable) => {
                 let mut failed = policies.all_failed(unreadable);
-                failed.policies.retain(|result| wanted.contains(&result.policy));
+                failed.policies.retain(|result| wanted.policies.contains(&result.policy));
                 failed
             }
         }
@@ -265,8 +263,8 @@ impl Assessor {
 
     /// When, and relative to whom, it assesses who stood so before.
     pub fn circumstances<'a>(&'a self, before: &'a Before) -> Circumstances<'a> {
-        let Before { standing, previous } = before;
-        Circumstances { as_of: self.as_of, cohort: &self.active.cohort, standing, previous }
+        let Before { standing, previous, overrides } = before;
+        Circumstances { as_of: self.as_of, cohort: &self.active.cohort, standing, previous, overrides }
     }
 
     /// A customer's assessment, ready to be written.
@@ -332,9 +330,13 @@ fn next_due_on(assessed: &Assessed, definitions: &Definitions, as_of: Date) -> D
         InputKind::Metric => definitions.next_change(&input.key, input.value.as_deref(), as_of),
         InputKind::AsOf => as_of.tomorrow().ok(),
         InputKind::Month => Some(Month::of(as_of).plus(1).period().from),
-        InputKind::Field | InputKind::Outcome | InputKind::Cohort | InputKind::Previous | InputKind::PreviousSince => {
-            None
-        }
+        InputKind::OverrideUntil => input.value.as_ref()?.parse::<Date>().ok()?.tomorrow().ok(),
+        InputKind::Field
+        | InputKind::Outcome
+        | InputKind::Cohort
+        | InputKind::Previous
+        | InputKind::PreviousSince
+        | InputKind::Override => None,
     });
     let held = assessed.policies.iter().filter_map(|policy| match &policy.result {
         Verdict::Decided(decision) => held_until(decision),

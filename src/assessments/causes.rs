@@ -1,5 +1,5 @@
 //! Why a customer's outcomes changed from one assessment to another: data, rules, the passing of time and the population are replaced
-//! one after the other, and what the outcome moves by with each is its part, so that the parts add up.
+//! one after the other, and what the outcome moves by with each is its part; then come stability and overrides, so that the parts add up.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,8 @@ use crate::releases::active::{Active, InForce};
 use crate::releases::model::Basis;
 
 /// The parts, in their order.
-const CAUSES: [Cause; 5] = [Cause::Data, Cause::Rules, Cause::Time, Cause::Population, Cause::Stability];
+const CAUSES: [Cause; 6] =
+    [Cause::Data, Cause::Rules, Cause::Time, Cause::Population, Cause::Stability, Cause::Override];
 
 /// Where a decision lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +74,7 @@ pub fn causes(
     let of = |assessment: &Assessment, pack: &Pack, outcome: fn(&Decision) -> &String| {
         self::levels(&assessment.assessed, pack, outcome)
     };
-    let mut levels: Vec<Levels> = vec![of(before, &packs.0.pack, computed)];
+    let mut levels: Vec<Levels> = vec![of(before, &packs.0.pack, Decision::computed_outcome)];
     let mut last = None;
     for step in steps {
         let computed = match levels.last().filter(|_| last == Some(step)) {
@@ -81,27 +82,18 @@ pub fn causes(
             None => {
                 let assessed = assess(conn, in_force, active, (step, after))?;
                 let pack = if step.0 == before.release { &packs.0.pack } else { &packs.1.pack };
-                self::levels(&assessed, pack, computed)
+                self::levels(&assessed, pack, Decision::computed_outcome)
             }
         };
         levels.push(computed);
         last = Some(step);
     }
-    levels.push(of(after, &packs.1.pack, computed));
-    let ends = [of(before, &packs.0.pack, standing_outcome), of(after, &packs.1.pack, standing_outcome)];
+    levels.push(of(after, &packs.1.pack, Decision::computed_outcome));
+    let ends = |outcome| [of(before, &packs.0.pack, outcome), of(after, &packs.1.pack, outcome)];
+    let layers = [ends(Decision::held_outcome), ends(|decision| &decision.outcome)];
     let policies = after.assessed.policies.iter();
-    let causes = policies.filter_map(|result| of_policy(&result.policy, &levels, &ends));
+    let causes = policies.filter_map(|result| of_policy(&result.policy, &levels, &layers));
     Ok(causes.filter(|one| one.before != one.after).collect())
-}
-
-/// What the script decided.
-fn computed(decision: &Decision) -> &String {
-    decision.computed.as_ref().unwrap_or(&decision.outcome)
-}
-
-/// What stability made of it.
-fn standing_outcome(decision: &Decision) -> &String {
-    &decision.outcome
 }
 
 type Levels = BTreeMap<String, Level>;
@@ -145,11 +137,10 @@ fn levels(assessed: &Assessed, pack: &Pack, outcome: fn(&Decision) -> &String) -
     assessed.policies.iter().filter_map(level).collect()
 }
 
-/// The parts of one policy, from what scripts decided step by step to what stood before and after. A step at which it doesn't decide
-/// adds nothing: the next one that does takes it all.
-fn of_policy(policy: &str, levels: &[Levels], ends: &[Levels; 2]) -> Option<PolicyCauses> {
+/// The parts of one policy, from what scripts decided step by step, to what stability and then overrides made of that before and after. A step
+/// at which it doesn't decide adds nothing: the next one that does takes it all.
+fn of_policy(policy: &str, levels: &[Levels], layers: &[[Levels; 2]; 2]) -> Option<PolicyCauses> {
     let (before, after) = (levels.first()?.get(policy)?, levels.last()?.get(policy)?);
-    let (stood, stands) = (ends[0].get(policy)?, ends[1].get(policy)?);
     let mut at = before;
     let steps = levels.iter().skip(1).map(|levels| {
         let next = levels.get(policy).unwrap_or(at);
@@ -163,9 +154,14 @@ fn of_policy(policy: &str, levels: &[Levels], ends: &[Levels; 2]) -> Option<Poli
     if let Some(data) = steps.first_mut() {
         *data = (data.0 + later.0, data.1.zip(later.1).map(|(data, later)| data + later));
     }
-    // How much further stability holds the one from what was computed than the other.
-    let held = (stands.ordinal - after.ordinal) - (stood.ordinal - before.ordinal);
-    steps.push((held, before.score.and(after.score).map(|_| Decimal::ZERO)));
+    // How much further each layer holds the one from what lies below it than the other.
+    let (mut stood, mut stands) = (before, after);
+    for [earlier, later] in layers {
+        let below = stands.ordinal - stood.ordinal;
+        (stood, stands) = (earlier.get(policy)?, later.get(policy)?);
+        let held = stands.ordinal - stood.ordinal - below;
+        steps.push((held, before.score.and(after.score).map(|_| Decimal::ZERO)));
+    }
     let parts = CAUSES.into_iter().zip(steps).map(|(cause, (ordinal, score))| Part { cause, ordinal, score });
     Some(PolicyCauses {
         policy: policy.to_owned(),
@@ -185,47 +181,61 @@ mod tests {
         level.into_iter().map(|level| ("grade".to_owned(), level)).collect()
     }
 
-    fn ends(levels: &[Levels]) -> [Levels; 2] {
-        [levels[0].clone(), levels[levels.len() - 1].clone()]
+    /// Neither stability nor an override makes a difference.
+    fn as_computed(levels: &[Levels]) -> [[Levels; 2]; 2] {
+        let ends = [levels[0].clone(), levels[levels.len() - 1].clone()];
+        [ends.clone(), ends]
     }
 
     #[test]
     fn what_stability_holds_back_is_its_part() {
         // Computed from 4 to 0; held at 3, one step better.
         let levels = [4, 0, 0, 0, 0, 0].map(Some).map(step);
-        let causes = of_policy("grade", &levels, &[4, 3].map(Some).map(step)).unwrap();
-        assert_eq!(causes.parts.iter().map(|part| part.ordinal).collect::<Vec<_>>(), [-4, 0, 0, 0, 3]);
+        let held = [4, 3].map(Some).map(step);
+        let causes = of_policy("grade", &levels, &[held.clone(), held.clone()]).unwrap();
+        assert_eq!(causes.parts.iter().map(|part| part.ordinal).collect::<Vec<_>>(), [-4, 0, 0, 0, 3, 0]);
         assert_eq!((causes.before.ordinal, causes.after.ordinal), (4, 3));
+        // And a person lets it be 1 nevertheless.
+        let causes = of_policy("grade", &levels, &[held, [4, 1].map(Some).map(step)]).unwrap();
+        assert_eq!(causes.parts.iter().map(|part| part.ordinal).collect::<Vec<_>>(), [-4, 0, 0, 0, 3, -2]);
+        assert_eq!((causes.before.ordinal, causes.after.ordinal), (4, 1));
     }
 
     #[test]
     fn each_step_is_a_part_and_later_data_belong_to_the_data() {
         // Better by 2 with the data, worse by 1 with the rules, and one more is known since.
         let levels = [Some(5), Some(3), Some(4), Some(4), Some(4), Some(3)].map(step);
-        let causes = of_policy("grade", &levels, &ends(&levels)).unwrap();
+        let causes = of_policy("grade", &levels, &as_computed(&levels)).unwrap();
         let parts: Vec<(Cause, i64)> = causes.parts.iter().map(|part| (part.cause, part.ordinal)).collect();
         assert_eq!(
             parts,
-            [(Cause::Data, -3), (Cause::Rules, 1), (Cause::Time, 0), (Cause::Population, 0), (Cause::Stability, 0)]
+            [
+                (Cause::Data, -3),
+                (Cause::Rules, 1),
+                (Cause::Time, 0),
+                (Cause::Population, 0),
+                (Cause::Stability, 0),
+                (Cause::Override, 0)
+            ]
         );
     }
 
     #[test]
     fn a_step_without_a_decision_leaves_its_part_to_the_next() {
         let levels = [Some(5), Some(5), None, Some(2), Some(2), Some(2)].map(step);
-        let causes = of_policy("grade", &levels, &ends(&levels)).unwrap();
-        assert_eq!(causes.parts.iter().map(|part| part.ordinal).collect::<Vec<_>>(), [0, 0, -3, 0, 0]);
+        let causes = of_policy("grade", &levels, &as_computed(&levels)).unwrap();
+        assert_eq!(causes.parts.iter().map(|part| part.ordinal).collect::<Vec<_>>(), [0, 0, -3, 0, 0, 0]);
         let levels = [None, Some(1), Some(1), Some(1), Some(1), Some(1)].map(step);
-        assert_eq!(of_policy("grade", &levels, &ends(&levels)), None);
+        assert_eq!(of_policy("grade", &levels, &as_computed(&levels)), None);
     }
 
     proptest! {
         #[test]
-        fn the_parts_add_up(ends in [0i64..8, 0i64..8], between in [any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()], moved in [0i64..8, 0i64..8, 0i64..8, 0i64..8], held in [0i64..8, 0i64..8]) {
+        fn the_parts_add_up(ends in [0i64..8, 0i64..8], between in [any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()], moved in [0i64..8, 0i64..8, 0i64..8, 0i64..8], held in [0i64..8, 0i64..8], stands in [0i64..8, 0i64..8]) {
             let middle = between.into_iter().zip(moved).map(|(decides, ordinal)| decides.then_some(ordinal));
             let all: Vec<Levels> = std::iter::once(Some(ends[0])).chain(middle).chain([Some(ends[1])]).map(step).collect();
-            let causes = of_policy("grade", &all, &held.map(Some).map(step)).unwrap();
-            prop_assert_eq!(causes.parts.iter().map(|part| part.ordinal).sum::<i64>(), held[1] - held[0]);
+            let causes = of_policy("grade", &all, &[held, stands].map(|ends| ends.map(Some).map(step))).unwrap();
+            prop_assert_eq!(causes.parts.iter().map(|part| part.ordinal).sum::<i64>(), stands[1] - stands[0]);
             prop_assert_eq!(causes.parts.iter().filter_map(|part| part.score).sum::<Decimal>(), Decimal::from(ends[1] - ends[0]));
         }
     }

@@ -11,18 +11,20 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::activation;
 use super::assess::{Assessor, Read, Sound};
 use super::model::{Run, RunCause, RunStatus};
 use super::run::{self, Error};
 use super::shard::{self, SignOfLife};
 use super::store::{self, ComparisonTask, LeanCustomer, Lease};
 use super::tally::{Cost, Mover, Scales, Tally};
-use super::{activation, evaluate};
 use crate::Id;
 use crate::customers::model::{Field, FieldType, Fields};
 use crate::db::{self, Conn, Db, Subjects, transaction};
 use crate::digest::Digest;
 use crate::faults::{Fault, did_you_mean, pointer_segment};
+use crate::policy::changes::changed_policies;
+use crate::policy::engine::Needed;
 use crate::policy::model::{Assessed, PolicyResult, Subject};
 use crate::policy::pack::{EntitlementType, Pack};
 use crate::policy::release::LoadedPack;
@@ -157,7 +159,7 @@ struct Sides {
     /// These, and those that it doesn't have.
     differing: BTreeSet<String>,
     /// On either side these, with all whose outcomes they read.
-    wanted: [BTreeSet<String>; 2],
+    wanted: [Needed; 2],
     /// Whether both read the same of a customer.
     reads_alike: bool,
     scales: Scales,
@@ -171,17 +173,16 @@ impl Sides {
         let cohort = task.cohort.unwrap_or(active.basis.cohort);
         let basis = Basis { release: task.candidate, cohort, ..active.basis.clone() };
         let candidate = Arc::new(in_force.state(conn, basis)?);
-        let changed = evaluate::changed(conn, &active, &candidate)?;
+        let changed = changed_policies(&active.release, &candidate.release);
         let (old, new) = (&active.release.pack, &candidate.release.pack);
         let mut differing = changed.clone();
         differing.extend(old.policies.keys().filter(|id| !new.policies.contains_key(*id)).cloned());
         let declared = |release: &LoadedPack| format!("{:?} {:?}", release.pack.fields, release.pack.definitions);
         let wanted = [&active, &candidate].map(|side| side.release.policies.with_needed(&differing));
         let grouping = grouping(&old.fields);
-        let mut keys: BTreeSet<String> = task.population.keys().chain(&grouping).cloned().collect();
-        for (side, wanted) in [&active, &candidate].into_iter().zip(&wanted) {
-            keys.extend(side.release.policies.read_by(wanted));
-        }
+        // What is read of a customer serves both.
+        let mut read = wanted[0].and(&wanted[1]);
+        read.inputs.extend(task.population.keys().chain(&grouping).cloned());
         let date = active.basis.business_date;
         Ok(Self {
             wanted,
@@ -191,8 +192,8 @@ impl Sides {
             scales: scales([old, new]),
             grouping,
             population: task.population.clone(),
-            before: Assessor::only(conn, active.clone(), date, &keys)?,
-            after: Assessor::only(conn, candidate.clone(), date, &keys)?,
+            before: Assessor::only(conn, active.clone(), date, read.clone())?,
+            after: Assessor::only(conn, candidate.clone(), date, read)?,
         })
     }
 
@@ -210,8 +211,8 @@ impl Sides {
         let mut stood = read.before.clone();
         stood.standing.retain(|policy, _| !self.changed.contains(policy));
         // What decides as before decides the same, whatever it reads.
-        let mut known = before.clone();
-        known.policies.retain(|result| !self.changed.contains(&result.policy));
+        let alike = before.policies.iter().filter(|result| !self.changed.contains(&result.policy));
+        let known = Assessed { policies: alike.cloned().collect() };
         let after = self.after.assess_some(other.unwrap_or(&read.subject), &stood, &self.wanted[1], &known);
         let mut sides = [before, after];
         for side in &mut sides {
@@ -317,7 +318,7 @@ pub fn finish(conn: &mut Conn, in_force: &InForce, active: Arc<Active>, run_id: 
         }
         movers.insert(policy.clone(), named);
     }
-    let policies = sides.after.active().release.pack.policies.keys();
+    let policies = sides.after.active().release.pack.customer_policies().map(|(id, _)| id);
     let unchanged = policies.filter(|id| !sides.differing.contains(*id));
     let comparison = Comparison {
         candidate: task.candidate,

@@ -8,11 +8,13 @@ use rust_decimal::prelude::FromPrimitive;
 
 use super::distribution::{Bin, Counted, Distribution};
 use super::model::Run;
-use super::{evaluate, store};
+use super::store;
 use crate::Id;
 use crate::customers::model::FieldType;
 use crate::db::{self, Conn};
 use crate::events::model::{Content, DriftAlarm, Event, EventKind};
+use crate::policy::changes::changed_policies;
+use crate::policy::engine::Needed;
 use crate::policy::model::Cause;
 use crate::policy::pack::Drifting;
 use crate::policy::release::LoadedPack;
@@ -184,8 +186,8 @@ fn compare(
     let active = state(conn, in_force, basis)?;
     let changes = Changes::between(conn, in_force, run.basis, &active)?;
     let declared = &active.release.pack.drift;
-    let policies = active.release.pack.policies.keys().filter_map(|policy| {
-        let read = Read::of(&active.release, policy);
+    let policies = active.release.pack.customer_policies().filter_map(|(policy, _)| {
+        let read = active.release.policies.with_needed(&BTreeSet::from([policy.clone()]));
         let changed = changes.of(policy, &read);
         let group =
             |(group, counted)| group_drift((policy, &read), (group, before.part(group)?, counted), &changed, declared);
@@ -199,21 +201,6 @@ fn state(conn: &mut Conn, in_force: &InForce, basis: i64) -> Result<Active, db::
     let basis = releases::store::basis(conn, basis)?
         .ok_or_else(|| db::Error::Corrupt(format!("the basis {basis} is missing")))?;
     in_force.state(conn, basis)
-}
-
-/// What a policy reads, also through those whose outcomes it reads.
-struct Read {
-    inputs: BTreeSet<String>,
-    cohorts: BTreeSet<String>,
-}
-
-impl Read {
-    fn of(release: &LoadedPack, policy: &str) -> Self {
-        let needed = release.policies.with_needed(&BTreeSet::from([policy.to_owned()]));
-        let facts = needed.iter().filter_map(|id| release.policies.script(id));
-        let cohorts = facts.flat_map(|facts| &facts.cohorts);
-        Self { inputs: release.policies.read_by(&needed), cohorts: cohorts.cloned().collect() }
-    }
 }
 
 /// What differs between the states that two runs rest on.
@@ -231,7 +218,7 @@ impl Changes {
         };
         let policies = match &before {
             Some(before) if before.basis.release == active.basis.release => BTreeSet::new(),
-            Some(before) => evaluate::changed(conn, before, active)?,
+            Some(before) => changed_policies(&before.release, &active.release),
             None => active.release.pack.policies.keys().cloned().collect(),
         };
         let cuts = |state: &Active, id: &String| state.cohort.cohorts.get(id).cloned();
@@ -239,7 +226,7 @@ impl Changes {
         Ok(Self { policies, cohorts: active.release.pack.cohorts.keys().filter(differs).cloned().collect() })
     }
 
-    fn of(&self, policy: &str, read: &Read) -> Vec<Cause> {
+    fn of(&self, policy: &str, read: &Needed) -> Vec<Cause> {
         let rules = self.policies.contains(policy).then_some(Cause::Rules);
         let population = read.cohorts.iter().any(|id| self.cohorts.contains(id)).then_some(Cause::Population);
         rules.into_iter().chain(population).collect()
@@ -247,7 +234,7 @@ impl Changes {
 }
 
 fn group_drift(
-    (policy, read): (&str, &Read),
+    (policy, read): (&str, &Needed),
     (group, before, now): (Option<(&str, &str)>, &Counted, &Counted),
     changed: &[Cause],
     declared: &Drifting,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use serde_json::{Map, Value as Json};
 
-use super::activation::kept_source;
 use super::assess::{Assessor, Before, Read, Sound};
 use super::model::Assessment;
 use super::store;
@@ -163,14 +162,8 @@ fn other_release(
         return Err(Error::Invalid(vec![Fault::new("/release", "unknown_release", detail)]));
     }
     let other = in_force.state(conn, Basis { release: digest, ..active.basis.clone() })?;
-    let changed = changed(conn, active, &other)?;
+    let changed = changed_policies(&active.release, &other.release);
     Ok((Arc::new(other), changed))
-}
-
-/// The policies that the release of another state changes.
-pub fn changed(conn: &mut Conn, active: &Active, other: &Active) -> Result<BTreeSet<String>, db::Error> {
-    let (before, after) = (kept_source(conn, active.basis.release)?, kept_source(conn, other.basis.release)?);
-    Ok(changed_policies((&before, &active.release), (&after, &other.release)))
 }
 
 impl Document {

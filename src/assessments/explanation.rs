@@ -52,6 +52,8 @@ impl Reader {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DecidedBy {
+    /// A person, instead of the policy.
+    Override,
     /// What keeps outcomes stable held another one than the figures alone say.
     Stability,
     /// The band in which a value lies.
@@ -122,6 +124,7 @@ fn of_decision(decision: &Decision, rows: Vec<String>) -> PolicyExplanation {
     let weakest = weakest(&decision.indicators).cloned();
     let has_band = decision.reasons.iter().any(|reason| reason.code == "band");
     let by = match (&decision.computed, &weakest) {
+        _ if decision.overridden.is_some() => Some(DecidedBy::Override),
         (Some(_), _) => Some(DecidedBy::Stability),
         (None, Some(_)) => Some(DecidedBy::Indicator),
         (None, None) if has_band => Some(DecidedBy::Band),
@@ -161,6 +164,7 @@ mod tests {
         Decision {
             outcome: "3".to_owned(),
             computed: computed.map(str::to_owned),
+            overridden: None,
             score: None,
             indicators,
             reasons,

@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod api;
+pub mod appeals;
 pub mod assess;
 pub mod basis;
 pub mod causes;
@@ -17,6 +18,7 @@ pub mod explanation;
 pub mod lists;
 pub mod model;
 pub mod near;
+pub mod overrides;
 pub mod paths;
 pub mod publication;
 pub mod publishing;

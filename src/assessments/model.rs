@@ -49,8 +49,24 @@ pub struct Outcome {
     pub assessment_id: Id,
     /// The last day of the period whose closing made it stand; absent where it follows the data.
     pub closed_on: Option<Date>,
-    /// The provisional outcome, where it is another one.
+    /// The provisional outcome, where it is another one and no override holds.
     pub provisional: Option<String>,
+    /// What would stand without the override, where one holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<Overridden>,
+}
+
+/// What would stand without an override.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overridden {
+    /// The outcome.
+    pub outcome: String,
+    /// Since which business date it would stand.
+    pub since: Date,
+    /// The assessment that gave it.
+    pub assessment_id: Id,
+    /// Since which business date it is another one than the person decided; absent where both are the same.
+    pub differs_since: Option<Date>,
 }
 
 /// How a standing outcome follows the provisional one.
@@ -66,32 +82,68 @@ pub enum Standing {
 
 impl Outcome {
     /// The outcome after an assessment `by` its date and id, given the one before; nothing where there was and is none. A policy that failed or is
-    /// blocked keeps its old outcome, flagged.
+    /// blocked keeps its old outcome, flagged. An override holds at once, and what would stand without it goes on beside it.
     pub fn after(before: Option<&Self>, result: &Verdict, standing: Standing, by: (Date, Id)) -> Option<Self> {
-        let (as_of, assessment_id) = by;
-        let closed_on = if let Standing::Closes(day) = standing { Some(day) } else { None };
         let Verdict::Decided(decision) = result else {
             return before.map(|before| Self { flag: Flag::of(result), provisional: None, ..before.clone() });
         };
+        let restored = before.and_then(Self::without_override);
+        let computed = Self::computed_after(restored.as_ref().or(before), decision.held_outcome(), standing, by);
+        Some(match &decision.overridden {
+            Some(_) => computed.under(&decision.outcome, before, by),
+            None => computed,
+        })
+    }
+
+    /// The outcome that would stand without the override that holds, if one does.
+    fn without_override(&self) -> Option<Self> {
+        let Overridden { outcome, since, assessment_id, .. } = self.overridden.clone()?;
+        Some(Self { outcome, since, assessment_id, overridden: None, ..self.clone() })
+    }
+
+    /// An outcome below the one that a person decided.
+    fn under(self, outcome: &str, before: Option<&Self>, (as_of, assessment_id): (Date, Id)) -> Self {
+        let stood = before.filter(|before| before.outcome == outcome);
+        let differed = before.and_then(|before| before.overridden.as_ref()?.differs_since);
+        Self {
+            outcome: outcome.to_owned(),
+            flag: None,
+            since: stood.map_or(as_of, |stood| stood.since),
+            assessment_id: stood.map_or(assessment_id, |stood| stood.assessment_id),
+            closed_on: self.closed_on,
+            provisional: None,
+            overridden: Some(Overridden {
+                differs_since: (self.outcome != outcome).then(|| differed.unwrap_or(as_of)),
+                outcome: self.outcome,
+                since: self.since,
+                assessment_id: self.assessment_id,
+            }),
+        }
+    }
+
+    fn computed_after(before: Option<&Self>, decided: &str, standing: Standing, by: (Date, Id)) -> Self {
+        let (as_of, assessment_id) = by;
+        let closed_on = if let Standing::Closes(day) = standing { Some(day) } else { None };
         let new = Self {
-            outcome: decision.outcome.clone(),
+            outcome: decided.to_owned(),
             flag: None,
             since: as_of,
             assessment_id,
             closed_on,
             provisional: None,
+            overridden: None,
         };
-        let Some(before) = before else { return Some(new) };
-        let same = before.outcome == decision.outcome;
-        Some(match standing {
+        let Some(before) = before else { return new };
+        let same = before.outcome == decided;
+        match standing {
             Standing::Locked => {
-                let provisional = (!same).then(|| decision.outcome.clone());
+                let provisional = (!same).then(|| decided.to_owned());
                 Self { flag: None, provisional, ..before.clone() }
             }
             Standing::Closes(_) if same => Self { since: before.since, ..new },
             Standing::Follows if same => Self { flag: None, provisional: None, closed_on, ..before.clone() },
             _ => new,
-        })
+        }
     }
 }
 
@@ -366,5 +418,58 @@ impl ShadowStatus {
     /// The status of a name.
     pub fn from_key(key: &str) -> Option<Self> {
         [Self::Open, Self::Ended, Self::Cancelled].into_iter().find(|status| status.key() == key)
+    }
+}
+
+/// Who appeals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FiledFor {
+    /// The customer himself.
+    Customer,
+    /// His account manager.
+    AccountManager,
+}
+
+impl FiledFor {
+    /// Its name.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::AccountManager => "account_manager",
+        }
+    }
+
+    /// Whom a name means.
+    pub fn from_key(key: &str) -> Option<Self> {
+        [Self::Customer, Self::AccountManager].into_iter().find(|filed_for| filed_for.key() == key)
+    }
+}
+
+/// What comes of an appeal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// The decision stays.
+    Upheld,
+    /// The data were corrected, and the policy has decided again.
+    Corrected,
+    /// A person decided instead of the policy.
+    Overridden,
+}
+
+impl Resolution {
+    /// Its name.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Upheld => "upheld",
+            Self::Corrected => "corrected",
+            Self::Overridden => "overridden",
+        }
+    }
+
+    /// The resolution of a name.
+    pub fn from_key(key: &str) -> Option<Self> {
+        [Self::Upheld, Self::Corrected, Self::Overridden].into_iter().find(|resolution| resolution.key() == key)
     }
 }

@@ -88,7 +88,7 @@ pub fn prepare(conn: &mut Conn, active: Arc<Active>, id: Id, goal: Goal) -> db::
     Ok(read.and_then(|Read { subject, before, .. }| {
         // At the next closing everything is decided anew, so nothing that stands until then is read.
         let before = Before { standing: BTreeMap::new(), ..before };
-        Some(Search { assessor, subject: subject.ok()?, before, goal })
+        Some(Search::new(assessor, subject.ok()?, before, goal))
     }))
 }
 
@@ -98,11 +98,13 @@ pub fn of_kept(conn: &mut Conn, in_force: &InForce, kept: &Assessment, goal: Goa
     let Some(basis) = releases::store::basis(conn, kept.basis)? else { return Ok(None) };
     let basis = Basis { release: kept.release, cohort: kept.cohort, ..basis };
     let active = Arc::new(in_force.state(conn, basis)?);
-    let read = replay::subject(kept, "", &active.release).ok().zip(replay::previous(&kept.assessed.policies).ok());
+    let results = &kept.assessed.policies;
+    let read = replay::subject(kept, "", &active.release).ok();
+    let before = replay::previous(results).ok().zip(replay::overrides(results).ok());
     let assessor = Assessor::new(conn, active, kept.as_of)?;
-    Ok(read.map(|(subject, previous)| {
-        let before = Before { standing: BTreeMap::new(), previous };
-        Search { assessor, subject: Arc::new(subject), before, goal }
+    Ok(read.zip(before).map(|(subject, (previous, overrides))| {
+        let before = Before { standing: BTreeMap::new(), previous, overrides };
+        Search::new(assessor, Arc::new(subject), before, goal)
     }))
 }
 
@@ -114,6 +116,12 @@ struct Lever {
 }
 
 impl Search {
+    /// What persons decided instead of the policy that is looked at leads nowhere; of others it holds.
+    fn new(assessor: Assessor, subject: Arc<Subject>, mut before: Before, goal: Goal) -> Self {
+        before.overrides.remove(&goal.policy);
+        Self { assessor, subject, before, goal }
+    }
+
     /// Looks for paths among so many combinations. Needs a stack of 16 MiB.
     pub fn find(&self, most: usize) -> Paths {
         let pack = &self.assessor.active().release.pack;
@@ -148,8 +156,9 @@ impl Search {
     /// What the policy decides, or would.
     fn outcome(&self, subject: &Arc<Subject>) -> Option<String> {
         let active = self.assessor.active();
-        let Before { standing, previous } = &self.before;
-        let circumstances = Circumstances { as_of: self.assessor.as_of(), cohort: &active.cohort, standing, previous };
+        let Before { standing, previous, overrides } = &self.before;
+        let circumstances =
+            Circumstances { as_of: self.assessor.as_of(), cohort: &active.cohort, standing, previous, overrides };
         let policies = &active.release.policies;
         let reads_others = policies.script(&self.goal.policy).is_some_and(|facts| !facts.outcomes.is_empty());
         let result = if reads_others {

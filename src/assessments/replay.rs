@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use jiff::civil::Date;
 use serde_json::Value as Json;
 
 use super::model::Assessment;
@@ -19,7 +20,8 @@ use crate::db::id::SHARDS;
 use crate::db::{self, Conn, Db};
 use crate::digest::Digest;
 use crate::policy::model::{
-    Assessed, Circumstances, Cohort, Input, InputKind, NONE_STANDING, PolicyResult, Previous, Subject, Verdict,
+    Assessed, Circumstances, Cohort, Input, InputKind, NONE_STANDING, Override, PolicyResult, Previous, Subject,
+    Verdict,
 };
 use crate::policy::release::LoadedPack;
 use crate::releases::active::InForce;
@@ -51,8 +53,14 @@ fn replay(kept: &Assessment, code: &str, release: &LoadedPack, cohort: &Cohort) 
         return Ok(Vec::new());
     }
     let subject = Arc::new(subject(kept, code, release)?);
-    let previous = previous(results)?;
-    let circumstances = Circumstances { as_of: kept.as_of, cohort, standing: &NONE_STANDING, previous: &previous };
+    let (previous, overrides) = (previous(results)?, overrides(results)?);
+    let circumstances = Circumstances {
+        as_of: kept.as_of,
+        cohort,
+        standing: &NONE_STANDING,
+        previous: &previous,
+        overrides: &overrides,
+    };
     let mut replayed: Vec<PolicyResult> = results
         .iter()
         .map(|result| match &result.result {
@@ -87,7 +95,7 @@ fn is_of_unreadable(assessed: &Assessed, release: &LoadedPack) -> bool {
     }
 }
 
-/// The customer as the policies saw him: whatever any of them read.
+/// The customer as the policies saw him: whatever any of them read, and what put him into the groups whose cuts counted.
 ///
 /// # Errors
 /// What of it can't be read.
@@ -100,8 +108,21 @@ pub fn subject(kept: &Assessment, code: &str, release: &LoadedPack) -> Result<Su
         if let Some(value) = value(input, release)? {
             values.insert(input.key.clone(), value);
         }
+        for (field, value) in grouping(input, release) {
+            values.entry(field.to_owned()).or_insert(value);
+        }
     }
     Ok(Subject { code: code.to_owned(), values, windows: Arc::new(windows) })
+}
+
+/// The values of the fields that group a cohort, which no script has to read.
+fn grouping<'r>(input: &'r Input, release: &'r LoadedPack) -> impl Iterator<Item = (&'r str, Value)> {
+    let declared = release.pack.cohorts.get(&input.key).filter(|_| input.kind == InputKind::Cohort);
+    let grouped = declared
+        .zip(input.group.as_deref())
+        .into_iter()
+        .flat_map(|(declared, group)| declared.group.iter().zip(group.splitn(declared.group.len(), '/')));
+    grouped.filter_map(|(field, text)| Some((field.as_str(), release.pack.fields.get(field)?.parse(text).ok()?)))
 }
 
 fn value(input: &Input, release: &LoadedPack) -> Result<Option<Value>, String> {
@@ -121,7 +142,9 @@ fn value(input: &Input, release: &LoadedPack) -> Result<Option<Value>, String> {
         | InputKind::AsOf
         | InputKind::Month
         | InputKind::Previous
-        | InputKind::PreviousSince => return Ok(None),
+        | InputKind::PreviousSince
+        | InputKind::Override
+        | InputKind::OverrideUntil => return Ok(None),
     };
     read.map(Some).map_err(|(_, detail)| format!("the input '{}' can't be read: {detail}", input.key))
 }
@@ -131,16 +154,33 @@ fn value(input: &Input, release: &LoadedPack) -> Result<Option<Value>, String> {
 /// # Errors
 /// What of it can't be read.
 pub fn previous(results: &[PolicyResult]) -> Result<BTreeMap<String, Previous>, String> {
-    let mut previous = BTreeMap::new();
+    dated(results, InputKind::Previous, InputKind::PreviousSince, |outcome, since| Previous { outcome, since })
+}
+
+/// What persons had decided instead.
+///
+/// # Errors
+/// What of it can't be read.
+pub fn overrides(results: &[PolicyResult]) -> Result<BTreeMap<String, Override>, String> {
+    dated(results, InputKind::Override, InputKind::OverrideUntil, |outcome, until| Override { outcome, until })
+}
+
+/// By policy, what is made of an outcome and a date among the inputs of each.
+fn dated<T>(
+    results: &[PolicyResult],
+    outcome: InputKind,
+    day: InputKind,
+    make: fn(String, Date) -> T,
+) -> Result<BTreeMap<String, T>, String> {
+    let mut found = BTreeMap::new();
     for result in results {
         let read = |kind| result.inputs.iter().find(|input| input.kind == kind).and_then(|input| input.value.clone());
-        if let Some((outcome, since)) = read(InputKind::Previous).zip(read(InputKind::PreviousSince)) {
-            let since = date(&since)
-                .map_err(|(_, detail)| format!("the date of the outcome before can't be read: {detail}"))?;
-            previous.insert(result.policy.clone(), Previous { outcome, since });
+        if let Some((outcome, day)) = read(outcome).zip(read(day)) {
+            let day = date(&day).map_err(|(_, detail)| format!("the date of '{outcome}' can't be read: {detail}"))?;
+            found.insert(result.policy.clone(), make(outcome, day));
         }
     }
-    Ok(previous)
+    Ok(found)
 }
 
 /// The outcomes of other policies that one read.

@@ -10,19 +10,21 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::assess::{Assessor, Before, Read};
+use super::activation;
+use super::assess::{Assessor, Read};
 use super::model::{Flag, Outcome, Run, RunCause, RunStatus, ShadowStatus, Standing};
 use super::run::{self, Error};
 use super::schedule::{last_ended, next_of};
 use super::shard::{self, SignOfLife};
 use super::store::{self, LeanCustomer, Lease, Shadow};
 use super::tally::{Moves, Side};
-use super::{activation, evaluate};
 use crate::Id;
 use crate::customers::model::{FieldType, Value};
 use crate::db::{self, Conn, Db, transaction};
 use crate::digest::Digest;
 use crate::faults::{Fault, did_you_mean, excerpt};
+use crate::policy::changes::changed_policies;
+use crate::policy::engine::Needed;
 use crate::policy::model::{Assessed, PolicyResult, Previous};
 use crate::policy::pack::{Cadence, Pack};
 use crate::releases;
@@ -289,7 +291,7 @@ struct Watch {
     /// These, and those that it doesn't have.
     differing: BTreeSet<String>,
     /// The changed ones, with all whose outcomes they read.
-    wanted: BTreeSet<String>,
+    wanted: Needed,
 }
 
 impl Watch {
@@ -297,16 +299,16 @@ impl Watch {
         let cohort = shadow.cohort.map_or(active.basis.cohort, |(own, _)| own);
         let basis = Basis { release: shadow.release, cohort, ..active.basis.clone() };
         let state = Arc::new(in_force.state(conn, basis)?);
-        let changed = evaluate::changed(conn, &active, &state)?;
+        let changed = changed_policies(&active.release, &state.release);
         let mut differing = changed.clone();
         let (old, new) = (&active.release.pack.policies, &state.release.pack.policies);
         differing.extend(old.keys().filter(|id| !new.contains_key(*id)).cloned());
         let wanted = state.release.policies.with_needed(&changed);
-        let mut keys = state.release.policies.read_by(&wanted);
-        keys.extend(shadow.facts.iter().cloned());
+        let mut read = wanted.clone();
+        read.inputs.extend(shadow.facts.iter().cloned());
         Ok(Self {
             wanted,
-            assessor: Assessor::only(conn, state, active.basis.business_date, &keys)?,
+            assessor: Assessor::only(conn, state, active.basis.business_date, read)?,
             shadow,
             beside: active,
             changed,
@@ -316,7 +318,7 @@ impl Watch {
 
     /// What the release decides about a customer as if it had been in force since the shadow began.
     fn decide(&self, read: &Read, known: &BTreeMap<String, Outcome>) -> Assessed {
-        let mut before = Before { standing: read.before.standing.clone(), previous: read.before.previous.clone() };
+        let mut before = read.before.clone();
         before.standing.retain(|policy, _| !self.changed.contains(policy));
         for (policy, outcome) in known {
             if self.standing(policy, Some(outcome)) == Standing::Locked {

@@ -1,8 +1,10 @@
 //! Assessments, outcomes, subjects and runs in the database.
 
+mod appeals;
 mod comparisons;
 mod failures;
 mod lists;
+mod overrides;
 mod retention;
 mod runs;
 mod shadows;
@@ -16,7 +18,7 @@ use diesel::sql_types;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::model::{Assessment, Flag, Outcome, Owner};
+use super::model::{Assessment, Flag, Outcome, Overridden, Owner};
 use crate::Id;
 use crate::db::bulk::Insert;
 use crate::db::schema::{assessments, customers, outcomes};
@@ -25,9 +27,11 @@ use crate::digest::Digest;
 use crate::releases::store::cohort;
 use crate::transactions::model::Month;
 
+pub use appeals::*;
 pub use comparisons::*;
 pub use failures::*;
 pub use lists::*;
+pub use overrides::*;
 pub use retention::*;
 pub use runs::*;
 pub use shadows::*;
@@ -54,10 +58,23 @@ struct OutcomeRow {
     #[diesel(deserialize_as = jiff_diesel::NullableDate)]
     closed_on: Option<Date>,
     provisional: Option<String>,
+    computed: Option<String>,
+    #[diesel(deserialize_as = jiff_diesel::NullableDate)]
+    computed_since: Option<Date>,
+    computed_assessment_id: Option<Id>,
+    #[diesel(deserialize_as = jiff_diesel::NullableDate)]
+    differs_since: Option<Date>,
 }
 
 impl OutcomeRow {
     fn read(self) -> ((Id, String), Outcome) {
+        let computed = self.computed.zip(self.computed_since).zip(self.computed_assessment_id);
+        let overridden = computed.map(|((outcome, since), assessment_id)| Overridden {
+            outcome,
+            since,
+            assessment_id,
+            differs_since: self.differs_since,
+        });
         let outcome = Outcome {
             outcome: self.outcome,
             flag: self.flag.as_deref().and_then(Flag::from_key),
@@ -65,6 +82,7 @@ impl OutcomeRow {
             assessment_id: self.assessment_id,
             closed_on: self.closed_on,
             provisional: self.provisional,
+            overridden,
         };
         ((self.customer_id, self.policy), outcome)
     }
@@ -107,10 +125,25 @@ pub fn insert_assessments(conn: &mut Conn, new: &[(&Assessment, &str)], business
 
 /// Writes outcomes in force.
 pub fn write_outcomes(conn: &mut Conn, changed: &[(Id, String, Outcome)]) -> Result<()> {
-    let columns =
-        ["shard", "customer_id", "policy", "outcome", "flag", "since", "assessment_id", "closed_on", "provisional"];
+    let columns = [
+        "shard",
+        "customer_id",
+        "policy",
+        "outcome",
+        "flag",
+        "since",
+        "assessment_id",
+        "closed_on",
+        "provisional",
+        "computed",
+        "computed_since",
+        "computed_assessment_id",
+        "differs_since",
+    ];
     let tail = " ON DUPLICATE KEY UPDATE outcome = VALUES(outcome), flag = VALUES(flag), since = VALUES(since), \
-                assessment_id = VALUES(assessment_id), closed_on = VALUES(closed_on), provisional = VALUES(provisional)";
+                assessment_id = VALUES(assessment_id), closed_on = VALUES(closed_on), provisional = VALUES(provisional), \
+                computed = VALUES(computed), computed_since = VALUES(computed_since), \
+                computed_assessment_id = VALUES(computed_assessment_id), differs_since = VALUES(differs_since)";
     let mut insert = Insert::into("outcomes", &columns, tail);
     for (customer_id, policy, outcome) in changed {
         insert
@@ -122,7 +155,11 @@ pub fn write_outcomes(conn: &mut Conn, changed: &[(Id, String, Outcome)]) -> Res
             .value(outcome.since)
             .value(outcome.assessment_id)
             .value(outcome.closed_on)
-            .value(outcome.provisional.as_deref());
+            .value(outcome.provisional.as_deref())
+            .value(outcome.overridden.as_ref().map(|computed| computed.outcome.as_str()))
+            .value(outcome.overridden.as_ref().map(|computed| computed.since))
+            .value(outcome.overridden.as_ref().map(|computed| computed.assessment_id))
+            .value(outcome.overridden.as_ref().and_then(|computed| computed.differs_since));
         insert.end_row();
     }
     insert.execute(conn)

@@ -224,11 +224,14 @@ impl Tally {
     pub fn count(&mut self, customer: Id, values: &[(&str, String)], sides: [&Assessed; 2], scales: &Scales) {
         self.customers += 1;
         for (field, value) in values {
-            let Some(counts) = self.fields.entry((*field).to_owned()).or_insert_with(|| Some(BTreeMap::new())).as_mut()
-            else {
-                continue;
-            };
-            *counts.entry(value.clone()).or_default() += 1;
+            if !self.fields.contains_key(*field) {
+                self.fields.insert((*field).to_owned(), Some(BTreeMap::new()));
+            }
+            let Some(Some(counts)) = self.fields.get_mut(*field) else { continue };
+            match counts.get_mut(value) {
+                Some(count) => *count += 1,
+                None => drop(counts.insert(value.clone(), 1)),
+            }
         }
         let [before, after] = sides;
         let find = |side: &'_ Assessed, policy: &str| side.policies.iter().position(|result| result.policy == policy);
@@ -308,10 +311,10 @@ impl Tally {
     }
 }
 
-/// What a script decided, whatever stability made of it.
+/// What a script decided, whatever stability or an override made of it.
 fn computed(result: Option<&PolicyResult>) -> Option<&String> {
     match &result?.result {
-        Verdict::Decided(decision) => Some(decision.computed.as_ref().unwrap_or(&decision.outcome)),
+        Verdict::Decided(decision) => Some(decision.computed_outcome()),
         Verdict::Failed(_) | Verdict::Blocked(_) => None,
     }
 }
@@ -364,6 +367,7 @@ mod tests {
             Verdict::Decided(Decision {
                 outcome: outcome.to_owned(),
                 computed: None,
+                overridden: None,
                 score: None,
                 indicators: Vec::new(),
                 reasons: Vec::new(),

@@ -1,5 +1,7 @@
 //! Decisions as readers see them: labels and reasons in their language, inputs with values and windows.
 
+mod overrides;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -8,10 +10,12 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use self::overrides::{OverrideInForce, OverrideView};
 use super::model::{Assessment, Flag, Outcome};
 use crate::Id;
 use crate::digest::Digest;
 use crate::policy::model::{Decision, Entitlement, Indicator, Input, InputKind, PolicyResult, Reason, Verdict};
+use crate::policy::overriding::lifted;
 use crate::policy::pack::{Cadence, Pack};
 use crate::policy::texts::LabelKind;
 use crate::schemas::{DecimalText, EntitlementValue, NamedTexts};
@@ -113,7 +117,7 @@ pub struct DecisionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     outcome: Option<String>,
-    /// What the figures alone say, where stability holds another outcome: the first reason tells why.
+    /// What the policy alone says, where stability or an override holds another outcome: the first reason tells why.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     computed_outcome: Option<String>,
@@ -243,6 +247,10 @@ pub struct CurrentDecision {
     flag: Option<Flag>,
     /// The assessment that the decision is part of.
     assessment: AssessmentReference,
+    /// The override that holds: a person decided instead of the policy.
+    #[serde(rename = "override", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    overridden: Option<OverrideInForce>,
     /// What the latest data would give, where that is another outcome: it stands from the next closing on, if it stays so.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -329,25 +337,26 @@ impl<'a> Renderer<'a> {
         standing: &Assessment,
         latest: Option<&Assessment>,
         next_closing_on: Option<Date>,
+        overridden: Option<OverrideInForce>,
     ) -> Option<CurrentDecision> {
         let provisional = latest.filter(|_| outcome.provisional.is_some());
         let provisional = provisional.and_then(|latest| {
-            Some(ProvisionalDecision { decision: self.of_policy(latest, policy)?, assessment: reference(latest) })
+            let decision = self.decision(result_of(latest, policy)?, latest.as_of);
+            Some(ProvisionalDecision { decision, assessment: reference(latest) })
         });
+        let result = result_of(standing, policy)?;
+        // What stands may have been closed while an override held.
+        let lifted = outcome.overridden.is_none().then(|| lifted(result));
         Some(CurrentDecision {
-            decision: self.of_policy(standing, policy)?,
+            decision: self.decision(lifted.as_ref().unwrap_or(result), standing.as_of),
             since: outcome.since,
             closed_on: outcome.closed_on,
             next_closing_on,
             flag: outcome.flag,
             assessment: reference(standing),
+            overridden,
             provisional,
         })
-    }
-
-    fn of_policy(&self, assessment: &Assessment, policy: &str) -> Option<DecisionView> {
-        let result = assessment.assessed.policies.iter().find(|result| result.policy == policy)?;
-        Some(self.decision(result, assessment.as_of))
     }
 
     /// What a policy made of a subject, as of a date.
@@ -377,7 +386,8 @@ impl<'a> Renderer<'a> {
     fn decided(&self, policy: &str, decision: &Decision, base: DecisionView) -> DecisionView {
         DecisionView {
             outcome: Some(decision.outcome.clone()),
-            computed_outcome: decision.computed.clone(),
+            computed_outcome: Some(decision.computed_outcome().clone())
+                .filter(|computed| *computed != decision.outcome),
             label: Some(self.outcome_label(policy, &decision.outcome)),
             score: decision.score,
             indicators: decision.indicators.iter().map(|indicator| self.indicator(policy, indicator)).collect(),
@@ -430,7 +440,11 @@ impl<'a> Renderer<'a> {
         match input.kind {
             InputKind::Field => self.label(LabelKind::Field, key),
             InputKind::Metric => self.label(LabelKind::Metric, key),
-            InputKind::Outcome | InputKind::Previous | InputKind::PreviousSince => self.label(LabelKind::Policy, key),
+            InputKind::Outcome
+            | InputKind::Previous
+            | InputKind::PreviousSince
+            | InputKind::Override
+            | InputKind::OverrideUntil => self.label(LabelKind::Policy, key),
             InputKind::Cohort | InputKind::AsOf | InputKind::Month => key.to_owned(),
         }
     }
@@ -460,6 +474,10 @@ impl<'a> Renderer<'a> {
     pub fn label(&self, kind: LabelKind, key: &str) -> String {
         self.pack.texts.label(kind, key, self.language).to_owned()
     }
+}
+
+fn result_of<'a>(assessment: &'a Assessment, policy: &str) -> Option<&'a PolicyResult> {
+    assessment.assessed.policies.iter().find(|result| result.policy == policy)
 }
 
 /// How an assessment is referred to.

@@ -12,9 +12,9 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 use super::model::Owner;
-use super::{day, due, lists, retention, run, shadow, store};
-use crate::db::{self, Db};
-use crate::releases::active::InForce;
+use super::{appeals, day, due, lists, overrides, retention, run, shadow, store};
+use crate::db::{self, Conn, Db};
+use crate::releases::active::{Active, InForce};
 
 /// Threads that work on runs, each with a connection of its own, beside the one for who is due.
 const RUN_THREADS: usize = 2;
@@ -173,11 +173,11 @@ impl Worker {
         Ok(false)
     }
 
-    /// Ends entries of lists whose last day is over and drops old history, once on each business date.
+    /// Ends entries of lists and overrides whose last day is over, tells of late appeals and drops old history, once on each business date.
     fn retain(&self, stop: &dyn Fn() -> bool) -> Result<(), db::Error> {
         let Some(active) = self.in_force.get() else { return Ok(()) };
         let date = active.basis.business_date;
-        if self.retained_on.get() == Some(date) || !self.db.run_here(|conn| lists::expire(conn, &active, stop))? {
+        if self.retained_on.get() == Some(date) || !self.db.run_here(|conn| end_with_the_day(conn, &active, stop))? {
             return Ok(());
         }
         let done = match retention::work(&self.db, date, self.history, stop) {
@@ -201,4 +201,11 @@ impl Worker {
             Ok(run::follow(conn, &active)? || shadow::follow(conn, &active)?)
         })
     }
+}
+
+/// What ends or is late because the business date has moved on. False when `stop` said so first.
+fn end_with_the_day(conn: &mut Conn, active: &Active, stop: &dyn Fn() -> bool) -> Result<bool, db::Error> {
+    Ok(lists::expire(conn, active, stop)?
+        && overrides::expire(conn, active, stop)?
+        && appeals::tell_overdue(conn, active, stop)?)
 }

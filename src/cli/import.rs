@@ -1,4 +1,4 @@
-//! `baremo import`: customers, products and transactions from CSV files into the base of a pack.
+//! `baremo import`: customers, products, transactions and observations from CSV files into the base of a pack.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -16,6 +16,7 @@ use crate::customers;
 use crate::db::Db;
 use crate::releases::active::{Active, InForce};
 use crate::transactions;
+use crate::transactions::import_observations::{ObservationImport, import_observations};
 
 /// What is imported.
 #[derive(Debug, Subcommand)]
@@ -26,6 +27,8 @@ pub enum ImportCommand {
     Products(Options),
     /// Transactions: columns `customer`, `on`, `order`, measures, and as needed `kind`, `product`; an item is known by order and product
     Transactions(TransactionOptions),
+    /// Observations: columns `kind`, `on`, `id`, `customer` or `employee`, and as needed `value`, `evidence`, `reported_by`; one is known by its id
+    Observations(ObservationOptions),
 }
 
 /// Options of every import.
@@ -63,6 +66,16 @@ pub struct TransactionOptions {
     source: String,
 }
 
+/// Options of importing observations.
+#[derive(Debug, Args)]
+pub struct ObservationOptions {
+    #[command(flatten)]
+    options: Options,
+    /// The system that the rows come from: rows are known by source and id
+    #[arg(long, default_value = transactions::import::DEFAULT_SOURCE)]
+    source: String,
+}
+
 /// Reads `TARGET=COLUMN`.
 pub(super) fn mapping(text: &str) -> Result<(String, String), String> {
     text.split_once('=')
@@ -76,7 +89,8 @@ impl ImportCommand {
     pub fn run(self, config: &Config) -> Result<ExitCode, Failure> {
         let (Self::Customers(options)
         | Self::Products(options)
-        | Self::Transactions(TransactionOptions { options, .. })) = &self;
+        | Self::Transactions(TransactionOptions { options, .. })
+        | Self::Observations(ObservationOptions { options, .. })) = &self;
         let folder =
             base::load(&options.pack, FailingCases::Refuse).map_err(|faults| base::told(&options.pack, &faults))?;
         let report = base::beside(config, &folder.release.pack.id, |db| {
@@ -113,6 +127,12 @@ impl ImportCommand {
                     report,
                 };
                 transactions::import::import(db, &recording_rules(active), &import, &mut progress)?
+            }
+            Self::Observations(ObservationOptions { options, source }) => {
+                let Options { file, mapping, encoding, dry_run, report, .. } = options;
+                let (mapping, source, user_id) = (collect(mapping), Some(source), None);
+                let import = ObservationImport { file, mapping, encoding, source, user_id, dry_run, report };
+                import_observations(db, &recording_rules(active), &import, &mut progress)?
             }
         })
     }

@@ -113,6 +113,9 @@ pub struct GradeArguments {
     /// CSV with the columns customer, kind, on, order, product, product_category and one for each measure
     #[arg(long)]
     transactions: PathBuf,
+    /// CSV with the columns kind, on, customer and value
+    #[arg(long)]
+    observations: Option<PathBuf>,
     /// A column of the customers under another name than its own: `--map-customers code=shop_no`; may stand several times
     #[arg(long, value_name = "TARGET=COLUMN", value_parser = mapping)]
     map_customers: Vec<(String, String)>,

@@ -1,6 +1,7 @@
 //! One customer: code, name, status and profile, and what a profile is to the pack in force.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::model::{Fields, Values, stored};
 use crate::Id;
+use crate::entries::{self, Entries};
 
 /// Longest code, in characters.
 pub const MAX_CODE: usize = 64;
@@ -98,7 +100,19 @@ pub fn now() -> Timestamp {
 
 /// The values of a stored profile by key. What the pack doesn't declare and what doesn't fit its declarations is left out.
 pub fn values_of(fields: &Fields, profile: &Profile) -> Values {
-    sift(fields, profile).values
+    sift(fields, stored(profile)).values
+}
+
+/// The same of a profile's text, of which only what the fields take is read.
+///
+/// # Errors
+/// It is no profile.
+pub fn values_in(fields: &Fields, text: &str) -> serde_json::Result<Values> {
+    let of_field = |key: &&str| fields.taking(key).map(|_| PhantomData::<Json>);
+    let sections = entries::read(text, Entries::new(|_: &&str| Some(Entries::new(of_field))))?;
+    let stored =
+        sections.iter().flat_map(|(section, values)| values.iter().map(move |(key, json)| (*section, *key, json)));
+    Ok(sift(fields, stored).values)
 }
 
 /// A stored profile as the pack in force takes it.
@@ -111,10 +125,10 @@ struct Sifted<'a> {
     moved: bool,
 }
 
-fn sift<'a>(fields: &Fields, profile: &'a Profile) -> Sifted<'a> {
+fn sift<'a>(fields: &Fields, stored: impl Iterator<Item = (&'a str, &'a str, &'a Json)>) -> Sifted<'a> {
     let mut sifted = Sifted { values: Values::new(), hidden: Vec::new(), moved: false };
     let mut elsewhere = Vec::new();
-    for entry in stored(profile) {
+    for entry in stored {
         let (section, stored_key, json) = entry;
         match fields.taking(stored_key) {
             None => sifted.hidden.push(entry),
@@ -161,7 +175,7 @@ pub fn set(profile: &mut Profile, section: &str, key: &str, value: Json) {
 /// Divides a stored profile into the values of declared fields, which readers see, each where the pack in force declares it, and
 /// what is hidden: values of fields that it doesn't declare and values that no longer fit, kept in case a later pack takes them.
 pub fn divide(fields: &Fields, profile: &Profile) -> (Profile, Profile) {
-    let sifted = sift(fields, profile);
+    let sifted = sift(fields, stored(profile));
     let mut hidden = Profile::new();
     for (section, key, json) in sifted.hidden {
         set(&mut hidden, section, key, json.clone());
@@ -181,7 +195,7 @@ pub fn unite(declared: Profile, hidden: Profile) -> Profile {
 /// A stored profile with every value where the pack in force declares it; nothing where all stand there already. Those stay
 /// whose key the `next` pack declares again.
 pub fn settled(fields: &Fields, next: &Fields, profile: &Profile) -> Option<Profile> {
-    let sifted = sift(fields, profile);
+    let sifted = sift(fields, stored(profile));
     let rolled_back = |key: &str| {
         fields.get(key).and_then(|field| field.renamed_from.as_ref()).is_some_and(|old| next.get(old).is_some())
     };

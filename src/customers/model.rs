@@ -235,8 +235,9 @@ impl Fields {
 
     /// The field that takes what is stored under a key, with its own key: the one of that key, else the one renamed from it.
     pub fn taking(&self, stored: &str) -> Option<(&str, &Field)> {
-        let key = if self.fields.contains_key(stored) { stored } else { self.renamed.get(stored)? };
-        self.fields.get_key_value(key).map(|(key, field)| (key.as_str(), field))
+        let own = self.fields.get_key_value(stored);
+        let taking = own.or_else(|| self.fields.get_key_value(self.renamed.get(stored)?));
+        taking.map(|(key, field)| (key.as_str(), field))
     }
 
     /// Every field with its key, in the pack's order.

@@ -66,6 +66,20 @@ impl Error {
     }
 }
 
+/// Whether a message of the server says that it cut off what may be tried again.
+pub(super) fn is_cut_off(message: &str) -> bool {
+    const SAID: [&str; 7] = [
+        "Deadlock found",
+        "Lock wait timeout",
+        "Record has changed since last read",
+        "try restarting transaction",
+        "please retry transaction",
+        "[try again later]",
+        "SAVEPOINT begun does not exist",
+    ];
+    SAID.iter().any(|text| message.contains(text))
+}
+
 /// A message without what stands in quotes, from the first one to the last since values may hold quotes themselves. Messages that
 /// begin with the name of a table or column keep it.
 fn without_values(message: &str) -> String {
@@ -92,17 +106,7 @@ impl From<Diesel> for Error {
         match kind {
             DatabaseErrorKind::UniqueViolation => Self::Taken,
             DatabaseErrorKind::SerializationFailure => Self::Transient(message.to_owned()),
-            _ if says(&[
-                "Deadlock found",
-                "Lock wait timeout",
-                "Record has changed since last read",
-                "try restarting transaction",
-                "please retry transaction",
-                "[try again later]",
-            ]) =>
-            {
-                Self::Transient(message.to_owned())
-            }
+            _ if is_cut_off(message) => Self::Transient(message.to_owned()),
             _ if says(&["Duplicate entry"]) => Self::Taken,
             DatabaseErrorKind::ClosedConnection => Self::Lost { message: message.to_owned(), committing: false },
             _ if says(&[

@@ -1,53 +1,70 @@
 //! Brings a database to the schema of this binary. The migrations are part of the binary; no tool is needed.
 
+use std::fmt::Display;
+use std::time::Duration;
+
 use diesel::RunQueryDsl;
 use diesel::migration::Migration;
 use diesel::mysql::Mysql;
 use diesel::sql_types::Text;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::{Conn, Error, Result, ping};
+use super::error::is_cut_off;
+use super::{Conn, Error, Result, ping, unless_cut_off};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
+/// How often a migration is tried that others cut off, and how long to wait in between: nodes of a Galera cluster that migrate at once do.
+const ATTEMPTS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Applies what is missing and gives the number of migrations that were. Several processes may do so at once.
 pub fn migrate(conn: &mut Conn) -> Result<usize> {
-    let found = missing_migrations(conn)?;
-    let mut missing = found;
-    loop {
-        let Err(error) = conn.run_pending_migrations(MIGRATIONS).map(drop) else {
-            return Ok(found);
-        };
-        // The error doesn't say what has happened; the database does, if it is still there.
-        ping(conn)?;
-        let left = missing_migrations(conn)?;
-        if left >= missing && !note_column(conn, &error.to_string())? {
-            return Err(Error::Stopped(format!("migrating: {error}")));
+    let mut found = None;
+    unless_cut_off(ATTEMPTS, |_| PAUSE, || apply(conn, &mut found))?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Applies what is missing, and notes how many that were when it was looked for the first time.
+fn apply(conn: &mut Conn, found: &mut Option<usize>) -> Result<()> {
+    let mut missing = pending(conn)?;
+    found.get_or_insert(missing.len());
+    while let Some(next) = missing.first() {
+        // Without a transaction: the server ends one with each change of a table, and what is noted twice does no harm.
+        match next.run(conn) {
+            Ok(()) => note(conn, next.as_ref())?,
+            Err(error) => {
+                // The error doesn't say what has happened; the database does, if it is still there.
+                ping(conn)?;
+                let is_done = !pending(conn)?.iter().any(|left| left.name().version() == next.name().version());
+                // Not every engine knows `IF NOT EXISTS` for columns.
+                if error.to_string().contains("Duplicate column name") {
+                    note(conn, next.as_ref())?;
+                } else if !is_done {
+                    return Err(failed("migrating", error));
+                }
+            }
         }
-        // Another process applied one at the same time, or one was cut off before it was noted.
-        missing = left;
+        missing = pending(conn)?;
     }
+    Ok(())
 }
 
-/// Notes the next migration where it has added its columns already: not every engine knows `IF NOT EXISTS` for them.
-fn note_column(conn: &mut Conn, error: &str) -> Result<bool> {
-    if !error.contains("Duplicate column name") {
-        return Ok(false);
-    }
-    let missing = pending(conn)?;
-    let Some(next) = missing.first() else { return Ok(true) };
+/// Notes that a migration is done, also where another process has noted it already.
+fn note(conn: &mut Conn, done: &dyn Migration<Mysql>) -> Result<()> {
     diesel::sql_query("INSERT IGNORE INTO __diesel_schema_migrations (version) VALUES (?)")
-        .bind::<Text, _>(next.name().version().to_string())
+        .bind::<Text, _>(done.name().version().to_string())
         .execute(conn)?;
-    Ok(true)
+    Ok(())
 }
 
-fn missing_migrations(conn: &mut Conn) -> Result<usize> {
-    pending(conn).map(|missing| missing.len())
+fn failed(doing: &str, error: impl Display) -> Error {
+    let said = format!("{doing}: {error}");
+    if is_cut_off(&said) { Error::Transient(said) } else { Error::Stopped(said) }
 }
 
 fn pending(conn: &mut Conn) -> Result<Vec<Box<dyn Migration<Mysql>>>> {
-    conn.pending_migrations(MIGRATIONS).map_err(|error| Error::Stopped(format!("looking at migrations: {error}")))
+    conn.pending_migrations(MIGRATIONS).map_err(|error| failed("looking at migrations", error))
 }
 
 /// Reverts every migration, last first: for the test that each can be taken back.

@@ -28,6 +28,11 @@ pub type Conn = MysqlConnection;
 
 /// How often a transaction is tried when the database cuts it off.
 const ATTEMPTS: u32 = 5;
+/// A Galera node that cuts a transaction off between two statements doesn't always say so to the next one, which would then stand for
+/// itself. So nothing commits by itself within a transaction, and only one that still has its savepoint is committed.
+const BEGIN: &str = "SET autocommit = 0; START TRANSACTION; SAVEPOINT begun";
+const COMMIT: &str = "RELEASE SAVEPOINT begun; COMMIT; SET autocommit = 1";
+const ROLLBACK: &str = "ROLLBACK; SET autocommit = 1";
 /// How long a caller waits for a free connection.
 const POOL_WAIT: Duration = Duration::from_secs(5);
 /// How many tables ahead the database plans a join.
@@ -146,12 +151,22 @@ pub fn transaction<T, E: Failure>(
     conn: &mut Conn,
     mut work: impl FnMut(&mut Conn) -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {
+    let pause = |attempt: u32| Duration::from_millis(u64::from(5 * attempt * attempt));
+    unless_cut_off(ATTEMPTS, pause, || try_transaction(conn, &mut work))
+}
+
+/// Does `work`, and again after a pause, as often as that, while the database cuts it off.
+fn unless_cut_off<T, E: Failure>(
+    attempts: u32,
+    pause: impl Fn(u32) -> Duration,
+    mut work: impl FnMut() -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
     let mut attempt = 1;
     loop {
-        match try_transaction(conn, &mut work) {
-            Err(error) if attempt < ATTEMPTS && error.database().is_some_and(Error::is_transient) => {
-                tracing::debug!(attempt, "the database cut a transaction off; trying again");
-                thread::sleep(Duration::from_millis(u64::from(5 * attempt * attempt)));
+        match work() {
+            Err(error) if attempt < attempts && error.database().is_some_and(Error::is_transient) => {
+                tracing::debug!(attempt, "the database cut something off; trying again");
+                thread::sleep(pause(attempt));
                 attempt += 1;
             }
             result => return result,
@@ -163,9 +178,12 @@ fn try_transaction<T, E: Failure>(
     conn: &mut Conn,
     work: &mut impl FnMut(&mut Conn) -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {
-    conn.batch_execute("START TRANSACTION").map_err(Error::from)?;
+    if let Err(error) = conn.batch_execute(BEGIN) {
+        roll_back(conn);
+        return Err(Error::from(error).into());
+    }
     match work(conn) {
-        Ok(value) => match conn.batch_execute("COMMIT").map_err(Error::from) {
+        Ok(value) => match conn.batch_execute(COMMIT).map_err(Error::from) {
             Ok(()) => Ok(value),
             Err(error) => {
                 roll_back(conn);
@@ -179,9 +197,10 @@ fn try_transaction<T, E: Failure>(
     }
 }
 
-/// Also after a lock timeout, which undoes a single statement and leaves the rest of the transaction open.
+/// Also after a lock timeout, which undoes a single statement and leaves the rest of the transaction open. Twice where it is only now told
+/// that the transaction was cut off.
 fn roll_back(conn: &mut Conn) {
-    if let Err(error) = conn.batch_execute("ROLLBACK") {
+    if let Err(error) = conn.batch_execute(ROLLBACK).or_else(|_| conn.batch_execute(ROLLBACK)) {
         tracing::debug!(%error, "rolling back failed; the connection is given up");
     }
 }

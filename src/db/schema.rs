@@ -192,9 +192,9 @@ diesel::table! {
 }
 
 diesel::table! {
-    observations (shard, customer_id, id, version) {
+    observations (shard, subject_id, id, version) {
         shard -> Unsigned<TinyInt>,
-        customer_id -> Binary,
+        subject_id -> Binary,
         id -> Binary,
         version -> BigInt,
         source -> Text,
@@ -264,6 +264,120 @@ diesel::table! {
         assessment_id -> Binary,
         closed_on -> Nullable<Date>,
         provisional -> Nullable<Text>,
+        computed -> Nullable<Text>,
+        computed_since -> Nullable<Date>,
+        computed_assessment_id -> Nullable<Binary>,
+        differs_since -> Nullable<Date>,
+    }
+}
+
+diesel::table! {
+    employees (id) {
+        id -> Binary,
+        code -> Text,
+        name -> Text,
+        status -> Text,
+        user_id -> Nullable<Binary>,
+        version -> BigInt,
+        created_at -> Datetime,
+    }
+}
+
+diesel::table! {
+    employee_areas (employee_id, starts_on) {
+        employee_id -> Binary,
+        starts_on -> Date,
+        area -> Text,
+        ends_on -> Nullable<Date>,
+    }
+}
+
+diesel::table! {
+    staff_evaluations (id) {
+        id -> Binary,
+        employee_id -> Binary,
+        period -> Date,
+        area -> Text,
+        policy -> Text,
+        in_charge_id -> Binary,
+        in_charge -> Text,
+        release_digest -> Binary,
+        score -> Decimal,
+        content -> Text,
+        remarks -> Text,
+        corrects -> Nullable<Binary>,
+        reason -> Nullable<Text>,
+        corrected -> Bool,
+        version -> BigInt,
+        computed_at -> Datetime,
+        employee_signed_at -> Nullable<Datetime>,
+        in_charge_signed_at -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
+    bonus_pools (id) {
+        id -> Binary,
+        area -> Text,
+        period -> Date,
+        collected -> Decimal,
+        share -> Decimal,
+        amount -> Decimal,
+        currency -> Text,
+        content -> Text,
+        user_id -> Binary,
+        author -> Text,
+        created_at -> Datetime,
+        corrects -> Nullable<Binary>,
+        reason -> Nullable<Text>,
+        corrected -> Bool,
+    }
+}
+
+diesel::table! {
+    overrides (id) {
+        id -> Binary,
+        shard -> Unsigned<TinyInt>,
+        customer_id -> Binary,
+        policy -> Text,
+        outcome -> Text,
+        reason -> Text,
+        user_id -> Binary,
+        author -> Text,
+        created_at -> Datetime,
+        starts_on -> Date,
+        expires_on -> Date,
+        ended_on -> Nullable<Date>,
+        ended_at -> Nullable<Datetime>,
+        ended_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    appeals (id) {
+        id -> Binary,
+        shard -> Unsigned<TinyInt>,
+        customer_id -> Binary,
+        policy -> Text,
+        assessment_id -> Binary,
+        outcome -> Text,
+        filed_for -> Text,
+        grounds -> Text,
+        evidence -> Nullable<Text>,
+        user_id -> Binary,
+        author -> Text,
+        filed_at -> Datetime,
+        filed_on -> Date,
+        input_seq -> BigInt,
+        answer_by -> Date,
+        overdue_told -> Bool,
+        resolution -> Nullable<Text>,
+        resolved_on -> Nullable<Date>,
+        resolved_at -> Nullable<Datetime>,
+        reviewer_id -> Nullable<Binary>,
+        reviewer -> Nullable<Text>,
+        answer -> Nullable<Text>,
+        override_id -> Nullable<Binary>,
     }
 }
 
@@ -493,6 +607,12 @@ diesel::allow_tables_to_appear_in_same_query!(
     subjects,
     outcomes,
     list_entries,
+    overrides,
+    appeals,
+    employees,
+    employee_areas,
+    staff_evaluations,
+    bonus_pools,
     closings,
     runs,
     run_shards,

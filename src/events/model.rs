@@ -53,6 +53,16 @@ pub enum EventKind {
     ListEntered,
     /// A customer is on a list no more.
     ListLeft,
+    /// Somebody decided instead of a policy.
+    OverrideCreated,
+    /// What somebody decided instead of a policy counts no more.
+    OverrideEnded,
+    /// Somebody appealed against a decision.
+    AppealFiled,
+    /// An appeal was answered.
+    AppealResolved,
+    /// An appeal wasn't answered in time.
+    AppealOverdue,
 }
 
 impl EventKind {
@@ -66,6 +76,11 @@ impl EventKind {
             Self::DriftAlarm => "drift_alarm",
             Self::ListEntered => "list_entered",
             Self::ListLeft => "list_left",
+            Self::OverrideCreated => "override_created",
+            Self::OverrideEnded => "override_ended",
+            Self::AppealFiled => "appeal_filed",
+            Self::AppealResolved => "appeal_resolved",
+            Self::AppealOverdue => "appeal_overdue",
         }
     }
 
@@ -74,7 +89,9 @@ impl EventKind {
         let closings = [Self::ClosingStarted, Self::ClosingFinished];
         let lists = [Self::ListEntered, Self::ListLeft];
         let others = [Self::OutcomesChanged, Self::ReleaseActivated, Self::DriftAlarm];
-        closings.into_iter().chain(lists).chain(others).find(|kind| kind.key() == key)
+        let overrides = [Self::OverrideCreated, Self::OverrideEnded];
+        let appeals = [Self::AppealFiled, Self::AppealResolved, Self::AppealOverdue];
+        closings.into_iter().chain(lists).chain(overrides).chain(appeals).chain(others).find(|kind| kind.key() == key)
     }
 }
 
@@ -109,6 +126,18 @@ pub struct Content {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub list: Option<String>,
+    /// The policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub policy: Option<String>,
+    /// The override.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<uuid::Uuid>)]
+    pub override_id: Option<Id>,
+    /// The appeal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<uuid::Uuid>)]
+    pub appeal_id: Option<Id>,
     /// The run that found it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<uuid::Uuid>)]

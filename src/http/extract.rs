@@ -184,6 +184,11 @@ impl Parameters {
         Ok(flag)
     }
 
+    /// Takes out a parameter that is a text.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        self.0.extract_if(.., |(found, _)| found == name).last().map(|(_, value)| value)
+    }
+
     /// The fault of a parameter that there isn't.
     pub fn unknown(name: &str, known: &[&str]) -> Fault {
         let detail = format!("there is no parameter '{}'{}", excerpt(name), did_you_mean(name, known.iter().copied()));

@@ -174,7 +174,7 @@ pub fn permission(name: &str) -> Option<&'static str> {
 }
 
 /// The roles that every base has, with what each may do. The administrator may do everything.
-pub const BUILT_IN: [(&str, &[&str]); 6] = [
+pub const BUILT_IN: [(&str, &[&str]); 7] = [
     (ADMINISTRATORS, &PERMISSIONS),
     (
         "policy_author",
@@ -204,6 +204,13 @@ pub const BUILT_IN: [(&str, &[&str]); 6] = [
             "transactions:write",
             "observations:write",
             "lists:write",
+            "overrides:write",
+            "appeals:write",
+            "appeals:decide",
+            "staff:read",
+            "staff:write",
+            "staff:evaluate",
+            "staff:sign",
             "imports:read",
             "imports:write",
             "evaluations:create",
@@ -222,12 +229,17 @@ pub const BUILT_IN: [(&str, &[&str]); 6] = [
             "customers:write",
             "products:read",
             "observations:write",
+            "appeals:write",
             "releases:read",
             "evaluations:create",
             "events:read",
         ],
     ),
-    ("clerk", &["pack:read", "customers:read", "products:read", "transactions:write", "observations:write"]),
+    (
+        "clerk",
+        &["pack:read", "customers:read", "products:read", "transactions:write", "observations:write", "appeals:write"],
+    ),
+    ("technician", &["pack:read", "staff:sign"]),
     ("reader", &["pack:read", "customers:read", "products:read", "runs:read", "releases:read"]),
 ];
 
@@ -340,6 +352,20 @@ permissions! {
     WriteObservations = "observations:write",
     /// Enter customers in lists and take them off.
     WriteLists = "lists:write",
+    /// Decide instead of policies.
+    WriteOverrides = "overrides:write",
+    /// File appeals against decisions.
+    WriteAppeals = "appeals:write",
+    /// Answer appeals of others.
+    DecideAppeals = "appeals:decide",
+    /// Read employees, evaluations of all of them, and bonus pools.
+    ReadStaff = "staff:read",
+    /// Enter and change employees.
+    WriteStaff = "staff:write",
+    /// Evaluate employees and distribute bonus pools.
+    EvaluateStaff = "staff:evaluate",
+    /// Read and sign evaluations of oneself, or of those of whom one is in charge.
+    SignStaff = "staff:sign",
     /// Evaluate without storing.
     Evaluate = "evaluations:create",
     /// Read runs.

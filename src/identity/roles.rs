@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::error::Error;
 use super::model::{BUILT_IN, PERMISSIONS, Permissions, Role, built_in, is_role_name, permission};
 use super::store;
-use crate::db::{Conn, transaction};
+use crate::db::{self, Conn, transaction};
 use crate::faults::{Fault, MOST, did_you_mean, excerpt};
 
 /// All roles: the built-in ones, then the others by name.
@@ -19,7 +19,7 @@ pub fn all(conn: &mut Conn) -> Result<Vec<Role>, Error> {
 }
 
 /// What who has these roles may do. Roles that there aren't allow nothing.
-pub fn permissions(conn: &mut Conn, roles: &BTreeSet<String>) -> Result<Permissions, Error> {
+pub fn permissions(conn: &mut Conn, roles: &BTreeSet<String>) -> db::Result<Permissions> {
     let mut permissions = Permissions::default();
     let mut own = Vec::new();
     for role in roles {

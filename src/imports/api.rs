@@ -157,9 +157,9 @@ pub async fn create_import(
 ) -> Result<HttpResponse, Problem> {
     extract::check_coding(&request, &["identity"])?;
     let multipart = Multipart::new(request.headers(), body);
-    let user_id = permit.principal.user_id;
-    let key = Key::of(&request, user_id)?;
-    let (import, owned) = match upload::receive(&db, multipart, user_id, *limit.get_ref(), key).await? {
+    let principal = &permit.principal;
+    let key = Key::of(&request, principal.user_id)?;
+    let (import, owned) = match upload::receive(&db, multipart, principal, *limit.get_ref(), key).await? {
         Received::New(import, owned) => (import, owned),
         Received::Answered(response) => return Ok(response),
     };

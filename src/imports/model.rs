@@ -24,11 +24,13 @@ pub enum ImportKind {
     Products,
     /// Items of transactions, by source, order and product.
     Transactions,
+    /// Observations, by source and id.
+    Observations,
 }
 
 impl ImportKind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Customers, Self::Products, Self::Transactions];
+    pub const ALL: [Self; 4] = [Self::Customers, Self::Products, Self::Transactions, Self::Observations];
 
     /// Its name.
     pub fn key(self) -> &'static str {
@@ -36,6 +38,7 @@ impl ImportKind {
             Self::Customers => "customers",
             Self::Products => "products",
             Self::Transactions => "transactions",
+            Self::Observations => "observations",
         }
     }
 

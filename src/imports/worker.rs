@@ -13,6 +13,7 @@ use crate::Id;
 use crate::csv_rows::{FileError, FileFault, Report, Stopped, Watch};
 use crate::customers::record::Rules as CustomerRules;
 use crate::db::{self, Db, transaction};
+use crate::transactions::import_observations::{ObservationImport, import_observations};
 use crate::transactions::record::Rules as RecordingRules;
 use crate::{customers, transactions};
 
@@ -176,6 +177,11 @@ impl Work<'_> {
                 let (kind, source) = (import.options.transaction_kind.clone(), import.options.source.clone());
                 let import = transactions::import::Import { file, mapping, encoding, kind, source, dry_run, report };
                 transactions::import::import(db, &rules.transactions, &import, self)?
+            }
+            ImportKind::Observations => {
+                let (source, user_id) = (import.options.source.clone(), Some(import.created_by));
+                let import = ObservationImport { file, mapping, encoding, source, user_id, dry_run, report };
+                import_observations(db, &rules.transactions, &import, self)?
             }
         })
     }

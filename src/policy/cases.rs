@@ -136,7 +136,7 @@ pub fn run(loaded: &LoadedPack, source: &Source) -> Result<CaseReport, Vec<Diagn
     let results = files.into_iter().flat_map(|(policy, cases)| {
         cases.into_iter().map(move |case| CaseResult {
             differences: differences(&policy, &case),
-            file: reading::path(&policy),
+            file: loaded.pack.policies.get(&policy).map(|declared| declared.cases_path(&policy)).unwrap_or_default(),
             policy: policy.clone(),
             name: case.name,
             line: case.line,

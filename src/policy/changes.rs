@@ -1,23 +1,22 @@
 //! What a release changes: the policies whose decisions could differ, and the cohorts whose cuts could.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::pack::Pack;
+use super::engine::CompiledPolicies;
+use super::pack::{Pack, PolicyDeclaration};
 use super::release::LoadedPack;
 use super::source::Source;
-
-/// A release with its files.
-type Release<'a> = (&'a Source, &'a LoadedPack);
+use crate::digest::Digest;
 
 /// The new release's policies whose content isn't that of the old one: script, libraries, declaration, or a declaration of what
 /// they read; and those that read outcomes of such.
-pub fn changed_policies(old: Release<'_>, new: Release<'_>) -> BTreeSet<String> {
-    let policies = &new.1.policies;
-    let ids = || new.1.pack.policies.keys();
-    let mut changed: BTreeSet<String> = ids().filter(|id| content(old, id) != content(new, id)).cloned().collect();
+pub fn changed_policies(old: &LoadedPack, new: &LoadedPack) -> BTreeSet<String> {
+    let ids = || new.pack.policies.keys();
+    let differs = |id: &&String| old.contents.get(*id) != new.contents.get(*id);
+    let mut changed: BTreeSet<String> = ids().filter(differs).cloned().collect();
     loop {
         let reads_changed = |id: &&String| {
-            policies.script(id).is_some_and(|facts| facts.outcomes.iter().any(|read| changed.contains(read)))
+            new.policies.script(id).is_some_and(|facts| facts.outcomes.iter().any(|read| changed.contains(read)))
         };
         let more: Vec<String> = ids().filter(|id| !changed.contains(*id)).filter(reads_changed).cloned().collect();
         if more.is_empty() {
@@ -33,22 +32,21 @@ pub fn changed_cohorts(old: &LoadedPack, new: &LoadedPack) -> BTreeSet<String> {
     ids.filter(|id| cohort(&old.pack, id) != cohort(&new.pack, id)).cloned().collect()
 }
 
-/// Everything on which the decisions of a policy rest, in words; nothing where there is no such policy.
-fn content((source, loaded): Release<'_>, id: &str) -> Option<String> {
-    let pack = &loaded.pack;
-    let facts = loaded.policies.script(id)?;
-    let mut parts = vec![source.scripts().remove(id)?, format!("{:?}", pack.policies.get(id)?)];
-    let libs = source.libs();
-    let used = loaded.policies.libraries(id);
-    parts.extend(
-        libs.into_iter()
-            .filter(|(stem, _)| used.iter().any(|path| path.ends_with(&format!("/{stem}.rhai"))))
-            .map(|(_, text)| text),
-    );
-    parts.extend(facts.fields.iter().map(|key| field(pack, key)));
-    parts.extend(facts.metrics.iter().map(|key| metric(pack, key)));
-    parts.extend(facts.cohorts.iter().map(|id| cohort(pack, id)));
-    Some(parts.join("\u{0}"))
+/// The name of everything on which the decisions of each policy rest.
+pub(super) fn contents(source: &Source, pack: &Pack, policies: &CompiledPolicies) -> BTreeMap<String, Digest> {
+    let (scripts, libs) = (source.scripts(), source.libs());
+    let content = |(id, declared): (&String, &PolicyDeclaration)| {
+        let facts = policies.script(id)?;
+        let used = policies.libraries(id);
+        let is_used = |stem: &str| used.iter().any(|path| path.ends_with(&format!("/{stem}.rhai")));
+        let mut parts = vec![scripts.get(id)?.clone(), format!("{declared:?}")];
+        parts.extend(libs.iter().filter(|(stem, _)| is_used(stem)).map(|(_, text)| text.clone()));
+        parts.extend(facts.fields.iter().map(|key| field(pack, key)));
+        parts.extend(facts.metrics.iter().map(|key| metric(pack, key)));
+        parts.extend(facts.cohorts.iter().map(|id| cohort(pack, id)));
+        Some((id.clone(), Digest::of(parts.join("\u{0}"))))
+    };
+    pack.policies.iter().filter_map(content).collect()
 }
 
 fn field(pack: &Pack, key: &str) -> String {

@@ -68,7 +68,7 @@ pub struct Difference {
 /// What differs from an old release to a new one.
 pub fn difference(old: Release<'_>, new: Release<'_>) -> Difference {
     let (before, after) = (&old.1.pack, &new.1.pack);
-    let changed = changed_policies(old, new);
+    let changed = changed_policies(old.1, new.1);
     let policy = |id: &String| {
         let change = match (before.policies.contains_key(id), after.policies.contains_key(id)) {
             (true, false) => Change::Removed,

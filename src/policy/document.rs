@@ -347,10 +347,15 @@ impl<T: Read> Read for Spanned<T> {
     }
 }
 
+/// Whether a text is a key: a lower-case letter, then lower-case letters, digits and `_`, at most 64.
+pub(super) fn is_key(text: &str) -> bool {
+    let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    plain && text.starts_with(|first: char| first.is_ascii_lowercase()) && text.len() <= 64
+}
+
 /// Checks that a key or id is `snake_case`: a lower-case letter, then letters, digits and `_`, at most 64 characters.
 pub(super) fn check_key(faults: &Faults<'_>, key: &str, span: &Span) {
-    let plain = key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    if !plain || !key.starts_with(|first: char| first.is_ascii_lowercase()) || key.len() > 64 {
+    if !is_key(key) {
         let rule = "a lower-case letter, then lower-case letters, digits and '_', at most 64";
         faults.at(span, "key", format!("'{}' is no key: {rule}", excerpt(key)));
     }

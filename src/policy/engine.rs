@@ -10,11 +10,12 @@ pub use super::analysis::ScriptFacts;
 use super::diagnostic::{Diagnostic, MOST_TOGETHER};
 use super::failure;
 use super::host::{self, Draft, shown};
-use super::model::{Assessed, Circumstances, PolicyResult, Subject, Verdict};
-use super::pack::{Pack, PolicyDeclaration};
+use super::model::{Assessed, Circumstances, Override, PolicyResult, Subject, Verdict};
+use super::overriding;
+use super::pack::{Cadence, Pack, PolicyDeclaration, SubjectKind, script_path};
 use super::runner::{Runner, Runners};
 use super::sandbox::{POLICY, TOGETHER, within};
-use super::script::{Loaded, Loader, engine, path};
+use super::script::{Loaded, Loader, engine};
 use super::stability::Rule;
 use super::subject::{Context, Customer, Plan, Reading};
 use crate::faults::did_you_mean;
@@ -32,6 +33,35 @@ pub struct CompiledPolicies {
     runners: Runners,
     /// The date field from which newcomers are counted.
     opening_field: Option<String>,
+}
+
+/// Some policies with all whose outcomes they read, and what all of these read.
+#[derive(Clone)]
+pub struct Needed {
+    /// Their ids.
+    pub policies: BTreeSet<String>,
+    /// Keys of fields and metrics.
+    pub inputs: BTreeSet<String>,
+    /// Ids of cohorts.
+    pub cohorts: BTreeSet<String>,
+    /// Those whose outcomes others of them read as they stand from one closing to the next.
+    pub standing: BTreeSet<String>,
+    /// Those with a stability, which compares with what stood before.
+    pub stable: BTreeSet<String>,
+}
+
+impl Needed {
+    /// These and others.
+    pub fn and(&self, other: &Self) -> Self {
+        let both = |of: fn(&Self) -> &BTreeSet<String>| of(self) | of(other);
+        Self {
+            policies: both(|needed| &needed.policies),
+            inputs: both(|needed| &needed.inputs),
+            cohorts: both(|needed| &needed.cohorts),
+            standing: both(|needed| &needed.standing),
+            stable: both(|needed| &needed.stable),
+        }
+    }
 }
 
 struct Policy {
@@ -71,7 +101,7 @@ pub(super) fn compile_prepared(
         }
         let Some(text) = scripts.get(id) else {
             let message = format!("the policy '{id}' is declared but has no script");
-            diagnostics.push(Diagnostic::of_file(&path(id), "missing_script", message));
+            diagnostics.push(Diagnostic::of_file(&declaration.script_path(id), "missing_script", message));
             continue;
         };
         match loader.load(id, declaration, text) {
@@ -84,9 +114,13 @@ pub(super) fn compile_prepared(
     for id in scripts.keys().filter(|id| !pack.policies.contains_key(*id)) {
         let hint = did_you_mean(id, pack.policies.keys().map(String::as_str));
         let message = format!("pack.toml declares no policy '{id}'{hint}");
-        diagnostics.push(Diagnostic::of_file(&path(id), "undeclared_policy", message));
+        diagnostics.push(Diagnostic::of_file(&script_path(id), "undeclared_policy", message));
     }
     drop(loader);
+    if !diagnostics.is_empty() {
+        return Err(diagnostics);
+    }
+    diagnostics.extend(loaded.iter().flat_map(|(id, declared, loaded)| foreign(pack, id, declared, &loaded.facts)));
     if !diagnostics.is_empty() {
         return Err(diagnostics);
     }
@@ -102,6 +136,23 @@ pub(super) fn compile_prepared(
     let order = order(&policies)?;
     let opening_field = pack.definitions.opening_field.clone();
     Ok(CompiledPolicies { engine, plan, policies, order, cohorts, runners: Runners::new(), opening_field })
+}
+
+/// What a policy reads of others than it decides about.
+fn foreign(pack: &Pack, id: &str, declared: &PolicyDeclaration, facts: &ScriptFacts) -> Vec<Diagnostic> {
+    let subject = declared.subject;
+    let of_others = |key: &&String| {
+        let metric = pack.definitions.metrics.get(*key).map(|metric| pack.definitions.subject_of(metric));
+        let policy = pack.policies.get(*key).map(|policy| policy.subject);
+        metric.or(policy).unwrap_or_default() != subject
+    };
+    let read = facts.metrics.iter().chain(&facts.fields).chain(&facts.outcomes);
+    let fault = |key: &String| {
+        let whom = if subject == SubjectKind::Employee { "employees" } else { "customers" };
+        let message = format!("the policy decides about {whom}, and '{key}' isn't theirs");
+        Diagnostic::of_file(&declared.script_path(id), "subject", message)
+    };
+    read.filter(of_others).map(fault).collect()
 }
 
 /// Places of the policies, each after those it needs; a cycle is a fault that names it.
@@ -130,33 +181,38 @@ fn cycle(policies: &[Policy], order: &[usize]) -> Diagnostic {
         at = needs.iter().copied().find(|needed| !order.contains(needed)).unwrap_or(at);
     }
     let round = way.iter().skip_while(|place| **place != at).chain(std::iter::once(&at));
-    let names: Vec<&str> = round.filter_map(|place| policies.get(*place)).map(|policy| policy.id.as_str()).collect();
-    let first = names.first().copied().unwrap_or_default();
+    let round: Vec<&Policy> = round.filter_map(|place| policies.get(*place)).collect();
+    let names: Vec<&str> = round.iter().map(|policy| policy.id.as_str()).collect();
+    let first = round.first().map(|policy| policy.path()).unwrap_or_default();
     let message = format!("policies read each other's outcomes in a circle: {}", names.join(" → "));
-    Diagnostic::of_file(&path(first), "cycle", message)
+    Diagnostic::of_file(&first, "cycle", message)
 }
 
 impl CompiledPolicies {
-    /// Applies all policies to a subject, each after those whose outcomes it reads. The results are in the order of the
+    /// Applies all policies about customers to one, each after those whose outcomes it reads. The results are in the order of the
     /// manifest. Needs a stack of 16 MiB.
     pub fn assess(&self, subject: &Arc<Subject>, circumstances: Circumstances<'_>) -> Assessed {
-        within(TOGETHER, || self.assess_all(subject, circumstances, None))
+        within(TOGETHER, || self.assess_all(SubjectKind::Customer, subject, circumstances, None))
     }
 
-    /// The same for some policies, among which are all whose outcomes they read. Results that are `known` are taken. Needs a stack of
-    /// 16 MiB.
+    /// The same with the policies about employees.
+    pub fn assess_employee(&self, subject: &Arc<Subject>, circumstances: Circumstances<'_>) -> Assessed {
+        within(TOGETHER, || self.assess_all(SubjectKind::Employee, subject, circumstances, None))
+    }
+
+    /// The same for some policies. Results that are `known` are taken. Needs a stack of 16 MiB.
     pub fn assess_some(
         &self,
         subject: &Arc<Subject>,
         circumstances: Circumstances<'_>,
-        wanted: &BTreeSet<String>,
+        wanted: &Needed,
         known: &Assessed,
     ) -> Assessed {
-        within(TOGETHER, || self.assess_all(subject, circumstances, Some((wanted, known))))
+        within(TOGETHER, || self.assess_all(SubjectKind::Customer, subject, circumstances, Some((wanted, known))))
     }
 
     /// Some policies with all whose outcomes they read, and those whose outcomes these read.
-    pub fn with_needed(&self, policies: &BTreeSet<String>) -> BTreeSet<String> {
+    pub fn with_needed(&self, policies: &BTreeSet<String>) -> Needed {
         let mut needed = policies.clone();
         // In the order backwards each comes before those that it reads.
         for policy in self.order.iter().rev().filter_map(|place| self.policies.get(*place)) {
@@ -166,27 +222,40 @@ impl CompiledPolicies {
                 );
             }
         }
-        needed
+        let facts = || needed.iter().filter_map(|policy| self.script(policy));
+        let inputs = facts().flat_map(|facts| facts.fields.iter().chain(&facts.metrics)).cloned().collect();
+        let cohorts = facts().flat_map(|facts| &facts.cohorts).cloned().collect();
+        let declares = |policy: &&String, what: fn(&PolicyDeclaration) -> bool| {
+            self.find(policy).is_some_and(|(_, policy)| what(&policy.declaration))
+        };
+        let closes = |policy: &&String| declares(policy, |declared| declared.cadence != Cadence::Continuous);
+        let standing = facts().flat_map(|facts| &facts.outcomes).filter(closes).cloned().collect();
+        let is_stable = |policy: &&String| declares(policy, |declared| declared.stability.is_some());
+        let stable = needed.iter().filter(is_stable).cloned().collect();
+        Needed { inputs, cohorts, standing, stable, policies: needed }
     }
 
     fn assess_all(
         &self,
+        of: SubjectKind,
         subject: &Arc<Subject>,
         circumstances: Circumstances<'_>,
-        some: Option<(&BTreeSet<String>, &Assessed)>,
+        some: Option<(&Needed, &Assessed)>,
     ) -> Assessed {
         let known =
             |policy: &str| some.and_then(|(_, known)| known.policies.iter().find(|result| result.policy == policy));
-        let reading = Reading::new(&self.plan, subject, circumstances, |id| self.cohorts.contains(id));
+        let cohorts = some.map_or(&self.cohorts, |(wanted, _)| &wanted.cohorts);
+        let reading = Reading::new(&self.plan, subject, circumstances, |id| cohorts.contains(id));
         let mut results: Vec<Option<PolicyResult>> = self.policies.iter().map(|_| None).collect();
         self.with_runners(|runners| {
             for place in &self.order {
                 let (Some(policy), Some(runner)) = (self.policies.get(*place), runners.get_mut(*place)) else { continue };
-                if some.is_some_and(|(wanted, _)| !wanted.contains(&policy.id)) {
+                let wanted = some.is_none_or(|(wanted, _)| wanted.policies.contains(&policy.id));
+                if !wanted || policy.declaration.subject != of {
                     continue;
                 }
                 let failed =
-                    |needed: &&usize| !matches!(results.get(**needed), Some(Some(result)) if decided_outcome(result).is_some());
+                    |needed: &&usize| !matches!(results.get(**needed), Some(Some(result)) if matches!(result.result, Verdict::Decided(_)));
                 let taken = known(&policy.id).cloned();
                 let decide = || match policy.needs.iter().find(failed).and_then(|needed| self.policies.get(*needed)) {
                     Some(needed) => PolicyResult {
@@ -197,8 +266,9 @@ impl CompiledPolicies {
                     None => self.run(policy, runner, &reading, (subject, circumstances)),
                 };
                 let result = taken.unwrap_or_else(decide);
-                if let Some(outcome) = decided_outcome(&result) {
-                    reading.enter(*place, circumstances.standing.get(&policy.id).map_or(outcome, String::as_str));
+                if let Verdict::Decided(decision) = &result.result {
+                    let standing = circumstances.standing.get(&policy.id).filter(|_| decision.overridden.is_none());
+                    reading.enter(*place, standing.unwrap_or(&decision.outcome));
                 }
                 if let Some(slot) = results.get_mut(*place) {
                     debug_assert!(slot.is_none(), "a policy stands once in the order");
@@ -255,7 +325,8 @@ impl CompiledPolicies {
             result: Verdict::Failed(said.to_owned()),
             inputs: Vec::new(),
         };
-        Assessed { policies: self.policies.iter().map(failed).collect() }
+        let of_customers = self.policies.iter().filter(|policy| policy.declaration.subject == SubjectKind::Customer);
+        Assessed { policies: of_customers.map(failed).collect() }
     }
 
     /// Applies one policy, with the outcomes of others as given. Needs a stack of 16 MiB.
@@ -288,11 +359,6 @@ impl CompiledPolicies {
         self.find(policy).map(|(_, policy)| &policy.loaded)
     }
 
-    /// Ids of policies whose outcomes others read.
-    pub fn read_by_others(&self) -> BTreeSet<&str> {
-        self.policies.iter().flat_map(|policy| &policy.loaded.facts.outcomes).map(String::as_str).collect()
-    }
-
     /// Does `work`, and gives the rows of tables that a policy asked for meanwhile on this thread, each as its constant and the row's name.
     pub fn rows_asked<T>(&self, policy: &str, work: impl FnOnce() -> T) -> (T, Vec<String>) {
         let (result, asked) = host::watched(work);
@@ -302,12 +368,6 @@ impl CompiledPolicies {
             asked.map(|(_, row)| format!("{name}, {row}")).collect::<Vec<_>>()
         });
         (result, rows.collect())
-    }
-
-    /// Keys of the fields and metrics that some policies read, or what keeps their outcomes stable.
-    pub fn read_by(&self, policies: &BTreeSet<String>) -> BTreeSet<String> {
-        let facts = policies.iter().filter_map(|policy| self.script(policy));
-        facts.flat_map(|facts| facts.fields.iter().chain(&facts.metrics)).cloned().collect()
     }
 
     /// What any of the scripts reads, by one kind of facts.
@@ -347,6 +407,12 @@ impl CompiledPolicies {
                     let rule = Rule { stability, policy: id, outcomes, opening_field: self.opening_field.as_deref() };
                     rule.apply(&mut decision, &mut inputs, subject, circumstances);
                 }
+                let declared = |over: &&Override| policy.declaration.outcomes.contains(&over.outcome);
+                if let Some(over) = circumstances.overrides.get(&policy.id).filter(declared)
+                    && policy.declaration.overridable
+                {
+                    overriding::apply(over, &policy.id, &mut decision, &mut inputs);
+                }
                 Verdict::Decided(decision)
             }
             Err(message) => Verdict::Failed(message),
@@ -379,7 +445,7 @@ impl CompiledPolicies {
         let given = match catch_unwind(AssertUnwindSafe(call)) {
             Ok(Ok(given)) => given,
             Ok(Err(error)) => return Err(policy.refusal(&error)),
-            Err(_) => return Err(format!("{}: the script crashed", path(&policy.id))),
+            Err(_) => return Err(format!("{}: the script crashed", policy.path())),
         };
         given.try_cast_result().map_err(|given| {
             let what = if given.is_unit() { "nothing".to_owned() } else { shown(&given) };
@@ -389,28 +455,26 @@ impl CompiledPolicies {
 }
 
 impl Policy {
+    /// The path of its script inside the pack.
+    fn path(&self) -> String {
+        self.declaration.script_path(&self.id)
+    }
+
     /// Where `decide` stands.
     fn place(&self) -> String {
         let (line, column) = self.loaded.decide;
-        format!("{}:{line}:{column}", path(&self.id))
+        format!("{}:{line}:{column}", self.path())
     }
 
     /// What is said of an error of the script, with its file, line and column.
     fn refusal(&self, error: &EvalAltResult) -> String {
         let (function, position) = failure::origin(error);
         let foreign = function.and_then(|name| self.loaded.files.get(&name));
-        let file = foreign.cloned().unwrap_or_else(|| path(&self.id));
+        let file = foreign.cloned().unwrap_or_else(|| self.path());
         let message = failure::message(error);
         match (position.line(), position.position()) {
             (Some(line), Some(column)) => format!("{file}:{line}:{column}: {message}"),
             _ => format!("{file}: {message}"),
         }
-    }
-}
-
-fn decided_outcome(result: &PolicyResult) -> Option<&str> {
-    match &result.result {
-        Verdict::Decided(decision) => Some(&decision.outcome),
-        Verdict::Failed(_) | Verdict::Blocked(_) => None,
     }
 }

@@ -1,4 +1,4 @@
-//! The metrics of a customer whose transactions are all at hand, as in cases and files, with no database.
+//! The metrics of a customer whose transactions and observations are all at hand, as in cases and files, with no database.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,12 +7,13 @@ use jiff::civil::Date;
 
 use super::model::Subject;
 use crate::transactions::computation::{Basis, Ledger};
-use crate::transactions::model::{Dated, Definitions, Month, Period, total};
+use crate::transactions::model::{Dated, Definitions, Month, Observed, Period, total};
 
-/// The transactions of one customer by kind.
+/// The transactions of one customer by kind, and what was observed of him.
 #[derive(Clone, Debug, Default)]
 pub struct Transactions {
     by_kind: BTreeMap<String, Vec<Dated>>,
+    observed: Vec<(String, Observed)>,
 }
 
 impl Transactions {
@@ -22,6 +23,11 @@ impl Transactions {
             Some(transactions) => transactions.push(transaction),
             None => drop(self.by_kind.insert(kind.to_owned(), vec![transaction])),
         }
+    }
+
+    /// Adds one observation of a kind.
+    pub fn observe(&mut self, kind: &str, observed: Observed) {
+        self.observed.push((kind.to_owned(), observed));
     }
 
     /// Computes every metric, as of a date, that the subject doesn't have yet. `categories` are those of products by code.
@@ -63,6 +69,11 @@ impl Transactions {
             if let Some((totals, products)) = total(&self.within(&kind, part)) {
                 ledger.enter_part(&kind, part, totals, products);
             }
+        }
+        let mut observed: Vec<&(String, Observed)> = self.observed.iter().collect();
+        observed.sort_by_key(|(_, observed)| observed.on);
+        for (kind, observed) in observed {
+            ledger.observe(kind, *observed);
         }
         ledger
     }

@@ -5,10 +5,12 @@ mod fields;
 mod figures;
 mod influence;
 mod lists;
+mod overrides;
 mod policies;
 mod publication;
 mod publishing;
 mod stability;
+mod staff;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,14 +21,14 @@ use toml::de::DeTable;
 
 use super::diagnostic::Diagnostic;
 use super::document::{Faults, Item, Read, Span, Table, check_doubled, check_key, entries, found, plain};
-use super::pack::Pack;
+use super::pack::{Pack, PolicyDeclaration};
 use super::sandbox::is_reserved;
 use super::source::{MANIFEST, Source};
 use super::texts::Texts;
 use crate::customers::model::Fields;
 use crate::faults::excerpt;
 use crate::faults::{Fault, nearest};
-use crate::transactions::model::Definitions;
+use crate::transactions::model::{Definitions, SubjectKind};
 
 /// The version of the contract that this engine fulfils.
 pub const CONTRACT: u32 = 1;
@@ -74,10 +76,15 @@ pub fn pack_id(manifest: &str) -> Option<String> {
 /// The manifest as far as it can be read, nothing when it is no TOML; and its faults in the order of the file.
 pub(super) fn read(source: &Source) -> (Option<Manifest>, Vec<Diagnostic>) {
     let faults = Faults::new(MANIFEST, source.manifest());
-    let manifest =
-        faults.parse().map(|root| Reader { faults: &faults, faulty: BTreeSet::new(), patterns: 0 }.read(&root));
+    let mut of_common = Vec::new();
+    let manifest = faults.parse().map(|root| {
+        let reader =
+            Reader { source, faults: &faults, faulty: BTreeSet::new(), patterns: 0, of_common: &mut of_common };
+        reader.read(&root)
+    });
     let mut list = faults.into_list();
     list.sort_by_key(|fault| (fault.line, fault.column));
+    list.extend(of_common);
     (manifest, list)
 }
 
@@ -95,10 +102,13 @@ struct Header {
 
 /// The reading of one manifest.
 struct Reader<'t, 'a> {
+    source: &'a Source,
     faults: &'t Faults<'a>,
     faulty: BTreeSet<String>,
     /// Regular expressions so far.
     patterns: usize,
+    /// Faults in the declarations of general policies that the pack takes.
+    of_common: &'t mut Vec<Diagnostic>,
 }
 
 impl<'t, 'a> Reader<'t, 'a> {
@@ -117,22 +127,39 @@ impl<'t, 'a> Reader<'t, 'a> {
         let definitions = Definitions { kinds, observations, metrics, opening_field: header.opening_field };
         self.check_definitions(&definitions, &fields, root.get_ref());
         self.check_renames(&fields, &definitions, root.get_ref());
-        let cohorts = self
-            .section(&mut top, "cohorts", "the cohort", |reader, _, table| reader.cohort(table, &fields, &definitions));
-        let policies = self.section(&mut top, "policies", "the policy", Self::policy);
+        let of_customers = definitions.of(SubjectKind::Customer);
+        let mut cohorts = self.section(&mut top, "cohorts", "the cohort", |reader, _, table| {
+            reader.cohort(table, &fields, &of_customers)
+        });
+        let mut policies = self.section(&mut top, "policies", "the policy", |reader, id, table| {
+            let (policy, of_common) = reader.policy(id, table, (&fields, &of_customers, &cohorts))?;
+            cohorts.extend(of_common);
+            Some(policy)
+        });
         if !top.has("policies") {
             self.faults.of_file("missing", "the manifest declares no policies: [policies.<id>]");
         }
         let influences = self.section(&mut top, "influence", "the influence", |reader, key, table| {
-            reader.influence(key, table, &fields, &definitions)
+            reader.influence(key, table, &fields, &of_customers)
         });
-        self.check_stability(&policies, (&fields, &definitions), root.get_ref());
+        self.check_stability(&policies, (&fields, &of_customers), root.get_ref());
+        let mut of_employees = policies.clone();
+        of_employees.retain(|_, policy| policy.subject == SubjectKind::Employee);
+        let staff =
+            top.table("staff", "[staff]").and_then(|table| self.staff(table, (&fields, &of_customers), &of_employees));
+        // What follows is about decisions on customers alone.
+        policies.retain(|_, policy| policy.subject == SubjectKind::Customer);
         let publishing = top.table("publishing", "[publishing]").map(|table| self.publishing(table, &policies));
         let lists = self.section(&mut top, "lists", "the list", |reader, _, table| reader.list(table, &policies));
         let publication =
             top.table("publication", "[publication]").and_then(|table| self.publication(table, &fields, &policies));
+        let overrides =
+            top.table("overrides", "[overrides]").map(|table| self.overrides(table, &mut policies)).unwrap_or_default();
+        let appeals =
+            top.table("appeals", "[appeals]").map(|table| self.appeals(table, &mut policies)).unwrap_or_default();
         let drift = top.table("drift", "[drift]").map(|table| self.drift(table, &fields)).unwrap_or_default();
         top.close();
+        policies.extend(of_employees);
         let pack = Pack {
             id: header.id,
             title: header.title,
@@ -143,6 +170,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             closes_after: header.closes_after,
             fields: Arc::new(fields),
             definitions: Arc::new(definitions),
+            customer_definitions: Arc::new(of_customers),
             cohorts,
             policies,
             influences,
@@ -150,6 +178,9 @@ impl<'t, 'a> Reader<'t, 'a> {
             drift,
             lists,
             publication,
+            overrides,
+            appeals,
+            staff,
             texts: Texts::default(),
         };
         Manifest { pack, faulty: self.faulty }
@@ -161,7 +192,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         top: &mut Table<'t, 'a>,
         section: &'static str,
         name: &str,
-        read: impl Fn(&mut Self, &str, Table<'t, 'a>) -> Option<T>,
+        mut read: impl FnMut(&mut Self, &str, Table<'t, 'a>) -> Option<T>,
     ) -> indexmap::IndexMap<String, T> {
         let mut found = indexmap::IndexMap::new();
         let Some(table) = top.table(section, format!("[{section}]")) else { return found };
@@ -271,6 +302,15 @@ impl<'t, 'a> Reader<'t, 'a> {
             self.faults.at(&currency.span(), "currency", message);
         }
         currency.into_inner()
+    }
+
+    /// Notes a fault where there is no such policy.
+    fn known_policy(&self, named: &Spanned<String>, policies: &indexmap::IndexMap<String, PolicyDeclaration>) {
+        let name = named.get_ref();
+        if !policies.contains_key(name) && !self.faulty.contains(name) {
+            let hint = self.faults.did_you_mean(name, policies.keys().map(String::as_str));
+            self.faults.at(&named.span(), "unknown_policy", format!("there is no policy '{name}'{hint}"));
+        }
     }
 
     /// Checks kinds and metrics together, as far as nothing that they name is itself faulty.

@@ -21,6 +21,7 @@ mod host;
 pub mod ledger;
 pub mod manifest;
 pub mod model;
+pub mod overriding;
 pub mod pack;
 pub mod release;
 mod runner;

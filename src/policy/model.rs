@@ -59,6 +59,9 @@ pub struct Decision {
     /// What the script decided, where stability holds another outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub computed: Option<String>,
+    /// What would stand if no override held, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<String>,
     /// The score, rounded half up to 6 places, where the policy has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<Decimal>,
@@ -71,6 +74,18 @@ pub struct Decision {
     /// What the outcome entitles to, by key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub entitlements: BTreeMap<String, Entitlement>,
+}
+
+impl Decision {
+    /// What stands but for overrides.
+    pub fn held_outcome(&self) -> &String {
+        self.overridden.as_ref().unwrap_or(&self.outcome)
+    }
+
+    /// What the script decided, whatever stability or an override made of it.
+    pub fn computed_outcome(&self) -> &String {
+        self.computed.as_ref().unwrap_or(self.held_outcome())
+    }
 }
 
 /// One part of a score.
@@ -181,6 +196,10 @@ pub enum InputKind {
     Previous,
     /// The business date since which that one stands.
     PreviousSince,
+    /// The outcome of an override of the policy itself.
+    Override,
+    /// The last business date on which that one counts.
+    OverrideUntil,
 }
 
 /// What can change an outcome, in the order in which causes are replaced one after the other.
@@ -197,6 +216,8 @@ pub enum Cause {
     Population,
     /// What keeps outcomes stable from one closing to the next.
     Stability,
+    /// What persons decided instead.
+    Override,
 }
 
 /// How often a policy's outcome may change.
@@ -235,7 +256,21 @@ pub struct Circumstances<'a> {
     pub standing: &'a BTreeMap<String, String>,
     /// What stood after their last closing, by policy: stability compares with it.
     pub previous: &'a BTreeMap<String, Previous>,
+    /// What persons decided instead, by policy.
+    pub overrides: &'a BTreeMap<String, Override>,
 }
+
+/// What a person decided instead of a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// The outcome.
+    pub outcome: String,
+    /// The last business date on which it counts.
+    pub until: Date,
+}
+
+/// No overrides.
+pub static NONE_OVERRIDES: BTreeMap<String, Override> = BTreeMap::new();
 
 /// What stood after the last closing of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]

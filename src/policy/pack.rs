@@ -10,10 +10,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use super::model::Cadence;
+use super::source::common;
 use super::stability::Stability;
 use super::texts::Texts;
-use crate::customers::model::Fields;
+use crate::customers::model::{FieldType, Fields};
+use crate::faults::{Fault, did_you_mean, excerpt};
+use crate::schemas::DecimalText;
 use crate::transactions::model::Definitions;
+pub use crate::transactions::model::SubjectKind;
 
 /// Everything that a pack declares, checked.
 #[derive(Clone, Debug)]
@@ -36,6 +40,8 @@ pub struct Pack {
     pub fields: Arc<Fields>,
     /// Kinds and metrics.
     pub definitions: Arc<Definitions>,
+    /// Those of customers.
+    pub customer_definitions: Arc<Definitions>,
     /// Cohorts by id.
     pub cohorts: IndexMap<String, CohortDeclaration>,
     /// Policies by id, in the order of the manifest.
@@ -50,15 +56,43 @@ pub struct Pack {
     pub lists: IndexMap<String, ListDeclaration>,
     /// What may be published of an area; nothing where there is no such section.
     pub publication: Option<Publication>,
+    /// What holds for persons who decide instead of a policy.
+    pub overrides: Overriding,
+    /// What holds for appeals against decisions.
+    pub appeals: Appealing,
+    /// How service staff are evaluated; nothing where there is no such section.
+    pub staff: Option<Staffing>,
     /// Labels and reason texts.
     pub texts: Texts,
 }
 
 impl Pack {
+    /// The policies that decide about customers.
+    pub fn customer_policies(&self) -> impl Iterator<Item = (&String, &PolicyDeclaration)> {
+        self.policies.iter().filter(|(_, policy)| policy.subject == SubjectKind::Customer)
+    }
+
+    /// The areas that employees serve, where the pack says something about staff.
+    pub fn areas(&self) -> Option<&[String]> {
+        let field = self.fields.get(&self.staff.as_ref()?.by)?;
+        (field.field_type == FieldType::Choice).then_some(field.choices.as_slice())
+    }
+
+    /// The policy that somebody names.
+    ///
+    /// # Errors
+    /// There is none: the fault says so at the pointer.
+    pub fn policy(&self, pointer: &str, id: &str) -> Result<&PolicyDeclaration, Fault> {
+        self.policies.get(id).ok_or_else(|| {
+            let hint = did_you_mean(id, self.policies.keys().map(String::as_str));
+            Fault::new(pointer, "unknown_policy", format!("the pack has no policy '{}'{hint}", excerpt(id)))
+        })
+    }
+
     /// The policies that closings concern, with their cadence.
     pub fn closed_policies(&self) -> impl Iterator<Item = (&String, Cadence)> {
         let closes = |(_, cadence): &(&String, Cadence)| *cadence != Cadence::Continuous;
-        self.policies.iter().map(|(id, policy)| (id, policy.cadence)).filter(closes)
+        self.customer_policies().map(|(id, policy)| (id, policy.cadence)).filter(closes)
     }
 }
 
@@ -91,6 +125,53 @@ pub struct Publishing {
     pub sums_within: Option<Decimal>,
     /// Movements that want a written reason, whomever they concern.
     pub never: Vec<Movement>,
+}
+
+/// What holds for persons who decide instead of a policy. Which policies that may be stands with each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = json!({"longest": 366, "warn_after": 30}))]
+pub struct Overriding {
+    /// For how many days one may last at most, the first and the last one included.
+    pub longest: u16,
+    /// After how many days on which the policy says otherwise that is a warning.
+    pub warn_after: u16,
+}
+
+impl Default for Overriding {
+    fn default() -> Self {
+        Self { longest: 366, warn_after: 30 }
+    }
+}
+
+/// What holds for appeals against decisions. Against which policies they may go stands with each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = json!({"file_within": 30, "answer_within": 15}))]
+pub struct Appealing {
+    /// Within how many days after an outcome has come an appeal against it is filed.
+    pub file_within: u16,
+    /// Within how many days it is answered.
+    pub answer_within: u16,
+}
+
+impl Default for Appealing {
+    fn default() -> Self {
+        Self { file_within: 30, answer_within: 15 }
+    }
+}
+
+/// How service staff are evaluated, and what is distributed among them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = json!({"policy": "technician_score", "by": "area", "collected": "collected", "share": "0.001"}))]
+pub struct Staffing {
+    /// The policy about employees whose score is the final one.
+    pub policy: String,
+    /// The choice field of customers whose values are the areas that employees serve.
+    pub by: String,
+    /// The metric of customers that has what was collected of each in the month before the as-of date.
+    pub collected: String,
+    /// Which share of that, from 0 to 1, is distributed.
+    #[schema(value_type = DecimalText)]
+    pub share: Decimal,
 }
 
 /// How the distributions of two runs are compared.
@@ -171,17 +252,11 @@ pub enum CutRule {
     Ranks(bool),
 }
 
-/// What a policy decides about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SubjectKind {
-    /// A customer.
-    Customer,
-}
-
 /// One policy as the manifest declares it.
 #[derive(Clone, Debug)]
 pub struct PolicyDeclaration {
+    /// Whether it is a general policy, whose files stand in `common/<policy>`.
+    pub common: bool,
     /// What it decides about.
     pub subject: SubjectKind,
     /// Its outcomes, best first; for cells the combinations, joined by `_`.
@@ -196,6 +271,27 @@ pub struct PolicyDeclaration {
     pub entitlements: IndexMap<String, EntitlementDeclaration>,
     /// What keeps its outcomes from one closing to the next.
     pub stability: Option<Stability>,
+    /// Whether a person may decide instead. Never where outcomes entitle to something: the script doesn't know then what stands.
+    pub overridable: bool,
+    /// Whether an appeal may go against its decisions.
+    pub appealable: bool,
+}
+
+impl PolicyDeclaration {
+    /// The path of its script inside the pack.
+    pub fn script_path(&self, id: &str) -> String {
+        if self.common { common(id, "policy.rhai") } else { script_path(id) }
+    }
+
+    /// The path of its cases inside the pack.
+    pub fn cases_path(&self, id: &str) -> String {
+        if self.common { common(id, "cases.toml") } else { format!("cases/{id}.toml") }
+    }
+}
+
+/// The path of the script of a policy that is the pack's own.
+pub(super) fn script_path(id: &str) -> String {
+    format!("policies/{id}.rhai")
 }
 
 /// Type and unit of an entitlement.

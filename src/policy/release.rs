@@ -1,9 +1,11 @@
 //! A pack that passed all its checks, ready to assess subjects.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::analysis::listed;
 use super::cases;
+use super::changes;
 use super::diagnostic::{Diagnostic, MOST_TOGETHER};
 use super::engine::{CompiledPolicies, ScriptFacts, compile};
 use super::manifest;
@@ -22,6 +24,8 @@ pub struct LoadedPack {
     pub policies: CompiledPolicies,
     /// The name of its content, as [`Source::digest`] gives it.
     pub digest: Digest,
+    /// By policy, the name of everything on which its decisions rest: releases in which it is the same decide alike.
+    pub(super) contents: BTreeMap<String, Digest>,
 }
 
 impl fmt::Debug for LoadedPack {
@@ -81,7 +85,11 @@ fn examine(source: &Source) -> (Option<LoadedPack>, Vec<Diagnostic>) {
     faults.extend(text_faults);
     pack.texts = texts;
     let loaded = policies.filter(|_| manifest_is_sound);
-    (loaded.map(|policies| LoadedPack { pack, policies, digest: source.digest() }), faults)
+    let loaded = loaded.map(|policies| {
+        let contents = changes::contents(source, &pack, &policies);
+        LoadedPack { pack, policies, digest: source.digest(), contents }
+    });
+    (loaded, faults)
 }
 
 /// The reasons that each policy gives, with the names of their values.
@@ -113,6 +121,7 @@ pub fn warnings(loaded: &LoadedPack) -> Vec<Diagnostic> {
     let mut read = policies.reads(|facts| &facts.fields);
     read.extend(policies.reads(|facts| &facts.metrics));
     read.extend(pack.definitions.opening_field.clone());
+    read.extend(pack.staff.iter().flat_map(|staff| [staff.by.clone(), staff.collected.clone()]));
     for cohort in read_cohorts.iter().filter_map(|id| pack.cohorts.get(id)) {
         read.insert(cohort.value.clone());
         read.extend(cohort.group.iter().chain(cohort.population.keys()).cloned());

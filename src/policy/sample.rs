@@ -1,4 +1,4 @@
-//! `sample.toml`: the business date of a sample base, the files to load into it, and by which distributions data are made.
+//! `sample.toml`: the business date of a sample base, its service staff, the files to load into it, and by which distributions data are made.
 
 mod chance;
 mod files;
@@ -8,6 +8,7 @@ pub mod making;
 pub mod model;
 mod reader;
 mod scene;
+mod staff;
 #[cfg(test)]
 mod tests;
 
@@ -30,10 +31,25 @@ use super::source::{SAMPLE, Source};
 pub struct Sample {
     /// Its "today".
     pub business_date: Date,
+    /// Who serves the customers.
+    pub employees: Vec<SampleEmployee>,
     /// What to load, in this order.
     pub files: Vec<SampleFile>,
     /// What is made, after the files.
     pub generate: Option<Generate>,
+}
+
+/// One of the service staff.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SampleEmployee {
+    /// His code.
+    pub code: String,
+    /// His name.
+    pub name: String,
+    /// The area that he serves.
+    pub area: String,
+    /// Since when.
+    pub from: Date,
 }
 
 /// One file of a sample.
@@ -61,6 +77,8 @@ pub enum Import {
     Products,
     /// Transactions of one kind.
     Transactions,
+    /// Observations.
+    Observations,
 }
 
 impl Read for Import {
@@ -91,11 +109,12 @@ fn examine(source: &Source, pack: &Pack, folder: Option<&Path>) -> (Option<Sampl
     let sample = faults.parse().and_then(|root| {
         let mut top = Table::new(&faults, root.get_ref(), 0..0, "the sample");
         let business_date = top.required("business_date");
+        let employees = top.item("employees").map(|item| staff::employees(&faults, pack, item)).unwrap_or_default();
         let files = top.item("files").map(|item| reader.files(item)).unwrap_or_default();
         let generate = top.table("generate", "what is generated");
         let generate = generate.and_then(|table| generate::read(&faults, pack, business_date, table));
         top.close();
-        Some(Sample { business_date: business_date?, files, generate })
+        Some(Sample { business_date: business_date?, employees, files, generate })
     });
     (sample, faults.into_list())
 }

@@ -155,7 +155,7 @@ impl<'a> Loader<'a> {
         declaration: &PolicyDeclaration,
         text: &str,
     ) -> Result<Loaded, Vec<Diagnostic>> {
-        let path = path(policy);
+        let path = declaration.script_path(policy);
         let (file, mut diagnostics) = self.read(&path, text).map_err(|fault| vec![fault])?;
         let mut files = BTreeMap::from([(Rc::clone(&file.path), Rc::clone(&file.text))]);
         files.extend(self.libraries.iter().map(|library| (Rc::clone(&library.path), Rc::clone(&library.text))));
@@ -280,11 +280,6 @@ fn is_fixed(constant: &Dynamic) -> bool {
         return map.values().all(is_fixed);
     }
     !constant.is::<host::Draft>()
-}
-
-/// The path of a policy's script in its pack.
-pub(super) fn path(policy: &str) -> String {
-    format!("policies/{policy}.rhai")
 }
 
 fn syntax(path: &str, text: &str, error: &rhai::ParseError) -> Diagnostic {

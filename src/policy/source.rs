@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
+use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Diagnostic;
+use super::document::is_key;
 use crate::digest::Digest;
 
 /// The manifest's path inside a pack.
@@ -22,6 +24,11 @@ pub const MAX_FILE_BYTES: usize = 256 * 1024;
 pub const MAX_FILES: usize = 500;
 /// Most bytes of all files of a pack together.
 pub const MAX_BYTES: usize = 4 << 20;
+
+/// The folder beside the packs, and inside of a release, that has general policies: `common/<policy>/…`.
+const COMMON: &str = "common";
+/// The files of a general policy, with its declaration first; its texts stand in `texts/<language>.toml`.
+const COMMON_FILES: [&str; 3] = ["policy.toml", "policy.rhai", "cases.toml"];
 
 /// The folders of a pack with the extension of their files; whatever else lies in a pack is no part of it.
 const FOLDERS: [(&str, &str); 4] = [("policies", "rhai"), ("lib", "rhai"), ("cases", "toml"), ("texts", "toml")];
@@ -51,12 +58,14 @@ impl Source {
         let root = folder.canonicalize().ok().filter(|root| root.is_dir()).ok_or_else(|| {
             vec![Diagnostic::of_file("", "folder", format!("there is no folder '{}' to read", folder.display()))]
         })?;
-        let mut reading = Reading { root: &root, found: BTreeMap::new(), faults: Vec::new() };
+        let mut reading = Reading { root: &root, within: "", found: BTreeMap::new(), faults: Vec::new() };
         reading.file(MANIFEST);
         reading.file(SAMPLE);
         for (name, extension) in FOLDERS {
             reading.folder(name, extension);
         }
+        let taken = reading.found.get(MANIFEST).map(|manifest| taken(manifest)).unwrap_or_default();
+        reading.common(&taken);
         let Reading { mut found, mut faults, .. } = reading;
         if !root.join(MANIFEST).exists() {
             let message = format!("'{}' is no pack: it has no {MANIFEST}", folder.display());
@@ -87,6 +96,9 @@ impl Source {
         let mut files: BTreeMap<String, String> =
             files.into_iter().map(|(path, text)| (path, text.replace("\r\n", "\n"))).collect();
         let sample = files.remove(SAMPLE);
+        // General policies that the pack doesn't take are no part of it.
+        let taken = files.get(MANIFEST).map(|manifest| taken(manifest)).unwrap_or_default();
+        files.retain(|path, _| of_common(path).is_none_or(|(policy, _)| taken.iter().any(|taken| taken == policy)));
         if faults.is_empty() { Ok(Self { files, sample, folder: None }) } else { Err(faults) }
     }
 
@@ -128,7 +140,22 @@ impl Source {
 
     /// The scripts of the policies by their id.
     pub fn scripts(&self) -> BTreeMap<String, String> {
-        self.stems("policies")
+        let mut scripts = self.stems("policies");
+        scripts.extend(self.of_common("policy.rhai"));
+        scripts
+    }
+
+    /// The declaration of a general policy that the pack takes.
+    pub fn common(&self, policy: &str) -> Option<&str> {
+        self.file(&common(policy, "policy.toml"))
+    }
+
+    /// One file of each general policy that the pack takes, by the policy.
+    fn of_common(&self, name: &str) -> impl Iterator<Item = (String, String)> {
+        self.files.iter().filter_map(move |(path, text)| {
+            let (policy, file) = of_common(path)?;
+            (file == name).then(|| (policy.to_owned(), text.clone()))
+        })
     }
 
     /// The library files by their stem.
@@ -143,7 +170,9 @@ impl Source {
 
     /// The case files by the policy they test.
     pub fn cases(&self) -> BTreeMap<String, String> {
-        self.stems("cases")
+        let mut cases = self.stems("cases");
+        cases.extend(self.of_common("cases.toml"));
+        cases
     }
 
     /// The text of `sample.toml`, where the pack has one and came from a folder.
@@ -163,14 +192,38 @@ impl Source {
     }
 }
 
-/// Whether a path is one of a pack's files: no hidden file, no folder below.
+/// Whether a path is one of a pack's files: no hidden file, no folder below but those of general policies.
 fn belongs(path: &str) -> bool {
-    let in_folder = |(folder, extension): &(&str, &str)| {
+    let in_folder = |path: &str, (folder, extension): (&str, &str)| {
         path.strip_prefix(folder)
             .and_then(|rest| rest.strip_prefix('/'))
             .is_some_and(|name| is_file_of(name, extension))
     };
-    path == MANIFEST || path == SAMPLE || FOLDERS.iter().any(in_folder)
+    if let Some((policy, file)) = of_common(path) {
+        return is_key(policy) && (COMMON_FILES.contains(&file) || in_folder(file, ("texts", "toml")));
+    }
+    path == MANIFEST || path == SAMPLE || FOLDERS.iter().any(|folder| in_folder(path, *folder))
+}
+
+/// The path of a general policy's file inside a release.
+pub(super) fn common(policy: &str, file: &str) -> String {
+    format!("{COMMON}/{policy}/{file}")
+}
+
+/// The general policy whose file stands under a path, and the file's name among those of the policy.
+fn of_common(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix(COMMON)?.strip_prefix('/')?.split_once('/')
+}
+
+/// The general policies that a manifest takes, as far as it can be read.
+fn taken(manifest: &str) -> Vec<String> {
+    let (table, _) = DeTable::parse_recoverable(manifest);
+    let policies = table.get_ref().get("policies").and_then(|policies| policies.get_ref().as_table());
+    let takes = |declared: &DeValue<'_>| {
+        declared.as_table().and_then(|declared| declared.get("common")?.get_ref().as_bool()) == Some(true)
+    };
+    let taken = policies.into_iter().flatten().filter(|(_, declared)| takes(declared.get_ref()));
+    taken.map(|(policy, _)| policy.get_ref().to_string()).filter(|policy| is_key(policy)).collect()
 }
 
 fn is_file_of(name: &str, extension: &str) -> bool {
@@ -220,11 +273,28 @@ fn beginning(at: &Path) -> io::Result<Option<Vec<u8>>> {
 /// The reading of one folder.
 struct Reading<'a> {
     root: &'a Path,
+    /// Under which path of the pack its files stand, with the slash.
+    within: &'a str,
     found: BTreeMap<String, String>,
     faults: Vec<Diagnostic>,
 }
 
 impl Reading<'_> {
+    /// Reads the general policies that the pack takes: from its own folder `common`, as releases have it, or else from the one beside the pack.
+    fn common(&mut self, policies: &[String]) {
+        let own = self.root.join(COMMON);
+        let folder = if own.is_dir() { Some(own) } else { self.root.parent().map(|parent| parent.join(COMMON)) };
+        for policy in policies {
+            let Some(Ok(root)) = folder.as_ref().map(|folder| folder.join(policy).canonicalize()) else { continue };
+            let within = common(policy, "");
+            let mut reading = Reading { root: &root, within: &within, found: BTreeMap::new(), faults: Vec::new() };
+            COMMON_FILES.iter().for_each(|file| reading.file(file));
+            reading.folder("texts", "toml");
+            self.found.extend(reading.found.into_iter().map(|(path, text)| (format!("{within}{path}"), text)));
+            self.faults.extend(reading.faults);
+        }
+    }
+
     fn folder(&mut self, name: &str, extension: &str) {
         let Some(at) = self.inside(name) else { return };
         if !at.is_dir() {
@@ -254,7 +324,7 @@ impl Reading<'_> {
             Err(error) => return self.unreadable(path, &error),
         };
         if bytes.len() > MAX_FILE_BYTES {
-            return self.faults.push(too_large(path));
+            return self.faults.push(too_large(&self.shown(path)));
         }
         match String::from_utf8(bytes) {
             Ok(text) => {
@@ -264,8 +334,9 @@ impl Reading<'_> {
             Err(error) => {
                 let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
                 let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+                let path = self.shown(path);
                 let message = format!("'{path}' is not UTF-8: the first faulty byte is in line {line}");
-                self.faults.push(Diagnostic { line: Some(line), ..Diagnostic::of_file(path, "encoding", message) });
+                self.faults.push(Diagnostic { line: Some(line), ..Diagnostic::of_file(&path, "encoding", message) });
             }
         }
     }
@@ -275,8 +346,9 @@ impl Reading<'_> {
         match self.root.join(path).canonicalize() {
             Ok(at) if at.starts_with(self.root) => Some(at),
             Ok(_) => {
+                let path = self.shown(path);
                 let message = format!("'{path}' is a link that leads out of the pack; put the file itself there");
-                self.faults.push(Diagnostic::of_file(path, "link", message));
+                self.faults.push(Diagnostic::of_file(&path, "link", message));
                 None
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -287,8 +359,14 @@ impl Reading<'_> {
         }
     }
 
+    /// A path as the pack has it.
+    fn shown(&self, path: &str) -> String {
+        format!("{}{path}", self.within)
+    }
+
     fn unreadable(&mut self, path: &str, error: &std::io::Error) {
-        self.faults.push(Diagnostic::of_file(path, "unreadable", format!("'{path}' can't be read: {error}")));
+        let path = self.shown(path);
+        self.faults.push(Diagnostic::of_file(&path, "unreadable", format!("'{path}' can't be read: {error}")));
     }
 }
 
@@ -395,5 +473,42 @@ mod tests {
         let files = (0..MAX_FILES).map(|n| (format!("lib/f{n}.rhai"), String::new()));
         let files = files.chain([("pack.toml".to_owned(), String::new())]).collect();
         assert_eq!(codes(Source::from_files(files)), [(String::new(), "too_many_files")]);
+    }
+
+    #[test]
+    fn general_policies_that_are_taken_belong_to_the_content_and_others_do_not() {
+        let at = folder(&[
+            ("shop/pack.toml", b"[policies]\nabc = { common = true }\nown = { common = false }\n"),
+            ("common/abc/policy.toml", b"declared"),
+            ("common/abc/policy.rhai", b"script"),
+            ("common/abc/cases.toml", b"cases"),
+            ("common/abc/texts/en.toml", b"texts"),
+            ("common/abc/notes.md", b"x"),
+            ("common/own/policy.rhai", b"x"),
+        ]);
+        let source = Source::from_folder(&at.path().join("shop")).unwrap();
+        let paths: Vec<&str> = source.files().map(|(path, _)| path).collect();
+        let of_abc =
+            ["cases.toml", "policy.rhai", "policy.toml", "texts/en.toml"].map(|file| format!("common/abc/{file}"));
+        assert_eq!(paths, [&of_abc[..], &["pack.toml".to_owned()]].concat());
+        assert_eq!((source.common("abc"), source.common("own")), (Some("declared"), None));
+        assert_eq!(source.scripts(), BTreeMap::from([("abc".to_owned(), "script".to_owned())]));
+        assert_eq!(source.cases(), BTreeMap::from([("abc".to_owned(), "cases".to_owned())]));
+        // As a release has it, also in a folder: what stands beside the pack doesn't matter then.
+        let again = Source::from_json(&source.to_json()).unwrap();
+        assert_eq!(again.digest(), source.digest());
+        let files: Vec<(&str, &[u8])> = source.files().map(|(path, text)| (path, text.as_bytes())).collect();
+        assert_eq!(Source::from_folder(folder(&files).path()).unwrap().digest(), source.digest());
+        // Another text of it is another content, and what the pack doesn't take is none.
+        let with = |path: &str, text: &str| {
+            let mut files: BTreeMap<String, String> =
+                source.files().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
+            files.insert(path.to_owned(), text.to_owned());
+            Source::from_files(files)
+        };
+        assert_ne!(with("common/abc/policy.rhai", "other").unwrap().digest(), source.digest());
+        assert_eq!(with("common/own/policy.rhai", "other").unwrap().digest(), source.digest());
+        assert_eq!(codes(with("common/abc/notes.md", "x"))[0].1, "path");
+        assert_eq!(codes(with("common/../abc/policy.rhai", "x"))[0].1, "path");
     }
 }

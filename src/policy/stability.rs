@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use super::model::{Circumstances, Decision, Input, InputKind, Previous, Reason, Subject};
+use super::overriding;
 use super::texts::BAND;
 use crate::customers::model::Value;
 
@@ -186,10 +187,10 @@ pub(super) fn reads<'a>(stability: &'a Stability, opening_field: Option<&'a str>
     stability.cool_downs.iter().map(|cool_down| cool_down.after.as_str()).chain(opened)
 }
 
-/// The first day on which time alone ends that an outcome is held back, of those that a decision's reasons name.
+/// The first day on which time alone ends that an outcome is held back.
 pub fn held_until(decision: &Decision) -> Option<Date> {
     decision.computed.as_ref()?;
-    let first = decision.reasons.first()?;
+    let first = decision.reasons.iter().find(|reason| reason.code != overriding::REASON)?;
     first.values.get("until")?.parse().ok()
 }
 
@@ -232,7 +233,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::policy::model::{Cohort, NONE_STANDING};
+    use crate::policy::model::{Cohort, NONE_OVERRIDES, NONE_STANDING};
 
     const OUTCOMES: [&str; 5] = ["A", "B", "C", "D", "E"];
 
@@ -241,6 +242,7 @@ mod tests {
         Decision {
             outcome: outcome.to_owned(),
             computed: None,
+            overridden: None,
             score: None,
             indicators: Vec::new(),
             reasons: vec![Reason { code: BAND.to_owned(), values }],
@@ -263,7 +265,13 @@ mod tests {
         let previous =
             previous.map(|(outcome, since)| ("grade".to_owned(), Previous { outcome: outcome.to_owned(), since }));
         let (previous, cohort) = (previous.into_iter().collect(), Cohort::default());
-        let circumstances = Circumstances { as_of, cohort: &cohort, standing: &NONE_STANDING, previous: &previous };
+        let circumstances = Circumstances {
+            as_of,
+            cohort: &cohort,
+            standing: &NONE_STANDING,
+            previous: &previous,
+            overrides: &NONE_OVERRIDES,
+        };
         rule.apply(&mut decision, &mut Vec::new(), &subject, circumstances);
         (decision.outcome, decision.reasons[0].code.clone())
     }

@@ -9,6 +9,7 @@ pub(super) use reading::{Given, read};
 use template::Template;
 
 use super::model::Reason;
+use super::overriding;
 
 /// What stands for a value that is absent.
 const ABSENT: &str = "–";
@@ -26,7 +27,7 @@ pub(super) const BAND_VALUES: [&str; 4] = ["value", "from", "next", "next_outcom
 pub(super) const WEIGHT_SPREAD_VALUES: [&str; 1] = ["indicator"];
 
 /// Baremo's own texts of the reasons that it gives itself, for packs that have none: code, then language and text.
-const OWN: [(&str, [(&str, &str); 3]); 10] = [
+const OWN: [(&str, [(&str, &str); 3]); 11] = [
     (
         BAND,
         [
@@ -110,6 +111,14 @@ const OWN: [(&str, [(&str, &str); 3]); 10] = [
             ("zh", "每次最多变动 {steps} 级；仅按数据应为 {computed}"),
         ],
     ),
+    (
+        overriding::REASON,
+        [
+            ("en", "A person decided so, until {until}; the policy itself says {computed}"),
+            ("es", "Lo decidió una persona, hasta el {until}; la política por sí sola dice {computed}"),
+            ("zh", "由人工决定，有效期至 {until}；按政策本身应为 {computed}"),
+        ],
+    ),
 ];
 
 /// The language of [`OWN`] that stands in for others.
@@ -157,6 +166,19 @@ struct Language {
     labels: BTreeMap<LabelKind, BTreeMap<String, BTreeMap<String, String>>>,
     /// By policy and code.
     reasons: BTreeMap<String, BTreeMap<String, Template>>,
+}
+
+impl Language {
+    /// Adds the texts of another part of the pack.
+    fn add(&mut self, other: Self) {
+        for (kind, labels) in other.labels {
+            let known = self.labels.entry(kind).or_default();
+            for (owner, labels) in labels {
+                known.entry(owner).or_default().extend(labels);
+            }
+        }
+        self.reasons.extend(other.reasons);
+    }
 }
 
 impl Texts {

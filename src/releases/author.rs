@@ -11,17 +11,28 @@ use crate::faults::Fault;
 use crate::identity::store as users;
 use crate::policy::source::Source;
 
-/// Most characters of what is said of a release.
+/// Most characters of what somebody says.
 const MAX_MESSAGE: usize = 1000;
 
-/// A text that somebody says of a release: not empty, and not too long.
+/// What somebody says, of a release or as a reason: not empty, and not too long.
 pub fn said(pointer: &str, text: &str) -> Result<String, Fault> {
-    let length = text.trim().chars().count();
-    if (1..=MAX_MESSAGE).contains(&length) {
-        return Ok(text.trim().to_owned());
+    self::text(pointer, text, MAX_MESSAGE)
+}
+
+/// A text that isn't empty, not longer than so many characters, and without control characters but line breaks and tabs.
+pub fn text(pointer: &str, text: &str, longest: usize) -> Result<String, Fault> {
+    let text = text.trim();
+    let fault = |detail| Fault::new(pointer, "out_of_range", detail);
+    let length = text.chars().count();
+    if !(1..=longest).contains(&length) {
+        return Err(fault(format!("a text has 1 to {longest} characters, and this one has {length}")));
     }
-    let detail = format!("a text has 1 to {MAX_MESSAGE} characters, and this one has {length}");
-    Err(Fault::new(pointer, "out_of_range", detail))
+    match text.chars().find(|char| char.is_control() && !matches!(char, '\n' | '\r' | '\t')) {
+        Some(char) => {
+            Err(fault(format!("a text has no control characters but line breaks and tabs, and this one has {char:?}")))
+        }
+        None => Ok(text.to_owned()),
+    }
 }
 
 /// A user as somebody who does something with releases.
@@ -66,4 +77,20 @@ pub fn note_checked(conn: &mut Conn, digest: Digest, by: By, parent: Option<Dige
 
 fn step(kind: StepKind, by: &By, parent: Option<Digest>) -> Step {
     Step { kind, by: by.clone(), parent, comparison: None, message: None, created_at: Timestamp::now() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_says_has_lines_and_nothing_unseen() {
+        assert_eq!(said("/reason", " He paid.\n\tSee 7. ").unwrap(), "He paid.\n\tSee 7.");
+        let longest = "é".repeat(MAX_MESSAGE);
+        assert_eq!(said("/reason", &longest).unwrap(), longest);
+        for wrong in [" \n", &format!("{longest}é"), "a\u{0}b", "a\u{1b}[31mb", "a\u{85}b"] {
+            let fault = said("/reason", wrong).unwrap_err();
+            assert_eq!((fault.pointer.as_str(), fault.code.as_str()), ("/reason", "out_of_range"), "{wrong:?}");
+        }
+    }
 }

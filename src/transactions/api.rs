@@ -415,7 +415,7 @@ pub async fn list_customer_metrics(
         .run(move |conn| {
             let Some(customer) = customer_store::find(conn, id.0)? else { return Ok(None) };
             let opened_on = rules.definitions.opened_on(&values_of(&fields, &customer.profile));
-            metrics::of_customer(conn, &rules.definitions, id.0, dates, opened_on).map(Some)
+            metrics::of_customer(conn, &rules.customer_definitions, id.0, dates, opened_on).map(Some)
         })
         .await?
         .ok_or_else(|| Problem::new(Code::NotFound))?;

@@ -32,8 +32,8 @@ impl Gathering<'_> {
             ledgers.entry(id).or_default().observe(&kind, observed);
         }
         let Some(reach) = self.definitions.reach(self.as_of) else { return Ok(ledgers) };
-        let years = (reach.from.year(), reach.to.year());
-        for (key, totals) in store::totals(conn, of, years, self.definitions.read_products())? {
+        let kinds = self.definitions.kinds_read();
+        for (key, totals) in store::totals(conn, of, (&kinds, reach), self.definitions.read_products())? {
             let TotalsKey { customer_id, kind, year } = key;
             let ledger = ledgers.entry(customer_id).or_default();
             let mut products = totals.products;

@@ -3,6 +3,8 @@
 pub mod api;
 pub mod computation;
 pub mod import;
+pub mod import_observations;
+pub mod lines;
 pub mod metrics;
 pub mod model;
 pub mod observations;

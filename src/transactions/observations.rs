@@ -1,9 +1,11 @@
-//! Observations: facts about a customer that are no transactions, such as scores of a visit, breaches and praise; their kinds as a pack
+//! Observations: facts about a customer or an employee that are no transactions, such as scores of a visit, breaches and praise; their kinds as a pack
 //! declares them, and metrics over them. No I/O.
 
 use jiff::civil::Date;
 use rust_decimal::prelude::FromPrimitive;
 use rust_decimal::{Decimal, RoundingStrategy};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::model::{Function, Period};
 use crate::customers::model::Value;
@@ -13,9 +15,22 @@ pub const MAX_HALF_LIFE: u16 = 3650;
 /// Places of what a decay leaves of 1.
 const DECAY_PLACES: u32 = 9;
 
+/// Whom policies decide about, and observations are made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectKind {
+    /// A customer.
+    #[default]
+    Customer,
+    /// An employee.
+    Employee,
+}
+
 /// One kind of observation, as the pack declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservationKind {
+    /// Whom it is made of.
+    pub subject: SubjectKind,
     /// Whether an observation has a value; otherwise that it was made is all.
     pub value: bool,
     /// The smallest value.
@@ -24,6 +39,8 @@ pub struct ObservationKind {
     pub max: Option<Decimal>,
     /// Unit of its values, for people.
     pub unit: Option<String>,
+    /// Whether only those record it who may evaluate staff.
+    pub restricted: bool,
 }
 
 impl ObservationKind {
@@ -87,7 +104,6 @@ pub fn evaluate(
     let mut figures = vec![("count", Value::Number(count))];
     let value = match function {
         Function::Any => Some(count.min(Decimal::ONE)),
-        Function::Sum => Some(sum),
         Function::Mean => {
             figures.push(("sum", Value::Number(sum)));
             sum.checked_div(count)
@@ -99,17 +115,25 @@ pub fn evaluate(
             return (last.map(|last| Value::Date(last.on)), figures);
         }
         Function::Recency => last.map(|last| Decimal::from((as_of - last.on).get_days())),
-        Function::DecayedSum => {
-            let left =
-                |one: &&Observed| one.value.unwrap_or(Decimal::ONE) * decay(as_of, one.on, half_life.unwrap_or(1));
-            Some(within.iter().map(left).sum())
-        }
-        _ => Some(count),
+        _ => Some(within.iter().filter_map(|one| left(function, half_life, one, as_of)).sum()),
     };
     if let Some(last) = last {
         figures.push(("last_on", Value::Date(last.on)));
     }
     (value.map(Value::Number), figures)
+}
+
+/// What is left of an observation in a metric that is the sum of what is left of each; nothing for other functions.
+pub fn left(function: Function, half_life: Option<u16>, observed: &Observed, as_of: Date) -> Option<Decimal> {
+    match function {
+        Function::Count => Some(Decimal::ONE),
+        Function::Sum => observed.value,
+        Function::DecayedSum => {
+            let value = observed.value.unwrap_or(Decimal::ONE);
+            Some(value * decay(as_of, observed.on, half_life.unwrap_or(1)))
+        }
+        _ => None,
+    }
 }
 
 /// What is left of 1 after the days since: half of it after each half-life, rounded half up to 9 places.
@@ -168,13 +192,26 @@ mod tests {
 
     #[test]
     fn a_value_lies_within_the_bounds_of_its_kind() {
-        let scored =
-            ObservationKind { value: true, min: Some(Decimal::ZERO), max: Some(Decimal::ONE_HUNDRED), unit: None };
+        let scored = ObservationKind {
+            subject: SubjectKind::Customer,
+            value: true,
+            min: Some(Decimal::ZERO),
+            max: Some(Decimal::ONE_HUNDRED),
+            unit: None,
+            restricted: false,
+        };
         assert_eq!(scored.check(Some(Decimal::ONE_HUNDRED)), Ok(Some(Decimal::ONE_HUNDRED)));
         assert_eq!(scored.check(Some(Decimal::from(101))).unwrap_err().0, "out_of_range");
         assert_eq!(scored.check(Some(Decimal::NEGATIVE_ONE)).unwrap_err().0, "out_of_range");
         assert_eq!(scored.check(None).unwrap_err().0, "required");
-        let plain = ObservationKind { value: false, min: None, max: None, unit: None };
+        let plain = ObservationKind {
+            subject: SubjectKind::Customer,
+            value: false,
+            min: None,
+            max: None,
+            unit: None,
+            restricted: false,
+        };
         assert_eq!((plain.check(None), plain.check(Some(Decimal::ONE)).unwrap_err().0), (Ok(None), "not_allowed"));
     }
 
@@ -189,7 +226,18 @@ mod tests {
             ("last", metric("function = \"latest\"")),
         ];
         let of = |min: Option<Decimal>| Definitions {
-            observations: [("breach".to_owned(), ObservationKind { value: true, min, max: None, unit: None })].into(),
+            observations: [(
+                "breach".to_owned(),
+                ObservationKind {
+                    subject: SubjectKind::Customer,
+                    value: true,
+                    min,
+                    max: None,
+                    unit: None,
+                    restricted: false,
+                },
+            )]
+            .into(),
             metrics: metrics.clone().map(|(key, metric)| (key.to_owned(), metric)).into(),
             ..Definitions::default()
         };
@@ -203,6 +251,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_left_of_each_sums_to_the_balance(observed in prop::collection::vec((0_i32..900, prop::option::of(1_i64..100)), 0..20), half_life in 1_u16..400) {
+            let as_of = date(2018, 1, 1);
+            let on = |age: i32| as_of.checked_sub(jiff::Span::new().days(age)).unwrap();
+            let mut observed: Vec<Observed> =
+                observed.into_iter().map(|(age, value)| Observed { on: on(age), value: value.map(Decimal::from) }).collect();
+            observed.sort_by_key(|one| one.on);
+            let window = Period { from: on(730), to: as_of };
+            for function in [Function::Count, Function::Sum, Function::DecayedSum] {
+                let within = observed.iter().filter(|one| (window.from..=window.to).contains(&one.on));
+                let lines: Decimal = within.filter_map(|one| left(function, Some(half_life), one, as_of)).sum();
+                let (balance, _) = evaluate(function, Some(half_life), (&observed, window, as_of));
+                prop_assert_eq!(balance, Some(Value::Number(lines)));
+            }
+        }
+
         #[test]
         fn a_decayed_sum_falls_with_each_day(value in 1_i64..1000, age in 0_i32..1800, half_life in 1_u16..=MAX_HALF_LIFE) {
             let on = date(2010, 1, 1);

@@ -79,6 +79,8 @@ pub enum Recorded {
 pub struct Rules {
     /// Kinds, measures and metrics.
     pub definitions: Arc<Definitions>,
+    /// Those of them that are about customers.
+    pub customer_definitions: Arc<Definitions>,
     /// The zone of business dates.
     pub time_zone: TimeZone,
     /// Nothing may be dated later.
@@ -155,8 +157,8 @@ pub fn record(
             Err(faults) => answer(item.index, Recorded::Refused(told.of(faults))),
         }
     }
-    ready.sort_by_key(|(customer_id, item)| (customer_id.shard(), *customer_id, item.index));
-    for chunk in chunks(ready, |(_, one)| (one.item.source.clone(), one.item.external_id.clone())) {
+    let sent = |(_, one): &(Id, Checked)| (one.item.source.clone(), one.item.external_id.clone());
+    for chunk in chunks(ready, sent, |(customer_id, one)| (customer_id.shard(), *customer_id, one.index)) {
         let mut owners = BTreeSet::new();
         let work = |conn: &mut Conn| record_chunk(conn, rules, &chunk, &mut owners, options.dry_run);
         let recorded = match transaction(conn, work) {
@@ -170,20 +172,26 @@ pub fn record(
     Ok(answers.into_iter().flatten().collect())
 }
 
-/// Chunks in which nothing stands twice: what was sent twice follows in a later chunk and finds the first recorded.
-pub(super) fn chunks<T>(items: Vec<T>, key: impl Fn(&T) -> (String, String)) -> Vec<Vec<T>> {
+/// Chunks of items by their place, in which nothing stands twice: what was sent twice follows, in the order in which it was sent, in a later
+/// chunk and finds the first recorded, whomever it names.
+pub(super) fn chunks<T, P: Ord>(
+    items: Vec<T>,
+    key: impl Fn(&T) -> (String, String),
+    place: impl Fn(&T) -> P,
+) -> Vec<Vec<T>> {
+    let mut sent: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut rounds: BTreeMap<usize, Vec<T>> = BTreeMap::new();
+    for item in items {
+        let times = sent.entry(key(&item)).or_default();
+        rounds.entry(*times).or_default().push(item);
+        *times += 1;
+    }
     let mut chunks: Vec<Vec<T>> = Vec::new();
-    let mut seen: BTreeSet<(String, String)> = BTreeSet::new();
-    for entry in items {
-        let key = key(&entry);
-        let full = chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK);
-        if full || seen.contains(&key) {
-            chunks.push(Vec::new());
-            seen.clear();
-        }
-        seen.insert(key);
-        if let Some(chunk) = chunks.last_mut() {
-            chunk.push(entry);
+    for mut round in rounds.into_values() {
+        round.sort_by_key(&place);
+        let mut round = round.into_iter().peekable();
+        while round.peek().is_some() {
+            chunks.push(round.by_ref().take(CHUNK).collect());
         }
     }
     chunks

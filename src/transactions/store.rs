@@ -1,6 +1,7 @@
 //! Transactions, totals, products and observations in the database.
 
 mod observations;
+mod totals;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -11,16 +12,16 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff_diesel::ToDiesel;
 use rust_decimal::Decimal;
-use serde::de::IgnoredAny;
 
-use super::model::{Line, Month, MonthTotals, Period, ProductTotals, ProductsRead};
+use super::model::{Line, Month, Period};
 use super::products::Product;
 use crate::Id;
 use crate::db::bulk::{Insert, Literal};
-use crate::db::schema::{deployment, products, totals, transactions};
-use crate::db::{Conn, Error, Result, Subjects};
+use crate::db::schema::{deployment, products, transactions};
+use crate::db::{Conn, Error, Result};
 
 pub use observations::*;
+pub use totals::*;
 
 /// A transaction as it is kept.
 #[derive(Clone, Debug)]
@@ -291,111 +292,6 @@ pub fn insert(conn: &mut Conn, transactions: &[Transaction]) -> Result<()> {
             .value(lines)
             .value(new.created_at)
             .value(new.updated_at);
-        insert.end_row();
-    }
-    insert.execute(conn)
-}
-
-/// The months of one customer, kind and year, by number from 1 to 12.
-pub type Months = BTreeMap<i8, MonthTotals>;
-/// The products of the months of one customer, kind and year.
-pub type MonthProducts = BTreeMap<i8, ProductTotals>;
-
-/// The totals of one customer, kind and year: one row, so that a run reads few.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct YearTotals {
-    /// Totals by month.
-    pub months: Months,
-    /// Sums by product and month; empty when they weren't asked for.
-    pub products: MonthProducts,
-}
-
-/// What totals are kept by.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TotalsKey {
-    /// The customer.
-    pub customer_id: Id,
-    /// The kind of transactions.
-    pub kind: String,
-    /// The calendar year.
-    pub year: i16,
-}
-
-/// The totals of customers in years, with what is read of those by product.
-pub fn totals(
-    conn: &mut Conn,
-    of: Subjects<'_>,
-    years: (i16, i16),
-    read: ProductsRead,
-) -> Result<BTreeMap<TotalsKey, YearTotals>> {
-    let Some(listed) = of.condition("customer_id") else { return Ok(BTreeMap::new()) };
-    let of_years = totals::table.filter(totals::year.between(years.0, years.1)).into_boxed();
-    let of_customers = match of.only() {
-        Some(id) => of_years.filter(totals::shard.eq(id.shard()).and(totals::customer_id.eq(id))),
-        None => of_years.filter(listed),
-    };
-    let rows: Vec<TotalsRow> = if read == ProductsRead::Nothing {
-        let absent = None::<String>.into_sql::<sql_types::Nullable<sql_types::Text>>();
-        of_customers.select((totals::customer_id, totals::kind, totals::year, totals::months, absent)).load(conn)?
-    } else {
-        of_customers
-            .select((totals::customer_id, totals::kind, totals::year, totals::months, totals::products.nullable()))
-            .load(conn)?
-    };
-    rows.into_iter().map(|row| read_totals(row, read)).collect()
-}
-
-/// The totals of these customers, kinds and years, with those by product.
-pub fn totals_at(conn: &mut Conn, keys: &BTreeSet<TotalsKey>) -> Result<BTreeMap<TotalsKey, YearTotals>> {
-    if keys.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let mut condition = String::from("(shard, customer_id, kind, year) IN (");
-    write_list(&mut condition, &keys.iter().collect::<Vec<_>>(), |sql, key| {
-        write_tuple(sql, &[&key.customer_id.shard(), &key.customer_id, &key.kind, &key.year]);
-    });
-    condition.push(')');
-    let rows: Vec<TotalsRow> = totals::table
-        .filter(diesel::dsl::sql::<sql_types::Bool>(&condition))
-        .select((totals::customer_id, totals::kind, totals::year, totals::months, totals::products.nullable()))
-        .load(conn)?;
-    rows.into_iter().map(|row| read_totals(row, ProductsRead::Sums)).collect()
-}
-
-type TotalsRow = (Id, String, i16, String, Option<String>);
-
-fn read_totals(row: TotalsRow, read: ProductsRead) -> Result<(TotalsKey, YearTotals)> {
-    let (customer_id, kind, year, months, products) = row;
-    let corrupt = |error| Error::corrupt("totals", error);
-    let months = serde_json::from_str(&months).map_err(corrupt)?;
-    let products = products.map(|products| read_products(&products, read)).transpose().map_err(corrupt)?;
-    Ok((TotalsKey { customer_id, kind, year }, YearTotals { months, products: products.unwrap_or_default() }))
-}
-
-fn read_products(text: &str, read: ProductsRead) -> serde_json::Result<MonthProducts> {
-    if read == ProductsRead::Sums {
-        return serde_json::from_str(text);
-    }
-    // Most of the text is sums, and skipping them is much faster than reading them.
-    let codes: BTreeMap<i8, BTreeMap<String, IgnoredAny>> = serde_json::from_str(text)?;
-    let bare = |(code, _): (String, IgnoredAny)| (code, BTreeMap::new());
-    Ok(codes.into_iter().map(|(month, codes)| (month, codes.into_iter().map(bare).collect())).collect())
-}
-
-/// Writes totals, whether or not there were some.
-pub fn write_totals(conn: &mut Conn, rows: &BTreeMap<TotalsKey, YearTotals>) -> Result<()> {
-    let columns = ["shard", "customer_id", "kind", "year", "months", "products"];
-    let tail = " ON DUPLICATE KEY UPDATE months = VALUES(months), products = VALUES(products)";
-    let mut insert = Insert::into("totals", &columns, tail);
-    for (key, totals) in rows {
-        let corrupt = |error| Error::corrupt("totals", error);
-        insert
-            .value(key.customer_id.shard())
-            .value(key.customer_id)
-            .value(&key.kind)
-            .value(key.year)
-            .value(serde_json::to_string(&totals.months).map_err(corrupt)?)
-            .value(serde_json::to_string(&totals.products).map_err(corrupt)?);
         insert.end_row();
     }
     insert.execute(conn)

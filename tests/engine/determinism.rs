@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use baremo::digest::Digest;
 use baremo::policy::cohorts::CohortBuilder;
-use baremo::policy::model::{Circumstances, Cohort, NONE_PREVIOUS, NONE_STANDING, Subject};
+use baremo::policy::model::{Circumstances, Cohort, NONE_OVERRIDES, NONE_PREVIOUS, NONE_STANDING, Subject};
 use baremo::policy::release::{LoadedPack, load};
 use baremo::policy::source::Source;
 use jiff::civil::{Date, date};
@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use crate::subjects::subjects;
 
-const AS_OF: Date = date(2018, 1, 1);
+pub const AS_OF: Date = date(2018, 1, 1);
 const CORPUS: &str = "tests/corpus/decisions.txt";
 /// Subjects of each pack in the corpus.
 const SUBJECTS: usize = 1_000;
@@ -23,12 +23,12 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn loaded(pack: &str) -> LoadedPack {
+pub fn loaded(pack: &str) -> LoadedPack {
     let source = Source::from_folder(&root().join("rules").join(pack)).unwrap();
     load(&source).unwrap()
 }
 
-fn cohort(loaded: &LoadedPack, subjects: &[Arc<Subject>]) -> Cohort {
+pub fn cohort(loaded: &LoadedPack, subjects: &[Arc<Subject>]) -> Cohort {
     let mut builder = CohortBuilder::new(&loaded.pack);
     subjects.iter().for_each(|subject| builder.add(&subject.values));
     builder.finish()
@@ -37,8 +37,13 @@ fn cohort(loaded: &LoadedPack, subjects: &[Arc<Subject>]) -> Cohort {
 /// What is stored of each subject, on so many threads: each takes every so many-th one, the last first where `reversed`.
 fn stored(loaded: &LoadedPack, subjects: &[Arc<Subject>], threads: usize, reversed: bool) -> Vec<String> {
     let cohort = cohort(loaded, subjects);
-    let circumstances =
-        Circumstances { as_of: AS_OF, cohort: &cohort, standing: &NONE_STANDING, previous: &NONE_PREVIOUS };
+    let circumstances = Circumstances {
+        as_of: AS_OF,
+        cohort: &cohort,
+        standing: &NONE_STANDING,
+        previous: &NONE_PREVIOUS,
+        overrides: &NONE_OVERRIDES,
+    };
     let assess =
         |number: usize| serde_json::to_string(&loaded.policies.assess(&subjects[number], circumstances)).unwrap();
     let mut stored = vec![String::new(); subjects.len()];
@@ -68,7 +73,7 @@ fn corpus() -> String {
         let loaded = loaded(pack);
         let subjects = subjects(&loaded.pack, 7, SUBJECTS, AS_OF);
         let stored = stored(&loaded, &subjects, 2, false);
-        for policy in loaded.pack.policies.keys() {
+        for (policy, _) in loaded.pack.customer_policies() {
             let decided = format!("{{\"policy\":\"{policy}\",\"decided\"");
             assert!(stored.iter().any(|text| text.contains(&decided)), "{pack}: {policy} decides about nobody");
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use baremo::policy::model::{Circumstances, Cohort, NONE_PREVIOUS, NONE_STANDING, Subject};
+use baremo::policy::model::{Circumstances, Cohort, NONE_OVERRIDES, NONE_PREVIOUS, NONE_STANDING, Subject};
 use baremo::policy::release::check;
 use baremo::policy::source::Source;
 use rand::rngs::StdRng;
@@ -78,6 +78,7 @@ fn load(files: Files) {
         cohort: &cohort,
         standing: &NONE_STANDING,
         previous: &NONE_PREVIOUS,
+        overrides: &NONE_OVERRIDES,
     };
     let assessed = loaded.policies.assess(&Arc::new(Subject::default()), circumstances);
     assert_eq!(assessed.policies.len(), loaded.pack.policies.len());
@@ -144,7 +145,8 @@ fn changed_by_chance(name: &str, corpus: &[Files], changes: impl Fn(&str) -> boo
 
 fn packs() -> Vec<Files> {
     let rules = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("rules")).unwrap();
-    let folders: Vec<PathBuf> = rules.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    let folders: Vec<PathBuf> =
+        rules.map(|entry| entry.unwrap().path()).filter(|path| path.join("pack.toml").is_file()).collect();
     let files = |folder: PathBuf| {
         let source = Source::from_folder(&folder).unwrap();
         source.files().map(|(path, text)| (path.to_owned(), text.to_owned())).collect()

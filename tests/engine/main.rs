@@ -10,4 +10,5 @@
 mod attacks;
 mod determinism;
 mod fuzz;
+mod monotone;
 mod subjects;

@@ -74,15 +74,21 @@ fn roles() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ),
         (
             "manager",
-            "customers:write products:write transactions:write observations:write lists:write imports:read imports:write evaluations:create \
+            "customers:write products:write transactions:write observations:write lists:write overrides:write \
+             appeals:write appeals:decide staff:read staff:write staff:evaluate staff:sign imports:read imports:write evaluations:create \
              runs:read runs:write releases:read releases:approve events:read",
         ),
-        ("account_manager", "customers:write observations:write releases:read evaluations:create events:read"),
-        ("clerk", "transactions:write observations:write"),
+        (
+            "account_manager",
+            "customers:write observations:write appeals:write releases:read evaluations:create events:read",
+        ),
+        ("clerk", "transactions:write observations:write appeals:write"),
         ("reader", "runs:read releases:read"),
     ]
     .map(|(role, more)| (role, reads.split(' ').chain(more.split_whitespace()).collect()))
-    .into()
+    .into_iter()
+    .chain([("technician", ["pack:read", "staff:sign"].into())])
+    .collect()
 }
 
 #[test]

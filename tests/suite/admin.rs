@@ -43,11 +43,9 @@ fn an_operator_sees_to_users_beside_a_running_service() {
         let (done, _, said) = admin(&arguments);
         assert!(!done && said.contains(wanted), "{arguments:?}: {said}");
     }
-    assert!(
-        admin(&["roles"])
-            .1
-            .contains("clerk: customers:read, observations:write, pack:read, products:read, transactions:write")
-    );
+    assert!(admin(&["roles"]).1.contains(
+        "clerk: appeals:write, customers:read, observations:write, pack:read, products:read, transactions:write"
+    ));
 
     service.sign_in(PASSWORD);
     service.get("/v1/me").with(200);

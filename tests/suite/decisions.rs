@@ -144,7 +144,7 @@ fn the_summary_counts_every_store_once_for_each_policy() {
     let run = &runs["items"][0];
     assert_eq!((&run["status"], &run["total"], &run["failed"]), (&json!("finished"), &json!(136), &json!(0)));
     let policies = run["summary"].as_array().unwrap();
-    assert_eq!(policies.len(), 8);
+    assert_eq!(policies.len(), 14);
     for policy in policies {
         let sum: u64 = policy["outcomes"].as_array().unwrap().iter().map(|o| o["customers"].as_u64().unwrap()).sum();
         assert_eq!(sum, 136, "{policy}");

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// Capabilities, lower ones first: a lower one never imports a higher.
-const CAPABILITIES: [&str; 11] = [
+const CAPABILITIES: [&str; 12] = [
     "identity",
     "customers",
+    "employees",
     "transactions",
     "policy",
     "events",
@@ -22,14 +23,15 @@ const CAPABILITIES: [&str; 11] = [
     "analytics",
 ];
 /// Small modules that know nothing of the rest and serve everybody.
-const SHARED: [&str; 7] = ["faults", "digest", "csv_rows", "markdown", "schemas", "versions", "Id"];
+const SHARED: [&str; 8] = ["faults", "digest", "csv_rows", "entries", "markdown", "schemas", "versions", "Id"];
 /// Files besides `model.rs` that are models, each of a subject of its own.
-const MODELS: [(&str, &str); 8] = [
+const MODELS: [(&str, &str); 9] = [
     ("assessments", "distribution"),
     ("assessments", "tally"),
     ("customers", "file"),
     ("customers", "selection"),
     ("transactions", "computation"),
+    ("transactions", "lines"),
     ("transactions", "observations"),
     ("transactions", "period"),
     ("transactions", "products"),

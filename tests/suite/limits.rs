@@ -192,7 +192,7 @@ fn whoever_has_no_token_takes_no_place_of_users() {
 
 #[test]
 fn a_body_without_a_token_is_small_and_soon_here() {
-    let app = limited(Limits { anonymous_body_time: Duration::from_millis(300), ..unlimited() });
+    let app = limited(Limits { anonymous_body_time: Duration::from_secs(2), ..unlimited() });
     let path = "/v1/auth/token";
     let body = |length: usize| json!({"username": "nobody", "password": "x".repeat(length)}).to_string();
     let send = |bytes: &[u8], headers: &str| {

@@ -64,12 +64,6 @@ fn event(kind: &str, code: &str, list: &str) -> (String, String, String) {
     (kind.to_owned(), code.to_owned(), list.to_owned())
 }
 
-fn go_to(app: &TestApp, date: &str) {
-    let basis = app.get("/v1/basis").with(200);
-    let moved = app.patch("/v1/basis", basis.header("ETag"), &json!({"business_date": date}));
-    assert!(moved.status < 300, "{}", moved.json);
-}
-
 #[test]
 fn membership_follows_from_outcomes_and_entries_by_hand_stand_beside() {
     let app = served();
@@ -107,9 +101,9 @@ fn membership_follows_from_outcomes_and_entries_by_hand_stand_beside() {
     );
 
     // X2's entry ends with its last day; X1 leaves with his outcome.
-    go_to(&app, "2018-01-10");
+    app.go_to("2018-01-10");
     assert_eq!(members(&app, "large").len(), 2, "the last day counts");
-    go_to(&app, "2018-01-11");
+    app.go_to("2018-01-11");
     assert_eq!(members(&app, "large"), [("X1".to_owned(), true, false)]);
     until("the end of the entry is told", || told(&app).contains(&event("list_left", "X2", "large")).then_some(()));
     order(&app, "X1", "3");

@@ -3,8 +3,9 @@
 use serde_json::{Value as Json, json};
 
 use crate::app::{TestApp, files};
-use crate::process::until;
+use crate::process::{Place, until};
 use crate::transactions::BAKERY;
+use crate::uploads::{ended, upload};
 
 const DECLARED: &str = r#"
 [observations.breach]
@@ -55,8 +56,8 @@ cadence = "continuous"
 const TRUST: &str = "//! Whom we trust.\nfn decide(customer, context) {\n    \
     if customer.breached == 1 { decision(\"watched\") } else { decision(\"trusted\") }\n}\n";
 
-/// The bakery, which also sees breaches and praise, with two customers.
-fn served() -> TestApp {
+/// The bakery, which also sees breaches and praise.
+fn pack() -> Vec<(String, String)> {
     let labels = "observations = { breach = \"Breach\", praise = \"Praise\" }\n\
                   outcomes.trust = { trusted = \"Trusted\", watched = \"Watched\" }\n";
     let metrics = "breached = \"B\"\nbreaches = \"Breaches\"\npoints = \"Points\"\nlast_breach = \"Last\"\nworst = \"Worst\"\npraised = \"P\"\n";
@@ -75,6 +76,12 @@ fn served() -> TestApp {
         })
         .collect();
     pack.push(("policies/trust.rhai".to_owned(), TRUST.to_owned()));
+    pack
+}
+
+/// A service of it, with two customers.
+fn served() -> TestApp {
+    let pack = pack();
     let pack: Vec<(&str, &str)> = pack.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let app = TestApp::new(&files(&pack), "2018-01-01");
     app.customer("X1", json!({}));
@@ -220,4 +227,88 @@ fn a_pack_tells_its_kinds_of_observations_and_wrong_metrics_over_them_are_faults
     assert_eq!(told("function = \"any\"\nkind = \"breach\"", "function = \"any\"\nkind = \"order\""), ["function"]);
     assert_eq!(told("function = \"any\"\nkind = \"breach\"", "function = \"growth\"\nkind = \"breach\""), ["function"]);
     assert_eq!(told("min = \"1\"\nmax = \"12\"", "min = \"13\"\nmax = \"12\""), ["out_of_range"]);
+}
+
+const FILE: &str = "kind,on,id,customer,value,reported_by\nbreach,2017-12-02,B1,X1,8,Officer Li\npraise,2017-12-03,P1,X2,,\n\
+    breach,2017-12-04,B2,X2,13,\nbreach,2017-12-05,B3,X9,2,\n";
+
+#[test]
+fn a_file_of_observations_is_imported_once_and_its_faulty_rows_are_told() {
+    let app = served();
+    let (x1, x2) = (id(&app, "X1"), id(&app, "X2"));
+    let import = |dry_run: &str| {
+        let texts = [("kind", "observations"), ("source", "inspection"), ("dry_run", dry_run)];
+        let ended = ended(&app, &upload(&app, &texts, FILE.as_bytes()));
+        let count = |key: &str| ended["counts"][key].as_u64().unwrap();
+        (count("read"), count("created"), count("unchanged"), count("faulty"))
+    };
+    assert_eq!(import("true"), (4, 2, 0, 2));
+    assert_eq!(app.get(&format!("/v1/customers/{x1}/observations")).json["items"], json!([]));
+    assert_eq!(import("false"), (4, 2, 0, 2));
+    assert_eq!(import("false"), (4, 0, 2, 2));
+    trusted(&app, &x1, "watched");
+    trusted(&app, &x2, "trusted");
+    let kept = app.get(&format!("/v1/customers/{x1}/observations")).json["items"][0].clone();
+    assert_eq!((&kept["external_id"], &kept["reported_by"]), (&json!("B1"), &json!("Officer Li")));
+}
+
+#[test]
+fn cases_and_files_have_observations_without_a_base() {
+    let place = Place::new();
+    let mut pack = pack();
+    let case = |outcome: &str| {
+        format!(
+            "[[case]]\nname = \"a breach in the window\"\nas_of = \"2018-01-01\"\n\
+             observations = [{{ kind = \"breach\", on = \"2017-12-02\", value = \"8\" }}]\nexpect = {{ outcome = \"{outcome}\" }}\n\
+             [[case]]\nname = \"praise alone\"\nas_of = \"2018-01-01\"\n\
+             observations = [{{ kind = \"praise\", on = \"2017-12-02\" }}]\nexpect = {{ outcome = \"trusted\" }}\n"
+        )
+    };
+    pack.push(("cases/trust.toml".to_owned(), case("watched")));
+    let files: Vec<(&str, &str)> = pack.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let folder = place.pack("bakery", &files);
+    let folder = folder.to_str().unwrap();
+    let tested = place.run(&["rules", "test", folder], &[]);
+    assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
+    place.write("bakery/cases/trust.toml", &case("trusted"));
+    assert!(!place.run(&["rules", "test", folder], &[]).status.success());
+    let wrong = case("watched").replace("value = \"8\"", "value = \"13\"");
+    place.write("bakery/cases/trust.toml", &wrong);
+    let told = place.run(&["rules", "test", folder], &[]);
+    assert!(
+        String::from_utf8_lossy(&told.stderr).contains("13 is above 12"),
+        "{}",
+        String::from_utf8_lossy(&told.stderr)
+    );
+
+    place.write("bakery/cases/trust.toml", &case("watched"));
+    place.write("customers.csv", "code,name\nX1,Ana\nX2,Ben\n");
+    place.write("orders.csv", "customer,kind,on,product,quantity,amount\n");
+    place.write("observed.csv", FILE);
+    let graded = place.run(
+        &[
+            "rules",
+            "run",
+            folder,
+            "--customers",
+            "customers.csv",
+            "--transactions",
+            "orders.csv",
+            "--observations",
+            "observed.csv",
+            "--as-of",
+            "2018-01-01",
+            "--output",
+            "grades.csv",
+        ],
+        &[],
+    );
+    // Two rows are faulty, and told; the others count.
+    let said = String::from_utf8_lossy(&graded.stderr).into_owned();
+    assert!(said.contains("13 is above 12") && said.contains("there is no customer 'X9'"), "{said}");
+    let grades = std::fs::read_to_string(place.path("grades.csv")).unwrap();
+    let mut reader = csv::Reader::from_reader(grades.as_bytes());
+    let rows: Vec<std::collections::BTreeMap<String, String>> = reader.deserialize().map(Result::unwrap).collect();
+    let of = |code: &str| rows.iter().find(|row| row["code"] == code).unwrap()["trust"].clone();
+    assert_eq!((of("X1").as_str(), of("X2").as_str()), ("watched", "trusted"));
 }

@@ -11,7 +11,17 @@ fn place(app: &TestApp, path: &str) -> Option<String> {
     let customer = || app.get("/v1/customers").json["items"][0]["id"].as_str().unwrap().to_owned();
     let user = || app.get("/v1/users").json["items"][0]["id"].as_str().unwrap().to_owned();
     let basis = || app.get("/v1/basis").json;
+    let employee = || {
+        let known = app.get("/v1/employees").json["items"][0]["id"].as_str().map(str::to_owned);
+        known.unwrap_or_else(|| {
+            let made = app.post("/v1/employees", &json!({"code": "E1", "name": "Eva"})).with(201);
+            made.json["id"].as_str().unwrap().to_owned()
+        })
+    };
     Some(match path {
+        "/v1/employees/{id}" => format!("/v1/employees/{}", employee()),
+        // Evaluations want a pack that evaluates: `staff` tries theirs.
+        "/v1/staff-evaluations/{id}" => return None,
         "/v1/customers/{id}" => format!("/v1/customers/{}", customer()),
         "/v1/users/{id}" => format!("/v1/users/{}", user()),
         "/v1/releases/{digest}" => format!("/v1/releases/{}", basis()["release"].as_str().unwrap()),

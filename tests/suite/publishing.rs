@@ -65,7 +65,7 @@ fn checked(app: &TestApp, limit: &str) -> String {
     digest
 }
 
-fn compared(app: &TestApp, digest: &str, population: &Json) -> Json {
+pub fn compared(app: &TestApp, digest: &str, population: &Json) -> Json {
     app.post(&format!("/v1/releases/{digest}/comparison"), &json!({"population": population})).with(202);
     until("the comparison is finished", || {
         let found = app.get(&format!("/v1/releases/{digest}/comparison")).with(200).json;

@@ -60,6 +60,52 @@ fn what_was_kept_comes_out_the_same_also_under_later_data() {
 }
 
 #[test]
+fn relative_to_a_group_it_comes_out_the_same_though_no_script_reads_the_group() {
+    let manifest = r#"
+[pack]
+id = "bakery"
+title = { en = "Shops" }
+contract = 1
+time_zone = "Europe/Madrid"
+currency = "EUR"
+unit = "shop"
+languages = ["en"]
+[fields]
+town = { section = "network", type = "choice", choices = ["inland", "coast"] }
+area = { section = "network", type = "integer" }
+[cohorts.areas]
+value = "area"
+group = ["town"]
+minimum = 2
+cuts = { quantiles = ["0.5"] }
+[policies]
+size = { subject = "customer", outcomes = ["big", "small"], cadence = "continuous" }
+"#;
+    let texts = r#"
+fields = { town = "Town", area = "Area" }
+choices.town = { inland = "Inland", coast = "Coast" }
+policies.size = "Size"
+outcomes.size = { big = "Big", small = "Small" }
+"#;
+    let script = "//! Size.\nconst SIZES = [\"small\", \"big\"];\n\
+                  fn decide(customer, context) { decision(context.cohorts.areas.class_of(customer.area, SIZES)) }";
+    let app = TestApp::new(
+        &files(&[("pack.toml", manifest), ("texts/en.toml", texts), ("policies/size.rhai", script)]),
+        "2018-01-01",
+    );
+    // Among all four, 40 is small and 100 is big; each in its town the other way round.
+    let shops = [("A", "inland", 30), ("B", "inland", 40), ("C", "coast", 100), ("D", "coast", 200)];
+    let ids = shops.map(|(code, town, area)| app.customer(code, json!({"network": {"town": town, "area": area}})));
+    app.run();
+    assert_eq!(ids.map(|id| app.outcomes(&id)["size"].clone()), ["small", "big", "small", "big"]);
+    // Some may have been assessed before the run, too.
+    let all = replayed(&app, "100%");
+    let said = String::from_utf8_lossy(&all.stdout);
+    let number: usize = said.split(' ').next().unwrap().parse().unwrap();
+    assert!(number >= shops.len() && said.ends_with(" the same, 0 not\n"), "{all:?}");
+}
+
+#[test]
 fn what_was_changed_in_the_database_is_told_with_its_place() {
     let (app, assessments) = graded();
     let changed = "UPDATE assessments SET content = REPLACE(content, '\"outcome\":\"big\"', '\"outcome\":\"small\"')";

@@ -61,6 +61,7 @@ fn what_a_role_allows_holds_at_once() {
     let me = app.send_as(&token, "GET", "/v1/me", &[], &Json::Null).with(200).json;
     let may = json!([
         "account:own",
+        "appeals:write",
         "customers:read",
         "observations:write",
         "pack:read",
@@ -96,7 +97,10 @@ fn built_in_roles_stay_and_others_are_checked() {
     let roles = app.get("/v1/roles").with(200).json;
     let names: Vec<&str> =
         roles["items"].as_array().unwrap().iter().map(|role| role["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["administrator", "policy_author", "manager", "account_manager", "clerk", "reader", "auditor"]);
+    assert_eq!(
+        names,
+        ["administrator", "policy_author", "manager", "account_manager", "clerk", "technician", "reader", "auditor"]
+    );
 }
 
 /// An app with a user who may manage users, and nothing else.

@@ -45,12 +45,6 @@ fn decided(app: &TestApp, release: &str, date: &str) -> Json {
     })
 }
 
-fn go_to(app: &TestApp, date: &str) {
-    let basis = app.get("/v1/basis").with(200);
-    let moved = app.patch("/v1/basis", basis.header("ETag"), &json!({"business_date": date}));
-    assert!(moved.status < 300, "{}", moved.json);
-}
-
 fn cells(policy: &Json) -> Vec<(&str, &str, u64)> {
     let cells = policy["matrix"].as_array().unwrap().iter();
     let outcome = |side: &'_ Json| side["outcome"].as_str().map(str::to_owned);
@@ -81,11 +75,11 @@ fn outcomes_are_compared_and_later_facts_told_by_outcome_of_either() {
     assert_eq!(app.outcomes(&x2)["size"], "small", "nobody's outcome changes");
 
     // What comes later: 12 loaves for X2, whom the shadow called big, and 2 for X0, whom both called small.
-    go_to(&app, "2018-01-31");
+    app.go_to("2018-01-31");
     decided(&app, &release, "2018-01-31");
     order(&app, 2, "2018-01-28", "12");
     order(&app, 0, "2018-01-29", "2");
-    go_to(&app, "2018-02-01");
+    app.go_to("2018-02-01");
     let last = decided(&app, &release, "2018-02-01");
     assert_eq!(last["status"], "ended");
     let size = &last["result"]["policies"][0];
@@ -114,13 +108,13 @@ fn outcomes_of_the_shadow_stand_until_its_own_closing() {
     decided(&app, &release, "2018-01-01");
     // X1 is said to have bought 60 in December: 20 a month, big by either, from the next closing on.
     order(&app, 1, "2017-12-31", "60");
-    go_to(&app, "2018-01-15");
+    app.go_to("2018-01-15");
     let between = decided(&app, &release, "2018-01-15");
     assert_eq!(
         cells(&between["result"]["policies"][0]),
         [("big", "big", 2), ("small", "big", 1), ("small", "small", 2)]
     );
-    go_to(&app, "2018-02-01");
+    app.go_to("2018-02-01");
     let closed = decided(&app, &release, "2018-02-01");
     assert_eq!(
         cells(&closed["result"]["policies"][0]),
@@ -129,7 +123,7 @@ fn outcomes_of_the_shadow_stand_until_its_own_closing() {
     assert_eq!(closed["status"], "open");
     let cancelled = app.post(&format!("{release}/shadow/cancellation"), &Json::Null).with(200).json;
     assert_eq!(cancelled["status"], "cancelled");
-    go_to(&app, "2018-02-02");
+    app.go_to("2018-02-02");
     app.run();
     assert_eq!(app.get(&format!("{release}/shadow")).json["result"]["on"], "2018-02-01", "it decides no more");
 }
@@ -167,6 +161,6 @@ fn what_cannot_decide_in_the_shadow_is_told() {
     let digest = release.rsplit('/').next().unwrap();
     let basis = app.get("/v1/basis").with(200);
     app.patch("/v1/basis", basis.header("ETag"), &json!({"release": digest})).with(200);
-    go_to(&app, "2018-01-02");
+    app.go_to("2018-01-02");
     until("the shadow has ended", || (app.get(&shadow).json["status"] == "ended").then_some(()));
 }

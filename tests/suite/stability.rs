@@ -5,8 +5,9 @@ use serde_json::{Value as Json, json};
 
 use crate::app::{TestApp, files};
 use crate::process::until;
+use crate::publishing::compared;
 
-const MANIFEST: &str = r#"
+pub const MANIFEST: &str = r#"
 [pack]
 id = "power"
 title = { en = "Power" }
@@ -60,7 +61,7 @@ const CLASS: &str = "//! Class.\nconst CLASSES = bands([[90, \"A\"], [70, \"B\"]
 const TERMS: &str = "//! Terms.\nconst TERMS = lookup(#{ \"A\": \"postpaid\", \"B\": \"postpaid\", \"C\": \"prepaid\" });\n\
     fn decide(customer, context) { decision(TERMS.of(context.outcomes.class)) }";
 
-fn pack(manifest: &str) -> Source {
+pub fn pack(manifest: &str) -> Source {
     files(&[
         ("pack.toml", manifest),
         ("texts/en.toml", TEXTS),
@@ -69,20 +70,20 @@ fn pack(manifest: &str) -> Source {
     ])
 }
 
-fn close(app: &TestApp) {
+pub fn close(app: &TestApp) {
     let run = app.post("/v1/closings", &Json::Null).with(202);
     let path = run.header("Location").to_owned();
     until("the closing is done", || (app.get(&path).json["status"] == "finished").then_some(()));
 }
 
-fn decision(app: &TestApp, id: &str, policy: &str) -> Json {
+pub fn decision(app: &TestApp, id: &str, policy: &str) -> Json {
     let decisions = app.get(&format!("/v1/customers/{id}/decisions")).with(200).json;
     let items = decisions["items"].as_array().unwrap();
     items.iter().find(|one| one["policy"] == policy).unwrap_or_else(|| panic!("{decisions}")).clone()
 }
 
 /// Changes a customer's score, and waits until it is seen.
-fn score(app: &TestApp, id: &str, score: &str, more: Json) {
+pub fn score(app: &TestApp, id: &str, score: &str, more: Json) {
     let path = format!("/v1/customers/{id}");
     let tag = app.get(&path).with(200).header("ETag").to_owned();
     let mut business = json!({"score": score});
@@ -95,7 +96,7 @@ fn score(app: &TestApp, id: &str, score: &str, more: Json) {
     });
 }
 
-fn latest(app: &TestApp, id: &str) -> Json {
+pub fn latest(app: &TestApp, id: &str) -> Json {
     app.get(&format!("/v1/customers/{id}/assessments?limit=1")).with(200).json["items"][0].clone()
 }
 
@@ -144,7 +145,7 @@ fn the_worst_does_not_become_the_best_in_one_step_and_terms_follow_what_stands()
         .iter()
         .map(|part| (part["cause"].as_str().unwrap(), part["ordinal"].as_i64().unwrap()))
         .collect();
-    assert_eq!(parts, [("data", -2), ("rules", 0), ("time", 0), ("population", 0), ("stability", 1)]);
+    assert_eq!(parts, [("data", -2), ("rules", 0), ("time", 0), ("population", 0), ("stability", 1), ("override", 0)]);
     for item in history["items"].as_array().unwrap() {
         let replay = app.get(&format!("/v1/assessments/{}/replay", item["id"].as_str().unwrap())).with(200).json;
         assert_eq!(replay["status"], "same", "{replay}");
@@ -192,4 +193,33 @@ fn what_does_not_go_with_the_rest_is_refused() {
             told["diagnostics"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
         assert!(told["sound"] == false && codes.contains(&code), "{from} → {to}: {told}");
     }
+}
+
+#[test]
+fn a_candidate_that_brings_a_stability_is_compared_as_it_will_decide() {
+    let (without, rest) = MANIFEST.split_once("[policies.class.stability]").unwrap();
+    let manifest = format!("{without}{}", &rest[rest.find("[policies.terms]").unwrap()..]);
+    let app = TestApp::new(&pack(&manifest), "2018-01-02");
+    let id = app.customer("X1", json!({"basic": {"opened_on": "2010-01-01"}, "business": {"score": "50"}}));
+    close(&app);
+    assert_eq!(decision(&app, &id, "class")["outcome"], "C");
+    score(&app, &id, "95", json!({}));
+
+    let kept =
+        app.post("/v1/releases", &json!({"files": {"pack.toml": MANIFEST}, "message": "in steps"})).with(201).json;
+    let digest = kept["digest"].as_str().unwrap();
+    assert_eq!(app.post(&format!("/v1/releases/{digest}/check"), &Json::Null).with(200).json["sound"], true);
+    let policies = compared(&app, digest, &json!({}))["result"]["policies"].clone();
+    let class = policies.as_array().unwrap().iter().find(|one| one["policy"] == "class").unwrap();
+    let cells: Vec<(&Json, &Json)> = class["matrix"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|cell| (&cell["from"]["outcome"], &cell["to"]["outcome"]))
+        .collect();
+    assert_eq!(cells, [(&json!("A"), &json!("B"))], "one step from C, where it stood");
+
+    let basis = app.get("/v1/basis").with(200);
+    app.patch("/v1/basis", basis.header("ETag"), &json!({"release": digest})).with(200);
+    until("it is in force for him", || (decision(&app, &id, "class")["outcome"] == "B").then_some(()));
 }

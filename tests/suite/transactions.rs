@@ -237,6 +237,24 @@ fn a_correction_that_moves_an_item_touches_both_customers_and_both_months() {
 }
 
 #[test]
+fn of_what_is_sent_twice_in_one_batch_the_last_holds_whomever_it_names() {
+    let app = bakery();
+    let ids: Vec<String> = ["X1", "X2", "X3", "X4"].map(|code| app.customer(code, json!({}))).into();
+    // Each pair in both orders: customers are recorded by the places of their ids, whatever those are.
+    let pairs: Vec<(usize, usize)> = (0..4).flat_map(|one| (0..4).map(move |other| (one, other))).collect();
+    let sent = |&(one, other): &(usize, usize)| {
+        [one, other].map(|whose| order(&format!("{one}-{other}"), &format!("X{}", whose + 1), "2017-11-05", "1"))
+    };
+    let answers = app.record(&pairs.iter().flat_map(sent).collect::<Vec<_>>());
+    for (pair, answers) in pairs.iter().zip(answers.chunks(2)) {
+        assert_eq!(answers, ["created", if pair.0 == pair.1 { "unchanged" } else { "corrected" }], "{pair:?}");
+    }
+    for id in &ids {
+        assert_eq!(app.metric(id, "bought", "2018-01-01"), "4");
+    }
+}
+
+#[test]
 fn returns_subtract_and_are_no_orders() {
     let app = bakery();
     let id = app.customer("X1", json!({}));

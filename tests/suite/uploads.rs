@@ -74,7 +74,7 @@ pub fn upload(app: &TestApp, texts: &[(&str, &str)], file: &[u8]) -> String {
 
 /// The import when it has ended.
 #[track_caller]
-fn ended(app: &TestApp, id: &str) -> Json {
+pub fn ended(app: &TestApp, id: &str) -> Json {
     until("the import has ended", || {
         let import = app.get(&format!("/v1/imports/{id}")).with(200).json;
         import.get("finished_at").is_some().then_some(import)
@@ -185,7 +185,10 @@ fn every_fault_of_the_form_is_told_and_nothing_remains() {
     ];
     assert_eq!(answer.faults(), all);
     let detail = answer.json["errors"][0]["detail"].as_str().unwrap();
-    assert_eq!(detail, "'custmers' is not one of customers, products, transactions; did you mean 'customers'?");
+    assert_eq!(
+        detail,
+        "'custmers' is not one of customers, products, transactions, observations; did you mean 'customers'?"
+    );
 
     let faults = |body: &[u8]| -> Vec<(String, String)> {
         let answer = send(&app, body).with(422);

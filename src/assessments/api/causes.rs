@@ -90,7 +90,8 @@ pub struct PartView {
 /// Explain why outcomes changed
 ///
 /// From the earlier to the later assessment, whichever is named first: data, rules, the passing of time and the population are
-/// replaced one after the other, and what the outcome's place and the score move by is that cause's part.
+/// replaced one after the other, and what the outcome's place and the score move by is that cause's part. What a rule of stability keeps, or a person
+/// decides instead, has parts of its own.
 #[utoipa::path(tag = "assessments", operation_id = "getAssessmentCauses", security(("bearer" = ["customers:read"])), params(
     ("id" = uuid::Uuid, Path, description = "An assessment's id"),
     ("to" = Option<uuid::Uuid>, Query, nullable = false, description = "Id of another assessment of the same customer; the one just before when absent"),

@@ -108,7 +108,6 @@ impl PathView {
 }
 
 fn goal(active: &Active, parameters: &Parameters) -> Result<Goal, Vec<Fault>> {
-    let policies = &active.release.pack.policies;
     let (mut policy, mut outcome, mut faults) = (None, None, Vec::new());
     for (name, value) in &parameters.0 {
         match name.as_str() {
@@ -117,15 +116,10 @@ fn goal(active: &Active, parameters: &Parameters) -> Result<Goal, Vec<Fault>> {
             name => faults.push(Parameters::unknown(name, &["policy", "outcome"])),
         }
     }
-    let declared = policy.as_ref().and_then(|policy| policies.get(policy));
-    match (&policy, declared) {
-        (None, _) => faults.push(Fault::new("policy", "required", "name the policy whose outcome is to be better")),
-        (Some(policy), None) => {
-            let hint = did_you_mean(policy, policies.keys().map(String::as_str));
-            let detail = format!("the pack has no policy '{}'{hint}", excerpt(policy));
-            faults.push(Fault::new("policy", "unknown_policy", detail));
-        }
-        (Some(policy), Some(declared)) => {
+    match policy.as_ref().map(|policy| (policy, active.release.pack.policy("policy", policy))) {
+        None => faults.push(Fault::new("policy", "required", "name the policy whose outcome is to be better")),
+        Some((_, Err(fault))) => faults.push(fault),
+        Some((policy, Ok(declared))) => {
             if let Some(outcome) = outcome.as_ref().filter(|outcome| !declared.outcomes.contains(outcome)) {
                 let hint = did_you_mean(outcome, declared.outcomes.iter().map(String::as_str));
                 let detail = format!("the policy '{policy}' has no outcome '{}'{hint}", excerpt(outcome));

@@ -168,7 +168,7 @@ pub fn summary(run: &Run, renderer: &Renderer<'_>, active: &Active) -> Vec<Polic
             outcomes: declared.outcomes.iter().map(String::as_str).chain(undecided).map(outcome).collect(),
         }
     };
-    active.release.pack.policies.iter().map(policy).collect()
+    active.release.pack.customer_policies().map(policy).collect()
 }
 
 /// Start a run

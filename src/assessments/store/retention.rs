@@ -61,11 +61,13 @@ pub fn lock_references(conn: &mut Conn, shard: u8, after: Id, limit: i64) -> Res
         .for_update()
         .load(conn)?;
     let Some((last, _)) = rows.last() else { return Ok(None) };
-    let mut referred: Vec<Id> = outcomes::table
+    let outcomes: Vec<(Id, Option<Id>)> = outcomes::table
         .filter(outcomes::shard.eq(shard).and(outcomes::customer_id.gt(after)).and(outcomes::customer_id.le(*last)))
-        .select(outcomes::assessment_id)
+        .select((outcomes::assessment_id, outcomes::computed_assessment_id))
         .distinct()
         .load(conn)?;
+    let mut referred: Vec<Id> =
+        outcomes.into_iter().flat_map(|(stands, computed)| [Some(stands), computed]).flatten().collect();
     referred.extend(rows.iter().filter_map(|(_, latest)| *latest));
     Ok(Some((*last, referred)))
 }

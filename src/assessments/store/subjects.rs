@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{self, Datetime, Nullable};
 use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff_diesel::ToDiesel;
+use jiff_diesel::{NullableDate, ToDiesel};
 
 use super::{lease_end, read_digest, utc_now};
 use crate::Id;
@@ -241,7 +241,7 @@ pub fn set_due(conn: &mut Conn, ids: &[Id], on: Option<Date>) -> Result<()> {
     Ok(())
 }
 
-/// What stands of some policies until their next closing.
+/// What stands of some policies until their next closing, or would without an override.
 pub fn closed_outcomes(
     conn: &mut Conn,
     of: Subjects<'_>,
@@ -254,13 +254,19 @@ pub fn closed_outcomes(
         outcomes::policy,
         outcomes::outcome,
         outcomes::since,
+        outcomes::computed,
+        outcomes::computed_since,
     ));
-    let rows: Vec<(Id, String, String, jiff_diesel::Date)> = match of.only() {
+    let rows: Vec<(Id, String, String, jiff_diesel::Date, Option<String>, NullableDate)> = match of.only() {
         Some(id) => closed.filter(outcomes::shard.eq(id.shard()).and(outcomes::customer_id.eq(id))).load(conn)?,
         None => closed.filter(listed).filter(outcomes::policy.eq_any(policies)).load(conn)?,
     };
-    for (id, policy, outcome, since) in rows.into_iter().filter(|(_, policy, ..)| policies.contains(policy.as_str())) {
-        standing.entry(id).or_default().insert(policy, Previous { outcome, since: since.into() });
+    for (id, policy, outcome, since, computed, computed_since) in rows {
+        if policies.contains(policy.as_str()) {
+            let since = Option::<Date>::from(computed_since).unwrap_or(since.into());
+            let previous = Previous { outcome: computed.unwrap_or(outcome), since };
+            standing.entry(id).or_default().insert(policy, previous);
+        }
     }
     Ok(standing)
 }

@@ -221,7 +221,7 @@ impl Handbook<'_> {
         });
         let rows = rows.collect();
         self.table(&["Entitlement", "", "Unit"], rows);
-        let constants = self.source.file(&format!("policies/{id}.rhai")).map(constants).unwrap_or_default();
+        let constants = self.source.file(&policy.script_path(id)).map(constants).unwrap_or_default();
         if !constants.is_empty() {
             self.line(&format!("Tables and numbers:\n\n```rhai\n{constants}\n```\n"));
         }

@@ -10,7 +10,7 @@ use std::thread;
 use self::files::{Customers, Faulty};
 use super::{Failed, GradeArguments, SCRIPT_STACK, counted, say, sound, tell};
 use crate::policy::cohorts::CohortBuilder;
-use crate::policy::model::{Assessed, Circumstances, NONE_PREVIOUS, NONE_STANDING, Subject, Verdict};
+use crate::policy::model::{Assessed, Circumstances, NONE_OVERRIDES, NONE_PREVIOUS, NONE_STANDING, Subject, Verdict};
 use crate::policy::release::LoadedPack;
 use crate::policy::source::Source;
 
@@ -36,12 +36,17 @@ pub(super) fn run(arguments: &GradeArguments) -> Result<(), Failed> {
         kind: arguments.kind.as_deref(),
     };
     let faulty_transactions = reading.transactions(&arguments.transactions, &mut customers).map_err(unreadable)?;
+    let faulty_observations = match &arguments.observations {
+        Some(path) => files::observations(path, &loaded.pack, &mut customers).map_err(unreadable)?,
+        None => Vec::new(),
+    };
     for remark in &customers.remarks {
         tell(&format!("warning: {remark}"));
     }
     let inactive = customers.inactive();
     let Customers { active, mut faulty, .. } = customers;
     faulty.extend(faulty_transactions);
+    faulty.extend(faulty_observations);
     let mut builder = CohortBuilder::new(&loaded.pack);
     let subjects: Vec<(String, Arc<Subject>)> = active
         .into_values()
@@ -49,8 +54,13 @@ pub(super) fn run(arguments: &GradeArguments) -> Result<(), Failed> {
         .inspect(|(_, subject)| builder.add(&subject.values))
         .collect();
     let cohort = builder.finish();
-    let circumstances =
-        Circumstances { as_of: arguments.as_of, cohort: &cohort, standing: &NONE_STANDING, previous: &NONE_PREVIOUS };
+    let circumstances = Circumstances {
+        as_of: arguments.as_of,
+        cohort: &cohort,
+        standing: &NONE_STANDING,
+        previous: &NONE_PREVIOUS,
+        overrides: &NONE_OVERRIDES,
+    };
     let graded = grade(&loaded, subjects, circumstances)?;
     output::write(&arguments.output, arguments.format, &loaded, &graded, circumstances)
         .map_err(|error| Failed(format!("{}: {error}", arguments.output.display())))?;
@@ -62,7 +72,8 @@ fn refuse_inputs(arguments: &GradeArguments, source: &Source) -> Result<(), Fail
     // What isn't there yet is no input.
     let Ok(output) = arguments.output.canonicalize() else { return Ok(()) };
     let of_pack = source.files().map(|(path, _)| arguments.folder.join(path));
-    let mut inputs = [arguments.customers.clone(), arguments.transactions.clone()].into_iter().chain(of_pack);
+    let files = [arguments.customers.clone(), arguments.transactions.clone()];
+    let mut inputs = files.into_iter().chain(arguments.observations.clone()).chain(of_pack);
     match inputs.find(|input| input.canonicalize().is_ok_and(|input| input == output)) {
         Some(input) => {
             let shown = input.display();

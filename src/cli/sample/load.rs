@@ -1,4 +1,4 @@
-//! Loading a pack's sample into an empty base: the files that `sample.toml` names, in its order, then what it says how to make.
+//! Loading a pack's sample into an empty base: its service staff, the files that `sample.toml` names, in its order, then what it says how to make.
 //! A load that was cut off is begun again, and finds what it has done.
 
 use std::collections::BTreeMap;
@@ -14,10 +14,14 @@ use crate::config::Config;
 use crate::csv_rows::{Counts, Progress, Report};
 use crate::customers;
 use crate::db::{self, Conn, Db, transaction};
-use crate::policy::sample::{self, Import, SampleFile};
+use crate::employees;
+use crate::employees::model::Areas;
+use crate::employees::record::Draft;
+use crate::policy::sample::{self, Import, SampleEmployee, SampleFile};
 use crate::releases::active::InForce;
 use crate::releases::{start, store};
 use crate::transactions;
+use crate::transactions::import_observations::{ObservationImport, import_observations};
 
 /// The system that transactions come from that were made.
 const SOURCE: &str = "sample";
@@ -31,6 +35,9 @@ pub enum Error {
     /// Its business date.
     #[error(transparent)]
     Start(#[from] start::Error),
+    /// An employee.
+    #[error("the employee '{0}' of the sample: {1}")]
+    Employee(String, #[source] employees::record::Error),
     /// A file of customers.
     #[error(transparent)]
     Customers(#[from] customers::import::Error),
@@ -53,6 +60,7 @@ impl db::Failure for Error {
         match self {
             Self::Faults(_) | Self::Making(_) | Self::Folder(_) => None,
             Self::Start(error) => error.database(),
+            Self::Employee(_, error) => error.database(),
             Self::Customers(error) => error.database(),
             Self::Transactions(error) => error.database(),
             Self::Database(error) => Some(error),
@@ -80,6 +88,8 @@ pub fn load(db: &Db, in_force: &InForce, folder: &Folder, config: &Config) -> Re
         day::follow(conn, in_force, config.business_date)
     })?;
     let loader = Loader { db, in_force };
+    let areas = Areas(pack.areas().map(<[String]>::to_vec));
+    db.run_here(|conn| sample.employees.iter().try_for_each(|employee| employ(conn, &areas, employee)))?;
     loader.all(source.folder().unwrap_or(Path::new("")), &sample.files)?;
     if let Some(generate) = &sample.generate {
         // One for each process: others that start on the same base make theirs.
@@ -96,6 +106,19 @@ pub fn load(db: &Db, in_force: &InForce, folder: &Folder, config: &Config) -> Re
     }
     db.run_here(store::note_sample_loaded)?;
     Ok(true)
+}
+
+/// Records an employee, unless a load that was cut off has done so.
+fn employ(conn: &mut Conn, areas: &Areas, employee: &SampleEmployee) -> Result<(), Error> {
+    let draft = Draft {
+        name: Some(employee.name.clone()),
+        area: Some((employee.area.clone(), employee.from)),
+        ..Draft::default()
+    };
+    match employees::record::create(conn, areas, &employee.code, &draft) {
+        Ok(_) | Err(employees::record::Error::Taken) => Ok(()),
+        Err(error) => Err(Error::Employee(employee.code.clone(), error)),
+    }
 }
 
 /// A file that was made, as one that is loaded.
@@ -134,6 +157,11 @@ impl Loader<'_> {
                 let (kind, source) = (sample.kind.clone(), sample.source.clone());
                 let import = transactions::import::Import { file, mapping, kind, source, ..Default::default() };
                 Ok(transactions::import::import(db, &recording_rules(&active), &import, &mut progress)?)
+            }
+            Import::Observations => {
+                let source = sample.source.clone();
+                let import = ObservationImport { file, mapping, source, ..Default::default() };
+                Ok(import_observations(db, &recording_rules(&active), &import, &mut progress)?)
             }
             Import::Products => {
                 let import = transactions::import::ProductImport { file, mapping, ..Default::default() };

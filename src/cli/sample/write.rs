@@ -25,8 +25,8 @@ pub struct Written {
     pub rows: u64,
 }
 
-/// Writes `customers.csv`, `products.csv` where there are any, and `transactions_<kind>.csv` for each kind, in the order in which
-/// they are imported.
+/// Writes `customers.csv`, `products.csv` where there are any, and `transactions_<kind>.csv` or `observations_<kind>.csv` for each kind, in the order in
+/// which they are imported.
 pub fn write(
     generate: &Generate,
     pack: &Pack,
@@ -40,15 +40,21 @@ pub fn write(
     let mut of_customers = Table::new(folder, "customers", Import::Customers, customer_header(generate, pack))?;
     let mut of_kinds = Vec::new();
     for plan in &generate.kinds {
-        let name = format!("transactions_{}", plan.kind);
-        of_kinds.push(Table::new(folder, &name, Import::Transactions, transaction_header(plan))?);
+        let (what, import, header) = match plan.observed {
+            true => ("observations", Import::Observations, own(&["customer", "kind", "on", "id", "value"])),
+            false => ("transactions", Import::Transactions, transaction_header(plan)),
+        };
+        of_kinds.push(Table::new(folder, &format!("{what}_{}", plan.kind), import, header)?);
     }
     progress.begin(u64::from(customers));
     for customer in (1..=customers).map(|number| making.customer(number)) {
         of_customers.row(customer_row(generate, &customer))?;
         let made = making.transactions(&customer);
         for ((table, plan), transactions) in of_kinds.iter_mut().zip(&generate.kinds).zip(&made) {
-            write_transactions(table, generate, plan, &customer, transactions)?;
+            match plan.observed {
+                true => write_observations(table, plan, &customer, transactions)?,
+                false => write_transactions(table, generate, plan, &customer, transactions)?,
+            }
         }
         if customer.number % STEP == 0 {
             progress.at(u64::from(customer.number), u64::from(customer.number));
@@ -154,6 +160,21 @@ fn write_transactions(
             cells.extend(line.measures.iter().map(|measure| measure.map(number).unwrap_or_default()));
             table.row(cells)?;
         }
+    }
+    Ok(())
+}
+
+fn write_observations(
+    table: &mut Table,
+    plan: &KindPlan,
+    customer: &GeneratedCustomer,
+    observed: &[GeneratedTransaction],
+) -> Result<(), csv::Error> {
+    for (number_of, one) in (1_u32..).zip(observed) {
+        let id = format!("{}-{}-{number_of}", customer.code, plan.kind);
+        let value = one.lines.first().and_then(|line| line.measures.first().copied().flatten());
+        let value = value.map(number).unwrap_or_default();
+        table.row([customer.code.clone(), plan.kind.clone(), one.on.to_string(), id, value])?;
     }
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! The one place where the errors of use cases become answers.
 
 use super::{Code, Problem};
-use crate::assessments::{basis, difference, evaluate, lists, run};
+use crate::assessments::{appeals, basis, difference, evaluate, lists, overrides, run};
 use crate::customers::error as customers;
 use crate::db;
+use crate::employees::record as employees;
 use crate::identity::error as identity;
 use crate::releases::start;
+use crate::staff::evaluate as staff;
 use crate::transactions::record;
 
 impl From<db::Error> for Problem {
@@ -107,6 +109,31 @@ impl From<lists::Error> for Problem {
     }
 }
 
+impl From<overrides::Error> for Problem {
+    fn from(error: overrides::Error) -> Self {
+        let said = error.to_string();
+        match error {
+            overrides::Error::NotFound => Self::new(Code::NotFound),
+            overrides::Error::Overridden | overrides::Error::Ended => Self::detailed(Code::Conflict, said),
+            overrides::Error::Invalid(faults) => Self::invalid(faults),
+            overrides::Error::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<appeals::Error> for Problem {
+    fn from(error: appeals::Error) -> Self {
+        let said = error.to_string();
+        match error {
+            appeals::Error::NotFound => Self::new(Code::NotFound),
+            appeals::Error::Open | appeals::Error::Answered => Self::detailed(Code::Conflict, said),
+            appeals::Error::Partial(_) => Self::detailed(Code::Forbidden, said),
+            appeals::Error::Invalid(faults) => Self::invalid(faults),
+            appeals::Error::Database(error) => error.into(),
+        }
+    }
+}
+
 impl From<start::Error> for Problem {
     fn from(error: start::Error) -> Self {
         let said = error.to_string();
@@ -125,6 +152,33 @@ impl From<basis::Error> for Problem {
             basis::Error::Invalid(faults) => Self::invalid(faults),
             basis::Error::Basis(error) => error.into(),
             basis::Error::NotFixed(_) => Self::detailed(Code::Conflict, said),
+        }
+    }
+}
+
+impl From<staff::Error> for Problem {
+    fn from(error: staff::Error) -> Self {
+        let said = error.to_string();
+        match error {
+            staff::Error::NotFound => Self::new(Code::NotFound),
+            staff::Error::Stale => Self::new(Code::Stale),
+            staff::Error::Undeclared | staff::Error::Conflict(_) => Self::detailed(Code::Conflict, said),
+            staff::Error::WrongPerson => Self::detailed(Code::Forbidden, said),
+            staff::Error::Invalid(faults) => Self::invalid(faults),
+            staff::Error::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<employees::Error> for Problem {
+    fn from(error: employees::Error) -> Self {
+        let said = error.to_string();
+        match error {
+            employees::Error::NotFound => Self::new(Code::NotFound),
+            employees::Error::Stale => Self::new(Code::Stale),
+            employees::Error::Taken => Self::detailed(Code::AlreadyExists, said),
+            employees::Error::Invalid(faults) => Self::invalid(faults),
+            employees::Error::Database(error) => error.into(),
         }
     }
 }

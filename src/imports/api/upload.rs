@@ -18,6 +18,7 @@ use crate::db::{self, Db, transaction};
 use crate::faults::{Fault, did_you_mean, excerpt, pointer_segment};
 use crate::http::problem::{Code, Problem};
 use crate::identity::api::idempotency::{Begun, Key, Owned};
+use crate::identity::model::{EvaluateStaff, Permission, Principal};
 use crate::imports::model::{Import, ImportKind, NewImport, Options, Terms, shown_name};
 use crate::imports::store::{self, PART};
 
@@ -81,11 +82,11 @@ pub enum Received {
 pub async fn receive(
     db: &Db,
     mut multipart: Multipart,
-    created_by: Id,
+    principal: &Principal,
     limit: UploadLimit,
     key: Option<Key>,
 ) -> Result<Received, Problem> {
-    match take(db, &mut multipart, created_by, limit, key).await {
+    match take(db, &mut multipart, principal, limit, key).await {
         Ok(received) => Ok(received),
         Err(Refusal::OfForm(problem)) => Err(problem),
         Err(Refusal::OfContent(problem)) => {
@@ -113,7 +114,7 @@ impl<E: Into<Problem>> From<E> for Refusal {
 async fn take(
     db: &Db,
     multipart: &mut Multipart,
-    created_by: Id,
+    principal: &Principal,
     limit: UploadLimit,
     key: Option<Key>,
 ) -> Result<Received, Refusal> {
@@ -126,7 +127,7 @@ async fn take(
             continue;
         }
         let name = field.content_disposition().and_then(|disposition| disposition.get_filename()).unwrap_or_default();
-        let new = NewImport { id: Id::new(), file_name: shown_name(name), created_by };
+        let new = NewImport { id: Id::new(), file_name: shown_name(name), created_by: principal.user_id };
         let id = new.id;
         db.run(move |conn| store::begin(conn, &new)).await?;
         unfinished.id = Some(id);
@@ -136,6 +137,10 @@ async fn take(
         }
     }
     let (id, terms) = form.read(unfinished.id).map_err(Problem::invalid)?;
+    if terms.kind == ImportKind::Observations && !principal.permissions.has(EvaluateStaff::NAME) {
+        let said = "a file of observations may have some of staff: those import it who may evaluate staff";
+        return Err(Problem::detailed(Code::Forbidden, said).into());
+    }
     let owned = match key {
         None => None,
         Some(key) => match key.begin(db, &content(&form.texts, &digest)).await? {
@@ -254,9 +259,13 @@ fn terms(texts: &BTreeMap<String, String>) -> Result<Terms, Vec<Fault>> {
     };
     let encoding = text("encoding").unwrap_or("utf-8").parse::<Encoding>();
     let encoding = encoding.map_err(|detail| refuse("encoding", "unknown_choice", detail)).unwrap_or_default();
-    for part in ["transaction_kind", "source"] {
-        if kind.is_some_and(|kind| kind != ImportKind::Transactions) && text(part).is_some() {
-            refuse(part, "not_allowed", format!("'{part}' is of imports of transactions"));
+    let of_imports = [
+        ("transaction_kind", &[ImportKind::Transactions][..], "transactions"),
+        ("source", &[ImportKind::Transactions, ImportKind::Observations], "transactions and observations"),
+    ];
+    for (part, kinds, whose) in of_imports {
+        if kind.is_some_and(|kind| !kinds.contains(&kind)) && text(part).is_some() {
+            refuse(part, "not_allowed", format!("'{part}' is of imports of {whose}"));
         }
     }
     let [transaction_kind, source] = ["transaction_kind", "source"].map(|part| text(part).map(str::to_owned));

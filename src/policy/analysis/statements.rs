@@ -26,11 +26,27 @@ impl Walk<'_> {
     pub(super) fn block(&mut self, frame: &mut Frame, statements: &[Stmt]) -> Type {
         let outer = frame.variables.len();
         let mut last = Type::Unit;
-        for statement in statements {
+        for (place, statement) in statements.iter().enumerate() {
             last = self.statement(frame, statement);
+            if place + 1 < statements.len() && matches!(last, Type::Decision(_)) {
+                self.unused(frame, statement);
+            }
         }
         frame.variables.truncate(outer);
         last
+    }
+
+    /// A decision that a statement gives and nobody takes: only the first call on a variable changes what the variable has.
+    fn unused(&mut self, frame: &Frame, statement: &Stmt) {
+        let Stmt::Expr(expression) = statement else { return };
+        let Expr::Dot(parts, ..) = &**expression else { return };
+        let is_variable = matches!(parts.lhs, Expr::Variable(..));
+        let is_chain = matches!(&parts.rhs, Expr::Dot(rest, ..) if matches!(rest.lhs, Expr::MethodCall(..)));
+        if !is_variable || is_chain {
+            let message = "nobody takes the decision that this gives: only the first call on a variable changes it; \
+                           write `d = d.because(…).entitle(…);`, or each call as a statement of its own";
+            self.report(&frame.file.clone(), expression.start_position(), "lost", message);
+        }
     }
 
     fn statement(&mut self, frame: &mut Frame, statement: &Stmt) -> Type {

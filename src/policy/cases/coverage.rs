@@ -94,7 +94,7 @@ pub fn coverage(loaded: &LoadedPack, source: &Source) -> Result<Vec<Coverage>, V
         let reached = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
         let (statements, branches) = spots(&own.ast);
         let told = |(function, line, column): &Spot| {
-            let file = own.files.get(function).cloned().unwrap_or_else(|| super::super::script::path(id));
+            let file = own.files.get(function).cloned().unwrap_or_else(|| declared.script_path(id));
             format!("{file}:{line}:{column}")
         };
         let named =

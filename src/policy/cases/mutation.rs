@@ -8,7 +8,6 @@ use super::super::diagnostic::Diagnostic;
 use super::super::engine::{CompiledPolicies, compile};
 use super::super::release::LoadedPack;
 use super::super::sandbox;
-use super::super::script::path;
 use super::super::source::Source;
 use super::{Case, Search, reading, running};
 
@@ -31,6 +30,7 @@ pub struct Mutations {
 pub fn mutate(loaded: &LoadedPack, source: &Source, search: Search<'_>) -> Result<Mutations, Vec<Diagnostic>> {
     let files = reading::read(loaded, source)?;
     let mut found = Mutations::default();
+    let path = |id: &str| loaded.pack.policies.get(id).map(|declared| declared.script_path(id)).unwrap_or_default();
     let scripts = source.scripts().into_iter().map(|(id, text)| (path(&id), text));
     let libraries = source.libs().into_iter().map(|(stem, text)| (format!("lib/{stem}.rhai"), text));
     for (file, text) in scripts.chain(libraries) {
@@ -71,8 +71,8 @@ fn is_noticed(loaded: &LoadedPack, source: &Source, changed: (&str, String), cas
 /// The policies of a pack with another text in one file, unless the checks refuse it.
 pub(super) fn compiled(loaded: &LoadedPack, source: &Source, (file, text): (&str, String)) -> Option<CompiledPolicies> {
     let (mut scripts, mut libraries) = (source.scripts(), source.libs());
-    for (id, script) in &mut scripts {
-        if path(id) == file {
+    for (id, declared) in &loaded.pack.policies {
+        if let Some(script) = scripts.get_mut(id).filter(|_| declared.script_path(id) == file) {
             script.clone_from(&text);
         }
     }

@@ -11,7 +11,6 @@ use super::super::diagnostic::Diagnostic;
 use super::super::engine::CompiledPolicies;
 use super::super::model::{Cohort, Decision, Entitlement, Subject, Verdict};
 use super::super::release::LoadedPack;
-use super::super::script::path;
 use super::super::source::Source;
 use super::mutation::{changes, compiled};
 use super::{Case, Expected, Search, reading, running};
@@ -47,7 +46,9 @@ pub fn propose(
         let numbers = numbers(all.iter().map(|change| change.from.as_str()));
         let mut written = String::new();
         for change in all.iter().take_while(|_| !search.is_over()) {
-            let Some(changed) = compiled(loaded, source, (&path(id), change.applied(text))) else { continue };
+            let Some(changed) = compiled(loaded, source, (&declared.script_path(id), change.applied(text))) else {
+                continue;
+            };
             let notices = |case: &Case| !running::differences(&changed, id, case).is_empty();
             if cases.iter().any(notices) {
                 continue;

@@ -24,23 +24,18 @@ mod transactions;
 /// Most cases of one file.
 const MAX_CASES: usize = 500;
 
-/// The path of a policy's cases inside the pack.
-pub(super) fn path(policy: &str) -> String {
-    format!("cases/{policy}.toml")
-}
-
 /// The cases of each policy that has any, or every fault in them.
 pub(super) fn read(loaded: &LoadedPack, source: &Source) -> Result<Vec<(String, Vec<Case>)>, Vec<Diagnostic>> {
     let mut faults = Vec::new();
     let mut files = Vec::new();
     for (policy, text) in source.cases() {
-        let file = path(&policy);
         let Some(declaration) = loaded.pack.policies.get(&policy) else {
             let hint = did_you_mean(&policy, loaded.pack.policies.keys().map(String::as_str));
             let message = format!("the pack has no policy '{policy}' to test{hint}");
-            faults.push(Diagnostic::of_file(&file, "unknown_policy", message));
+            faults.push(Diagnostic::of_file(&format!("cases/{policy}.toml"), "unknown_policy", message));
             continue;
         };
+        let file = declaration.cases_path(&policy);
         let collected = Faults::new(&file, &text);
         if let Some(root) = collected.parse() {
             let reader = Reader { faults: &collected, loaded, policy: &policy, declaration };
@@ -110,7 +105,10 @@ impl<'t, 'a> Reader<'t, 'a> {
         }
         let own = self.given(&mut table);
         let previous = table.table("previous", "'previous'").and_then(|table| self.previous(table));
-        let transactions = table.item("transactions").and_then(|item| self.transactions(item));
+        let mut recorded = table.item("transactions").and_then(|item| self.transactions(item));
+        if let Some(item) = table.item("observations") {
+            self.observations(item, recorded.get_or_insert_default());
+        }
         let expected = table.required_item("expect").and_then(|item| self.expected(item, table.key_span("expect")));
         let as_of = own.as_of.or(defaults.as_of);
         if as_of.is_none() && !table.has("as_of") {
@@ -123,8 +121,9 @@ impl<'t, 'a> Reader<'t, 'a> {
         given.outcomes.extend(own.outcomes);
         given.cohorts.extend(own.cohorts);
         let mut subject = Subject { code: "case".to_owned(), values: given.values, ..Subject::default() };
-        if let Some(transactions::Given { transactions, categories }) = transactions {
-            transactions.compute(&self.loaded.pack.definitions, &categories, as_of, &mut subject);
+        if let Some(transactions::Given { transactions, categories }) = recorded {
+            let definitions = self.loaded.pack.definitions.of(self.declaration.subject);
+            transactions.compute(&definitions, &categories, as_of, &mut subject);
         }
         let cohort = Cohort { cohorts: given.cohorts };
         let line = self.faults.line(&span);

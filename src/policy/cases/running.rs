@@ -6,13 +6,18 @@ use std::sync::Arc;
 use rust_decimal::Decimal;
 
 use super::super::engine::CompiledPolicies;
-use super::super::model::{Circumstances, Decision, Entitlement, NONE_STANDING, PolicyResult, Verdict};
+use super::super::model::{Circumstances, Decision, Entitlement, NONE_OVERRIDES, NONE_STANDING, PolicyResult, Verdict};
 use super::{Case, Expected};
 
 /// What the policy makes of a case.
 pub(super) fn run(policies: &CompiledPolicies, policy: &str, case: &Case) -> PolicyResult {
-    let circumstances =
-        Circumstances { as_of: case.as_of, cohort: &case.cohort, standing: &NONE_STANDING, previous: &case.previous };
+    let circumstances = Circumstances {
+        as_of: case.as_of,
+        cohort: &case.cohort,
+        standing: &NONE_STANDING,
+        previous: &case.previous,
+        overrides: &NONE_OVERRIDES,
+    };
     policies.assess_one(policy, &Arc::new(case.subject.clone()), circumstances, &case.outcomes)
 }
 

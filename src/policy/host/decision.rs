@@ -144,7 +144,7 @@ impl Draft {
             entitlements.insert(key.to_string(), value);
         }
         let reasons = content.reasons.into_iter().map(Note::reason).collect();
-        Ok(Decision { outcome, computed: None, score, indicators, reasons, entitlements })
+        Ok(Decision { outcome, computed: None, overridden: None, score, indicators, reasons, entitlements })
     }
 }
 

@@ -36,10 +36,12 @@ impl<'t, 'a> Reader<'t, 'a> {
     }
 
     pub(super) fn observation(&mut self, _key: &str, mut table: Table<'t, 'a>) -> Option<ObservationKind> {
+        let subject = table.optional("subject").unwrap_or_default();
         let value = table.optional("value").unwrap_or(true);
         let min = table.optional::<Spanned<Decimal>>("min");
         let max = table.optional::<Decimal>("max");
         let unit = table.optional("unit");
+        let restricted = table.optional("restricted").unwrap_or_default();
         if let Some(min) = min.as_ref().filter(|min| max.is_some_and(|max| *min.get_ref() > max)) {
             self.faults.at(&min.span(), "out_of_range", "'min' is above 'max', so that no value fits");
         }
@@ -47,7 +49,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             self.faults.at(table.span(), "wrong_type", "bounds are those of a value, and there is none");
         }
         table.close();
-        Some(ObservationKind { value, min: min.map(Spanned::into_inner), max, unit })
+        Some(ObservationKind { subject, value, min: min.map(Spanned::into_inner), max, unit, restricted })
     }
 
     pub(super) fn metric(&mut self, key: &str, mut table: Table<'t, 'a>) -> Option<Metric> {

@@ -24,12 +24,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         table.close();
         if let Some(policy) = &policy {
             match policies.get(policy.get_ref()) {
-                None if self.faulty.contains(policy.get_ref()) => {}
-                None => {
-                    let hint = self.faults.did_you_mean(policy.get_ref(), policies.keys().map(String::as_str));
-                    let message = format!("there is no policy '{}'{hint}", policy.get_ref());
-                    self.faults.at(&policy.span(), "unknown_policy", message);
-                }
+                None => self.known_policy(policy, policies),
                 Some(declared) => {
                     outcomes.iter().flatten().for_each(|outcome| self.known_outcome(outcome, &declared.outcomes));
                 }

@@ -1,19 +1,77 @@
 //! `[policies.<id>]`: what each policy may decide.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 use toml::Spanned;
 
-use super::super::document::{Table, check_doubled, check_key, plain};
-use super::super::pack::{EntitlementDeclaration, PolicyDeclaration};
+use super::super::document::{Faults, Table, check_doubled, check_key, plain};
+use super::super::pack::{Cadence, CohortDeclaration, EntitlementDeclaration, PolicyDeclaration, script_path};
+use super::super::source::common;
 use super::Reader;
+use crate::customers::model::Fields;
+use crate::transactions::model::{Definitions, SubjectKind};
 
 /// Most outcomes of a policy.
 const MAX_OUTCOMES: usize = 1000;
 /// Most characters of an outcome.
 const LONGEST_OUTCOME: usize = 64;
 
+/// What the pack declares itself: fields, kinds and metrics, cohorts.
+type Known<'k> = (&'k Fields, &'k Definitions, &'k IndexMap<String, CohortDeclaration>);
+/// A policy, with cohorts that come with it.
+type Declared = (PolicyDeclaration, IndexMap<String, CohortDeclaration>);
+
 impl<'t, 'a> Reader<'t, 'a> {
-    pub(super) fn policy(&mut self, _key: &str, mut table: Table<'t, 'a>) -> Option<PolicyDeclaration> {
+    /// A policy that the pack declares itself, or a general one with the cohorts that this brings.
+    pub(super) fn policy(&mut self, id: &str, mut table: Table<'t, 'a>, known: Known<'_>) -> Option<Declared> {
+        if !table.optional::<bool>("common").unwrap_or_default() {
+            return Some((self.own(table)?, IndexMap::new()));
+        }
+        let cadence = table.optional::<Cadence>("cadence");
+        let span = table.span().clone();
+        table.close();
+        let Some(text) = self.source.common(id) else {
+            let message = format!("there is no general policy '{id}': {} isn't there", common(id, "policy.toml"));
+            self.faults.at(&span, "unknown_policy", message);
+            return None;
+        };
+        let own = [script_path(id), format!("cases/{id}.toml")];
+        if let Some(path) = own.iter().find(|path| self.source.file(path).is_some()) {
+            let message = format!("'{id}' is taken from the general policies, which have it: {path} goes, or 'common'");
+            self.faults.at(&span, "doubled", message);
+        }
+        let file = common(id, "policy.toml");
+        let faults = Faults::new(&file, text);
+        let declared = faults.parse().and_then(|root| {
+            let mut ignored = Vec::new();
+            let mut reader = Reader {
+                source: self.source,
+                faults: &faults,
+                faulty: BTreeSet::new(),
+                patterns: self.patterns,
+                of_common: &mut ignored,
+            };
+            reader.common(Table::new(&faults, root.get_ref(), 0..0, "the policy"), known)
+        });
+        self.of_common.extend(faults.into_list());
+        let (mut policy, cohorts) = declared?;
+        policy.common = true;
+        policy.cadence = cadence.unwrap_or(policy.cadence);
+        Some((policy, cohorts))
+    }
+
+    /// What a general policy declares: itself, and cohorts that it reads.
+    fn common(&mut self, mut table: Table<'t, 'a>, (fields, definitions, cohorts): Known<'_>) -> Option<Declared> {
+        let brought = self
+            .section(&mut table, "cohorts", "the cohort", |reader, _, table| reader.cohort(table, fields, definitions));
+        for id in brought.keys().filter(|id| cohorts.contains_key(*id)) {
+            self.faults.of_file("doubled", format!("the pack has a cohort '{id}' already"));
+        }
+        Some((self.own(table)?, brought))
+    }
+
+    fn own(&mut self, mut table: Table<'t, 'a>) -> Option<PolicyDeclaration> {
         let subject = table.required("subject");
         let (outcomes, cells) = self.outcomes(&mut table);
         let cadence = table.required("cadence");
@@ -23,14 +81,23 @@ impl<'t, 'a> Reader<'t, 'a> {
             check_key(self.faults, indicator.get_ref(), &indicator.span());
         }
         let entitlements = self.entitlements(&mut table);
+        let span = table.span().clone();
         let stability = table.table("stability", "'stability'").map(|table| self.stability(table, &outcomes));
         table.close();
+        let is_of_customers = subject? == SubjectKind::Customer;
+        if !is_of_customers && stability.is_some() {
+            let message = "stability compares with the last closing, and there are none for employees";
+            self.faults.at(&span, "stability", message);
+        }
         Some(PolicyDeclaration {
+            common: false,
             subject: subject?,
             outcomes,
             cells,
             cadence: cadence?,
             indicators: plain(indicators),
+            overridable: is_of_customers && entitlements.is_empty(),
+            appealable: is_of_customers,
             entitlements,
             stability,
         })

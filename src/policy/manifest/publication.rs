@@ -22,13 +22,7 @@ impl<'t, 'a> Reader<'t, 'a> {
             check_doubled(self.faults, list.as_deref().unwrap_or_default());
         }
         table.close();
-        for policy in named.iter().flatten().filter(|policy| !policies.contains_key(policy.get_ref())) {
-            if !self.faulty.contains(policy.get_ref()) {
-                let hint = self.faults.did_you_mean(policy.get_ref(), policies.keys().map(String::as_str));
-                let message = format!("there is no policy '{}'{hint}", policy.get_ref());
-                self.faults.at(&policy.span(), "unknown_policy", message);
-            }
-        }
+        named.iter().flatten().for_each(|policy| self.known_policy(policy, policies));
         for key in by.iter().chain(show.iter().flatten()) {
             match fields.get(key.get_ref()) {
                 None => self.unknown_field(key, fields),

@@ -52,11 +52,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         table.close();
         let (policy, [Some(from), Some(to)]) = (policy?, ends) else { return None };
         let Some(declared) = policies.get(policy.get_ref()) else {
-            if !self.faulty.contains(policy.get_ref()) {
-                let hint = self.faults.did_you_mean(policy.get_ref(), policies.keys().map(String::as_str));
-                let message = format!("there is no policy '{}'{hint}", policy.get_ref());
-                self.faults.at(&policy.span(), "unknown_policy", message);
-            }
+            self.known_policy(&policy, policies);
             return None;
         };
         for end in [&from, &to] {

@@ -267,3 +267,56 @@ fn an_empty_manifest_lacks_its_sections() {
     let messages: Vec<&str> = faults.iter().map(|fault| fault.message.as_str()).collect();
     assert_eq!(messages, ["the manifest declares no policies: [policies.<id>]", "the manifest needs 'pack'"],);
 }
+
+/// The good manifest with more at its end, and a general policy beside it.
+fn with_general(more: &str, declared: &str) -> Result<Pack, Vec<(String, &'static str, String)>> {
+    let files = [
+        (MANIFEST, format!("{GOOD}\n{more}")),
+        ("common/ranked/policy.toml", declared.to_owned()),
+        ("common/ranked/policy.rhai", String::new()),
+    ];
+    let source = Source::from_files(files.map(|(path, text)| (path.to_owned(), text)).into()).unwrap();
+    parse(&source).map_err(|faults| faults.into_iter().map(|fault| (fault.file, fault.code, fault.message)).collect())
+}
+
+#[test]
+fn a_general_policy_brings_its_declaration_and_its_cohorts() {
+    let declared = "subject = \"customer\"\noutcomes = [\"a\", \"b\"]\ncadence = \"month\"\n\
+        [cohorts.thirds]\nvalue = \"monthly_loans\"\ncuts = { quantiles = [\"0.5\"] }\n";
+    let pack = with_general("[policies.ranked]\ncommon = true\ncadence = \"year\"\n", declared).unwrap();
+    let ranked = &pack.policies["ranked"];
+    assert_eq!((ranked.common, ranked.cadence, ranked.outcomes.len()), (true, Cadence::Year, 2));
+    assert_eq!(ranked.script_path("ranked"), "common/ranked/policy.rhai");
+    assert!(pack.cohorts.contains_key("thirds"));
+    let faults = |more: &str, declared: &str| {
+        let faults = with_general(more, declared).unwrap_err();
+        faults.into_iter().map(|(file, code, _)| format!("{file} {code}")).collect::<Vec<_>>()
+    };
+    let taken = "[policies.ranked]\ncommon = true\n";
+    assert_eq!(faults("[policies.ranket]\ncommon = true\n", declared), ["pack.toml unknown_policy"]);
+    assert_eq!(faults(&format!("{taken}outcomes = [\"a\"]\n"), declared), ["pack.toml unknown_key"]);
+    assert_eq!(
+        faults(taken, &declared.replace("monthly_loans", "monthly_loan")),
+        ["common/ranked/policy.toml unknown_field"]
+    );
+    assert_eq!(faults(taken, &declared.replace("\"month\"", "\"week\"")), ["common/ranked/policy.toml wrong_type"]);
+}
+
+#[test]
+fn who_may_decide_otherwise_or_appeal_is_declared_with_days() {
+    let pack = parse(&source(GOOD)).unwrap();
+    // What entitles to something is never overridden: its script doesn't know what stands.
+    let of = |pack: &Pack, policy: &str| (pack.policies[policy].overridable, pack.policies[policy].appealable);
+    assert_eq!((of(&pack, "reader_grade"), of(&pack, "shelf")), ((false, true), (true, true)));
+    assert_eq!((pack.overrides.longest, pack.overrides.warn_after), (366, 30));
+    let parsed = |more: &str| parse(&source(&format!("{GOOD}\n{more}")));
+    let pack =
+        parsed("[overrides]\npolicies = []\nlongest = 90\n[appeals]\npolicies = [\"shelf\"]\nanswer_within = 5\n")
+            .unwrap();
+    assert_eq!((of(&pack, "reader_grade"), of(&pack, "shelf")), ((false, false), (false, true)));
+    assert_eq!((pack.overrides.longest, pack.appeals.file_within, pack.appeals.answer_within), (90, 30, 5));
+    let code = |more: &str| parsed(more).unwrap_err()[0].code;
+    assert_eq!(code("[overrides]\npolicies = [\"reader_grade\"]\n"), "overrides");
+    assert_eq!(code("[overrides]\npolicies = [\"shelv\"]\n"), "unknown_policy");
+    assert_eq!(code("[appeals]\nfile_within = 0\n"), "out_of_range");
+}

@@ -48,7 +48,7 @@ impl<'t, 'a> FilesReader<'t, 'a> {
             (None, Some(Import::Transactions)) if !table.has("kind") => {
                 faults.at(table.span(), "missing", "a file of transactions needs 'kind'");
             }
-            (Some(kind), Some(Import::Customers | Import::Products)) => {
+            (Some(kind), Some(Import::Customers | Import::Products | Import::Observations)) => {
                 faults.at(&kind.span(), "kind", "only files of transactions have a 'kind'");
             }
             _ => {}
@@ -93,6 +93,7 @@ fn keys(import: Import, kind: Option<&String>, pack: &Pack) -> Vec<String> {
             own(&["code", "name", "status"]).into_iter().chain(fields).collect()
         }
         Import::Products => Vec::new(),
+        Import::Observations => own(&["kind", "on", "id", "customer", "employee", "value", "evidence", "reported_by"]),
         Import::Transactions => {
             let names = own(&["customer", "on", "order", "product", "product_name", "product_category"]);
             let measures = kind.map(|kind| pack.definitions.measures(kind)).unwrap_or_default();

@@ -50,7 +50,10 @@ pub(super) fn read<'t, 'a>(
     let closed = stop(&reader, &mut top, "closed");
     let silent = stop(&reader, &mut top, "silent");
     let products = generated_products(&reader, &mut top);
-    let kinds = kinds::read(&mut reader, &mut top, &products, u16::try_from(months).unwrap_or(u16::MAX));
+    let months = u16::try_from(months).unwrap_or(u16::MAX);
+    let mut kinds = kinds::read(&mut reader, &mut top, &products, months);
+    let observations = kinds::observations(&mut reader, &mut top, &kinds, months);
+    kinds.extend(observations);
     let name_span = top.key_span("name");
     top.close();
     let opening = pack.definitions.opening_field.as_deref();

@@ -1,4 +1,4 @@
-//! Reading `[generate.transactions.<kind>]` of a sample: when transactions happen, what they follow, and their measures.
+//! Reading `[generate.transactions.<kind>]` and `[generate.observations.<kind>]` of a sample: when transactions happen, what they follow, and their measures.
 
 use rust_decimal::Decimal;
 use toml::Spanned;
@@ -8,8 +8,10 @@ use super::reader::{Reader, Sort};
 use crate::faults::did_you_mean;
 use crate::faults::excerpt;
 use crate::policy::document::{Item, Read, Span, Table};
-use crate::transactions::model::Kind;
+use crate::transactions::model::{Kind, ObservationKind, SubjectKind};
 
+/// The name of an observation's value.
+const VALUE: &str = "value";
 /// Places of a measure that says nothing about them.
 const PLACES: u32 = 2;
 
@@ -35,6 +37,34 @@ pub(super) fn read<'t, 'a>(
         reader.known = known;
     }
     kinds
+}
+
+/// Every kind of observations, in the order of the file; `before` are the kinds of transactions, which they may follow.
+pub(super) fn observations<'t, 'a>(
+    reader: &mut Reader<'t, 'a>,
+    top: &mut Table<'t, 'a>,
+    before: &[KindPlan],
+    months: u16,
+) -> Vec<KindPlan> {
+    let Some(table) = top.table("observations", "the observations made") else { return Vec::new() };
+    let kinds = reader.pack.definitions.observations.clone();
+    let of_customers = |kind: &&ObservationKind| kind.subject == SubjectKind::Customer;
+    let mut plans = Vec::new();
+    for (key, span, item) in table.entries() {
+        let Some(kind) = kinds.get(key).filter(of_customers) else {
+            let hint =
+                did_you_mean(key, kinds.iter().filter(|(_, kind)| of_customers(kind)).map(|(key, _)| key.as_str()));
+            let message = format!("there is no kind of observations of customers '{}'{hint}", excerpt(key));
+            reader.faults.at(&span, "unknown_kind", message);
+            continue;
+        };
+        let Some(table) = Table::of(reader.faults, item, span, format!("the kind '{key}'")) else { continue };
+        let known = reader.known.clone();
+        let line = Kind { products: false, subtracts_from: None, measures: vec![VALUE.to_owned()] };
+        plans.extend(KindReader { reader, kind: &line, products: &[], months, before }.observation(key, kind, table));
+        reader.known = known;
+    }
+    plans
 }
 
 /// The reading of one kind.
@@ -63,7 +93,28 @@ impl<'t, 'a> KindReader<'_, 't, 'a> {
         let measures = table.item("measures").map(|item| self.measures(item, &names)).unwrap_or_default();
         table.close();
         let with_products = self.kind.products;
-        Some(KindPlan { kind: key.to_owned(), names, with_products, origin: origin?, share, measures })
+        Some(KindPlan { kind: key.to_owned(), names, with_products, observed: false, origin: origin?, share, measures })
+    }
+
+    fn observation(mut self, key: &str, kind: &ObservationKind, mut table: Table<'t, 'a>) -> Option<KindPlan> {
+        let share = self.reader.optional(&mut table, "share");
+        let origin = match table.optional::<Spanned<String>>("follows") {
+            Some(follows) => self.follows(&follows, &mut table),
+            None if table.has("follows") => None,
+            None => self.monthly(&mut table),
+        };
+        let number = if kind.value { self.reader.required(&mut table, VALUE) } else { None };
+        table.close();
+        let bound = |bound: Option<Decimal>| bound.map(|bound| Box::new(Number::constant(bound)));
+        let measures = number.map(|mut number| {
+            number.places.get_or_insert(PLACES);
+            number.min = number.min.or(bound(kind.min));
+            number.max = number.max.or(bound(kind.max));
+            MeasurePlan { measure: 0, number, parts: Vec::new() }
+        });
+        let (kind, names) = (key.to_owned(), vec![VALUE.to_owned()]);
+        let measures = measures.into_iter().collect();
+        Some(KindPlan { kind, names, with_products: false, observed: true, origin: origin?, share, measures })
     }
 
     fn know(&mut self, key: &str, reference: Reference, sort: Sort) {

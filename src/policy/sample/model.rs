@@ -73,6 +73,8 @@ pub struct KindPlan {
     pub names: Vec<String>,
     /// Whether its lines name products.
     pub with_products: bool,
+    /// Whether it is one of observations, whose value is the only measure.
+    pub observed: bool,
     pub(super) origin: Origin,
     pub(super) share: Option<Number>,
     pub(super) measures: Vec<MeasurePlan>,

@@ -306,6 +306,20 @@ fn constants_stand_at_the_top_and_are_checked_by_running_them() {
 }
 
 #[test]
+fn a_chain_whose_decision_nobody_takes_is_told() {
+    let body = |statement: &str| {
+        faults(&format!("fn decide(customer, context) {{ let d = decision(\"1\"); {statement} d }}"))
+            .iter()
+            .map(|fault| fault.code)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(body("d.because(\"floor\", #{});"), [""; 0]);
+    assert_eq!(body("d.because(\"floor\", #{}).because(\"volume\", #{});"), ["lost"]);
+    assert_eq!(body("decision(\"2\").because(\"floor\", #{});"), ["lost"]);
+    assert_eq!(body("d = d.because(\"floor\", #{}).because(\"volume\", #{});"), [""; 0]);
+}
+
+#[test]
 fn decide_is_wanted_with_two_parameters() {
     assert_eq!(faults("const A = 1;")[0].code, "no_decide");
     assert_eq!(faults("fn decide(customer) { decision(\"1\") }")[0].code, "decide_parameters");

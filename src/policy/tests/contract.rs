@@ -242,6 +242,7 @@ fn constants_stay_as_they_are_from_one_subject_to_the_next() {
                 cohort: &cohort,
                 standing: &NONE_STANDING,
                 previous: &NONE_PREVIOUS,
+                overrides: &NONE_OVERRIDES,
             };
             let subject = Arc::new(customer());
             let first = policies.assess(&subject, circumstances);
@@ -269,6 +270,7 @@ fn an_error_leaves_nothing_behind_for_the_next_subject() {
             cohort: &cohort,
             standing: &NONE_STANDING,
             previous: &NONE_PREVIOUS,
+            overrides: &NONE_OVERRIDES,
         };
         let failing = Arc::new(customer());
         let mut sound = customer();
@@ -317,8 +319,13 @@ fn assess(scripts: &[(&str, &str)], libs: &[(&str, &str)]) -> (Assessed, Compile
     };
     let policies = compile(&pack, &owned(scripts), &owned(libs)).unwrap_or_else(|faults| panic!("{}", shown(&faults)));
     let cohort = cohort();
-    let circumstances =
-        Circumstances { as_of: date(2018, 1, 1), cohort: &cohort, standing: &NONE_STANDING, previous: &NONE_PREVIOUS };
+    let circumstances = Circumstances {
+        as_of: date(2018, 1, 1),
+        cohort: &cohort,
+        standing: &NONE_STANDING,
+        previous: &NONE_PREVIOUS,
+        overrides: &NONE_OVERRIDES,
+    };
     (policies.assess(&Arc::new(customer()), circumstances), policies)
 }
 

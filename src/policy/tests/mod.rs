@@ -17,7 +17,8 @@ use rust_decimal::Decimal;
 use super::diagnostic::Diagnostic;
 use super::engine::{CompiledPolicies, compile};
 use super::model::{
-    Circumstances, Cohort, CohortCuts, Cuts, Decision, NONE_PREVIOUS, NONE_STANDING, PolicyResult, Subject, Verdict,
+    Circumstances, Cohort, CohortCuts, Cuts, Decision, NONE_OVERRIDES, NONE_PREVIOUS, NONE_STANDING, PolicyResult,
+    Subject, Verdict,
 };
 use super::pack::{
     Cadence, CohortDeclaration, CutRule, EntitlementDeclaration, EntitlementType, Pack, PolicyDeclaration, SubjectKind,
@@ -63,6 +64,7 @@ fn pack() -> Pack {
         languages: vec!["en".to_owned()],
         closes_after: 0,
         fields: Arc::new(Fields::new(fields, vec!["monthly_volume".to_owned()])),
+        customer_definitions: Arc::default(),
         definitions: Arc::new(Definitions { metrics, ..Definitions::default() }),
         cohorts: IndexMap::from([("volumes".to_owned(), cohort), ("ranks".to_owned(), ranks)]),
         policies: IndexMap::from([(POLICY.to_owned(), declaration(&["1", "2", "3", "4"]))]),
@@ -71,6 +73,9 @@ fn pack() -> Pack {
         drift: super::pack::Drifting::default(),
         lists: IndexMap::new(),
         publication: None,
+        staff: None,
+        overrides: Default::default(),
+        appeals: Default::default(),
         texts: Texts::default(),
     }
 }
@@ -78,6 +83,7 @@ fn pack() -> Pack {
 fn declaration(outcomes: &[&str]) -> PolicyDeclaration {
     let entitlement = |entitlement_type| EntitlementDeclaration { entitlement_type, unit: None };
     PolicyDeclaration {
+        common: false,
         subject: SubjectKind::Customer,
         outcomes: outcomes.iter().map(|outcome| (*outcome).to_owned()).collect(),
         cells: Vec::new(),
@@ -90,6 +96,8 @@ fn declaration(outcomes: &[&str]) -> PolicyDeclaration {
             ("gifts".to_owned(), entitlement(EntitlementType::Texts)),
         ]),
         stability: None,
+        overridable: true,
+        appealable: true,
     }
 }
 
@@ -140,6 +148,7 @@ fn run_on(subject: Subject, text: &str) -> PolicyResult {
             cohort: &cohort,
             standing: &NONE_STANDING,
             previous: &NONE_PREVIOUS,
+            overrides: &NONE_OVERRIDES,
         };
         policies.assess_one(POLICY, &Arc::new(subject), circumstances, &BTreeMap::new())
     };

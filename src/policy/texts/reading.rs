@@ -40,21 +40,25 @@ pub(in super::super) fn read(
     let mut faults = Vec::new();
     let mut languages = BTreeMap::new();
     let files = source.texts();
-    let wanted = wanted(pack);
+    let own = parts(pack, given);
     for language in &pack.languages {
-        let file = format!("texts/{language}.toml");
-        let Some(text) = files.get(language) else {
-            let message = format!("the pack names the language '{language}' but has no {file}");
-            faults.push(Diagnostic::of_file(&file, "missing_texts", message));
-            continue;
-        };
-        let collected = Faults::new(&file, text);
-        if let Some(root) = collected.parse() {
-            let reader = Reader { faults: &collected, pack, wanted: &wanted, faulty, given };
-            let top = Table::new(&collected, root.get_ref(), 0..0, "the file");
-            languages.insert(language.clone(), reader.language(&top));
+        let mut texts = Language::default();
+        for (folder, wanted, given) in &own {
+            let file = format!("{folder}texts/{language}.toml");
+            let Some(text) = source.file(&file) else {
+                let message = format!("the pack names the language '{language}' but has no {file}");
+                faults.push(Diagnostic::of_file(&file, "missing_texts", message));
+                continue;
+            };
+            let collected = Faults::new(&file, text);
+            if let Some(root) = collected.parse() {
+                let reader = Reader { faults: &collected, pack, wanted, faulty, given };
+                let top = Table::new(&collected, root.get_ref(), 0..0, "the file");
+                texts.add(reader.language(&top));
+            }
+            faults.extend(collected.into_list());
         }
-        faults.extend(collected.into_list());
+        languages.insert(language.clone(), texts);
     }
     if !pack.languages.is_empty() {
         for language in files.keys().filter(|language| !pack.languages.contains(language)) {
@@ -67,13 +71,38 @@ pub(in super::super) fn read(
 
 /// Keys by whose they are.
 type Keys = BTreeMap<String, BTreeSet<String>>;
+/// Labels by what they name.
+type Wanted = BTreeMap<LabelKind, Keys>;
 
-/// Every label that the declarations want.
-fn wanted(pack: &Pack) -> BTreeMap<LabelKind, Keys> {
+/// Whose texts stand together: the folder, with the labels and reasons that are wanted there. First the pack's own, then those of each general
+/// policy that it takes.
+fn parts(pack: &Pack, given: &Given) -> Vec<(String, Wanted, Given)> {
+    let common = pack.policies.iter().filter(|(_, policy)| policy.common).map(|(id, _)| id.as_str());
+    let part = |folder: String, is_of: &dyn Fn(&str) -> bool| {
+        let reasons = given.iter().filter(|(policy, _)| is_of(policy));
+        (folder, wanted(pack, is_of), reasons.map(|(policy, given)| (policy.clone(), given.clone())).collect())
+    };
+    let own = part(String::new(), &|policy| pack.policies.get(policy).is_none_or(|policy| !policy.common));
+    let mut parts = vec![own];
+    for id in common {
+        let (folder, mut wanted, given) = part(super::super::source::common(id, ""), &|policy| policy == id);
+        wanted.retain(|kind, _| OF_POLICIES.contains(kind));
+        parts.push((folder, wanted, given));
+    }
+    parts
+}
+
+/// What policies have labels for.
+const OF_POLICIES: [LabelKind; 4] =
+    [LabelKind::Policy, LabelKind::Outcome, LabelKind::Indicator, LabelKind::Entitlement];
+
+/// Every label that the declarations want, of the policies that `is_of` names.
+fn wanted(pack: &Pack, is_of: &dyn Fn(&str) -> bool) -> Wanted {
+    let policies = || pack.policies.iter().filter(|(id, _)| is_of(id));
     let nobodys = |keys: BTreeSet<String>| Keys::from([(String::new(), keys)]);
     let choices = pack.fields.iter().filter(|(_, field)| !field.choices.is_empty());
     let of_policies = |keys: fn(&super::super::pack::PolicyDeclaration) -> BTreeSet<String>| -> Keys {
-        let keys = pack.policies.iter().map(|(id, policy)| (id.clone(), keys(policy)));
+        let keys = policies().map(|(id, policy)| (id.clone(), keys(policy)));
         keys.filter(|(_, keys)| !keys.is_empty()).collect()
     };
     BTreeMap::from([
@@ -90,7 +119,7 @@ fn wanted(pack: &Pack) -> BTreeMap<LabelKind, Keys> {
         ),
         (LabelKind::Metric, nobodys(pack.definitions.metrics.keys().cloned().collect())),
         (LabelKind::List, nobodys(pack.lists.keys().cloned().collect())),
-        (LabelKind::Policy, nobodys(pack.policies.keys().cloned().collect())),
+        (LabelKind::Policy, nobodys(policies().map(|(id, _)| id.clone()).collect())),
         (
             LabelKind::Outcome,
             of_policies(|policy| {
@@ -110,7 +139,7 @@ fn wanted(pack: &Pack) -> BTreeMap<LabelKind, Keys> {
 struct Reader<'t, 'a> {
     faults: &'t Faults<'a>,
     pack: &'t Pack,
-    wanted: &'t BTreeMap<LabelKind, Keys>,
+    wanted: &'t Wanted,
     faulty: &'t BTreeSet<String>,
     given: &'t Given,
 }
@@ -219,7 +248,8 @@ impl<'t, 'a> Reader<'t, 'a> {
 
     /// `[reasons.<policy>]`.
     fn reasons(&self, section: Option<&(Span, &'t Item<'a>)>) -> BTreeMap<String, BTreeMap<String, Template>> {
-        let mut owners = self.owners(REASONS, section, self.pack.policies.keys().map(String::as_str));
+        let policies = self.wanted.get(&LabelKind::Policy).into_iter().flat_map(|keys| keys.values().flatten());
+        let mut owners = self.owners(REASONS, section, policies.map(String::as_str));
         let mut reasons = BTreeMap::new();
         for (policy, given) in self.given {
             let own = |code: &str| own(code, OWN_FALLBACK).is_some();

@@ -7,8 +7,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::LoadFault;
 use super::making::source_of;
+use super::pack::LoadFault;
 use crate::db::{Conn, Db};
 use crate::faults::{Fault, did_you_mean, excerpt};
 use crate::http::extract::{Parameters, PathDigest};
@@ -164,8 +164,8 @@ fn examined(source: &Source, policy: Option<&str>) -> Result<ReleaseCases, Refus
     let mutations = mutate(&loaded, source, Search::begin(policy, LONGEST))?;
     let search = Search::begin(policy, LONGEST);
     let proposed = propose(&loaded, source, search)?;
-    let proposed =
-        proposed.into_iter().map(|(policy, text)| ProposedCases { file: format!("cases/{policy}.toml"), policy, text });
+    let file = |policy: &str| known.get(policy).map(|declared| declared.cases_path(policy)).unwrap_or_default();
+    let proposed = proposed.into_iter().map(|(policy, text)| ProposedCases { file: file(&policy), policy, text });
     Ok(ReleaseCases {
         coverage: reached.into_iter().map(PolicyCoverage::new).collect(),
         tried: mutations.tried,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::LoadFault;
+use super::pack::LoadFault;
 use crate::db::{self, Conn, Db};
 use crate::digest::Digest;
 use crate::http::current::Current;

@@ -12,9 +12,11 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{MAX_ITEMS, RecordStatus, parts};
 use crate::Id;
+use crate::customers::model::date;
 use crate::customers::store as customer_store;
-use crate::db::{self, Db};
-use crate::faults::{Fault, Told};
+use crate::db::{self, Conn, Db};
+use crate::employees::store as employee_store;
+use crate::faults::{Fault, Told, did_you_mean, excerpt};
 use crate::http::current::Current;
 use crate::http::extract::{Body, Parameters, PathId};
 use crate::http::json;
@@ -22,15 +24,21 @@ use crate::http::list::{Listed, Page};
 use crate::http::paging::{self, PageParameters};
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
-use crate::identity::model::{ReadCustomers, WriteObservations};
+use crate::identity::model::{EvaluateStaff, Permission, ReadCustomers, ReadStaff, WriteObservations};
 use crate::schemas::DecimalText;
-use crate::transactions::observe::{NewObservation, observe};
+use crate::transactions::model::{Function, Observed, Period};
+use crate::transactions::observations::left;
+use crate::transactions::observe::{NewObservation, Recorder, observe};
 use crate::transactions::record::{Recorded, Rules};
 use crate::transactions::store::{self, Observation};
 
 /// Mounts the handlers.
 pub fn configure(config: &mut ServiceConfig) {
-    config.service(create_observations).service(list_customer_observations);
+    config
+        .service(create_observations)
+        .service(list_customer_observations)
+        .service(list_employee_observations)
+        .service(get_metric_ledger);
 }
 
 /// Observations to record.
@@ -57,9 +65,12 @@ pub struct ObservationBody {
     /// One of the pack's kinds of observations.
     #[schema(min_length = 1, max_length = 64, example = "breach")]
     kind: String,
-    /// Code of the customer.
-    #[schema(min_length = 1, max_length = 64, example = "X17")]
-    customer_code: String,
+    /// Code of the customer, where the kind is one of customers.
+    #[schema(nullable = false, min_length = 1, max_length = 64, example = "X17")]
+    customer_code: Option<String>,
+    /// Code of the employee, where the kind is one of employees.
+    #[schema(nullable = false, min_length = 1, max_length = 64)]
+    employee_code: Option<String>,
     /// The day on which it was made; not after the business date.
     #[schema(format = Date)]
     observed_on: String,
@@ -84,13 +95,25 @@ impl From<ObservationBody> for NewObservation {
             external_id,
             kind,
             customer_code,
+            employee_code,
             observed_on,
             value,
             evidence,
             reported_by,
             withdrawn,
         } = body;
-        Self { source, external_id, kind, customer_code, observed_on, value, evidence, reported_by, withdrawn }
+        Self {
+            source,
+            external_id,
+            kind,
+            customer_code,
+            employee_code,
+            observed_on,
+            value,
+            evidence,
+            reported_by,
+            withdrawn,
+        }
     }
 }
 
@@ -150,8 +173,10 @@ pub async fn create_observations(
             Err(faults) => drop(answers.insert(index, Recorded::Refused(told.of(faults)))),
         }
     }
-    let user = permit.principal.user_id;
-    let recorded = db.run(move |conn| observe(conn, &rules, user, sound)).await?;
+    let principal = &permit.principal;
+    let recorder =
+        Recorder { user_id: Some(principal.user_id), evaluates: principal.permissions.has(EvaluateStaff::NAME) };
+    let recorded = db.run(move |conn| observe(conn, &rules, recorder, sound, false)).await?;
     answers.extend(places.into_iter().zip(recorded));
     let answer = |(index, recorded)| {
         let (status, id, errors) = parts(recorded);
@@ -193,9 +218,10 @@ pub struct ObservationView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reported_by: Option<String>,
-    /// Id of the user who recorded it.
-    #[schema(value_type = uuid::Uuid)]
-    recorded_by: Id,
+    /// Id of the user who recorded it; absent where a command did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<uuid::Uuid>)]
+    recorded_by: Option<Id>,
     /// Whether it was taken back: it counts no more.
     withdrawn: bool,
     /// Whether a later version has taken its place.
@@ -217,7 +243,7 @@ impl From<Observation> for ObservationView {
             value: kept.value.map(|value| value.normalize()),
             evidence: kept.evidence,
             reported_by: kept.reported_by,
-            recorded_by: kept.user_id,
+            recorded_by: Some(kept.user_id).filter(|id| *id != Id::NIL),
             withdrawn: kept.withdrawn,
             superseded: kept.superseded,
             recorded_at: kept.recorded_at,
@@ -257,14 +283,45 @@ pub async fn list_customer_observations(
     _: Permit<ReadCustomers>,
     db: web::Data<Db>,
     id: PathId,
+    parameters: Parameters,
+) -> Result<Listed<ObservationList>, Problem> {
+    let exists = move |conn: &mut Conn| Ok(customer_store::find(conn, id.0)?.is_some());
+    observations_of(&db, id.0, parameters, exists).await
+}
+
+/// Observations of an employee
+///
+/// Latest first, those that were taken back included; with `all=true` also earlier versions of each.
+#[utoipa::path(tag = "staff", operation_id = "listEmployeeObservations", security(("bearer" = ["staff:read"])), params(
+    ("id" = uuid::Uuid, Path, description = "The employee's id"),
+    ("all" = Option<bool>, Query, description = "Whether earlier versions are listed too"),
+    PageParameters), responses(
+    (status = 200, body = ObservationList, description = "A page"),
+    Problems
+))]
+#[get("/v1/employees/{id}/observations")]
+pub async fn list_employee_observations(
+    _: Permit<ReadStaff>,
+    db: web::Data<Db>,
+    id: PathId,
+    parameters: Parameters,
+) -> Result<Listed<ObservationList>, Problem> {
+    let exists = move |conn: &mut Conn| Ok(employee_store::find(conn, id.0)?.is_some());
+    observations_of(&db, id.0, parameters, exists).await
+}
+
+async fn observations_of(
+    db: &Db,
+    id: Id,
     mut parameters: Parameters,
+    exists: impl Fn(&mut Conn) -> db::Result<bool> + Send + 'static,
 ) -> Result<Listed<ObservationList>, Problem> {
     let all = parameters.flag("all")?;
     let (after, limit) = parameters.page::<(Date, Id, i64)>()?;
     let (exists, found) = db
         .run(move |conn| {
-            let exists = customer_store::find(conn, id.0)?.is_some();
-            Ok::<_, db::Error>((exists, store::observations_page(conn, id.0, all, after, i64::from(limit) + 1)?))
+            let exists = exists(conn)?;
+            Ok::<_, db::Error>((exists, store::observations_page(conn, id, all, after, i64::from(limit) + 1)?))
         })
         .await?;
     if !exists {
@@ -273,4 +330,110 @@ pub async fn list_customer_observations(
     let (items, next_cursor) =
         paging::page(found, limit, |last| paging::cursor(&(last.observed_on, last.id, last.version)));
     Ok(Listed(ObservationList { items: items.into_iter().map(ObservationView::from).collect(), next_cursor }))
+}
+
+/// The observations of which a metric is the sum.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"key": "integrity_taken", "as_of": "2018-01-31", "window": {"from": "2017-01-31", "to": "2018-01-31"}, "balance": "6.996", "items": [
+    {"observation_id": "0193f0a2-7c1e-7aaa-8000-0123456789ab", "observed_on": "2017-12-28", "value": "8", "left": "6.996", "evidence": "Report 4711"}]}))]
+pub struct MetricLedger {
+    /// The metric's key.
+    key: String,
+    /// The date it is as of.
+    #[schema(value_type = String, format = Date)]
+    as_of: Date,
+    /// The metric's window.
+    window: Period,
+    /// The sum of what is left of each line. The metric is this, rounded to 6 places.
+    #[schema(value_type = String, pattern = r"^-?[0-9]+(\.[0-9]+)?$")]
+    balance: Decimal,
+    /// The observations, in the order of their days.
+    items: Vec<LedgerLine>,
+}
+
+/// What an observation adds to a metric.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"observation_id": "0193f0a2-7c1e-7aaa-8000-0123456789ab", "observed_on": "2017-12-28", "value": "8", "left": "6.996"}))]
+pub struct LedgerLine {
+    /// The observation's id.
+    #[schema(value_type = uuid::Uuid)]
+    observation_id: Id,
+    /// The day on which it was made.
+    #[schema(value_type = String, format = Date)]
+    observed_on: Date,
+    /// Its value, where the kind has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<DecimalText>)]
+    value: Option<Decimal>,
+    /// What is left of it.
+    #[schema(value_type = String, pattern = r"^-?[0-9]+(\.[0-9]+)?$")]
+    left: Decimal,
+    /// What shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    evidence: Option<String>,
+    /// Who reported it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reported_by: Option<String>,
+}
+
+/// Ledger of a metric
+///
+/// The observations of which a count, sum or decayed sum comes, with what is left of each at a date: they sum to the balance.
+#[utoipa::path(tag = "transactions", operation_id = "getMetricLedger", security(("bearer" = ["customers:read"])), params(
+    ("id" = uuid::Uuid, Path, description = "The customer's id"),
+    ("key" = String, Path, description = "The metric's key", example = "integrity_taken"),
+    ("as_of" = Option<String>, Query, nullable = false, format = Date, description = "The date; the business date when absent")), responses(
+    (status = 200, body = MetricLedger, description = "The ledger"),
+    Problems
+))]
+#[get("/v1/customers/{id}/metrics/{key}/ledger")]
+pub async fn get_metric_ledger(
+    _: Permit<ReadCustomers>,
+    db: web::Data<Db>,
+    rules: Current<Rules>,
+    path: web::Path<(Id, String)>,
+    mut parameters: Parameters,
+) -> Result<web::Json<MetricLedger>, Problem> {
+    let (id, key) = path.into_inner();
+    let invalid = |pointer: &str, code, detail: String| Problem::invalid(vec![Fault::new(pointer, code, detail)]);
+    let as_of = parameters.text("as_of").map(|text| date(&text)).transpose();
+    let as_of = as_of.map_err(|(code, detail)| invalid("as_of", code, detail))?.unwrap_or(rules.business_date);
+    if let Some((name, _)) = parameters.0.first() {
+        return Err(Problem::invalid(vec![Parameters::unknown(name, &["as_of"])]));
+    }
+    let definitions = &rules.customer_definitions;
+    let Some(metric) = definitions.metrics.get(&key).cloned() else {
+        let hint = did_you_mean(&key, definitions.metrics.keys().map(String::as_str));
+        return Err(invalid("key", "unknown_metric", format!("the pack declares no metric '{}'{hint}", excerpt(&key))));
+    };
+    let is_sum = matches!(metric.function, Function::Count | Function::Sum | Function::DecayedSum);
+    if !is_sum || !definitions.observations.contains_key(&metric.kind) {
+        let detail = format!("'{key}' is no count, sum or decayed sum of observations");
+        return Err(invalid("key", "not_possible", detail));
+    }
+    let (window, kind) = (metric.window.period(as_of), metric.kind.clone());
+    let found = db
+        .run(move |conn| {
+            let exists = customer_store::find(conn, id)?.is_some();
+            Ok::<_, db::Error>(if exists { Some(store::counted_observations(conn, id, &kind, window)?) } else { None })
+        })
+        .await?
+        .ok_or_else(|| Problem::new(Code::NotFound))?;
+    let line = |kept: Observation| {
+        let observed = Observed { on: kept.observed_on, value: kept.value };
+        let left = left(metric.function, metric.half_life, &observed, as_of)?;
+        Some(LedgerLine {
+            observation_id: kept.id,
+            observed_on: kept.observed_on,
+            value: kept.value.map(|value| value.normalize()),
+            left: left.normalize(),
+            evidence: kept.evidence,
+            reported_by: kept.reported_by,
+        })
+    };
+    let items: Vec<LedgerLine> = found.into_iter().filter_map(line).collect();
+    let balance = items.iter().map(|line| line.left).sum::<Decimal>().normalize();
+    Ok(web::Json(MetricLedger { key, as_of, window, balance, items }))
 }

@@ -22,8 +22,8 @@ use crate::transactions::model::{Observed, Period};
 pub struct Observation {
     /// Its id, the same for all versions.
     pub id: Id,
-    /// The customer's id.
-    pub customer_id: Id,
+    /// The id of the customer or employee.
+    pub subject_id: Id,
     /// Which version it is, from 1.
     pub version: i64,
     /// The system it came from.
@@ -41,7 +41,7 @@ pub struct Observation {
     pub evidence: Option<String>,
     /// Who reported it.
     pub reported_by: Option<String>,
-    /// The user who recorded it.
+    /// The user who recorded it; the smallest of all ids where a command did.
     pub user_id: Id,
     /// Whether it was taken back: it counts no more.
     pub withdrawn: bool,
@@ -71,10 +71,9 @@ pub fn supersede(conn: &mut Conn, earlier: &[&Observation]) -> Result<()> {
     if earlier.is_empty() {
         return Ok(());
     }
-    let mut sql =
-        String::from("UPDATE observations SET superseded = TRUE WHERE (shard, customer_id, id, version) IN (");
+    let mut sql = String::from("UPDATE observations SET superseded = TRUE WHERE (shard, subject_id, id, version) IN (");
     write_list(&mut sql, earlier, |sql, one| {
-        write_tuple(sql, &[&one.customer_id.shard(), &one.customer_id, &one.id, &one.version]);
+        write_tuple(sql, &[&one.subject_id.shard(), &one.subject_id, &one.id, &one.version]);
     });
     sql.push(')');
     diesel::sql_query(sql).execute(conn)?;
@@ -85,7 +84,7 @@ pub fn supersede(conn: &mut Conn, earlier: &[&Observation]) -> Result<()> {
 pub fn insert_observations(conn: &mut Conn, new: &[Observation]) -> Result<()> {
     let columns = [
         "shard",
-        "customer_id",
+        "subject_id",
         "id",
         "version",
         "source",
@@ -104,8 +103,8 @@ pub fn insert_observations(conn: &mut Conn, new: &[Observation]) -> Result<()> {
     let mut insert = Insert::into("observations", &columns, "");
     for one in new {
         insert
-            .value(one.customer_id.shard())
-            .value(one.customer_id)
+            .value(one.subject_id.shard())
+            .value(one.subject_id)
             .value(one.id)
             .value(one.version)
             .value(&one.source)
@@ -125,13 +124,13 @@ pub fn insert_observations(conn: &mut Conn, new: &[Observation]) -> Result<()> {
     insert.execute(conn)
 }
 
-/// The observations of customers that count, of kinds within periods, in the order of their days.
+/// The observations of customers or employees that count, of kinds within periods, in the order of their days.
 pub fn observed(
     conn: &mut Conn,
     of: Subjects<'_>,
     periods: &BTreeMap<&str, Period>,
 ) -> Result<Vec<(Id, String, Observed)>> {
-    let (Some(of), Some(from)) = (of.condition("customer_id"), periods.values().map(|period| period.from).min()) else {
+    let (Some(of), Some(from)) = (of.condition("subject_id"), periods.values().map(|period| period.from).min()) else {
         return Ok(Vec::new());
     };
     let rows: Vec<(Id, String, jiff_diesel::Date, Option<Decimal>)> = observations::table
@@ -139,7 +138,7 @@ pub fn observed(
         .filter(observations::superseded.eq(false).and(observations::withdrawn.eq(false)))
         .filter(observations::kind.eq_any(periods.keys()).and(observations::observed_on.ge(from.to_diesel())))
         .order((observations::observed_on, observations::id))
-        .select((observations::customer_id, observations::kind, observations::observed_on, observations::value))
+        .select((observations::subject_id, observations::kind, observations::observed_on, observations::value))
         .load(conn)?;
     let read = |(id, kind, on, value): (Id, String, jiff_diesel::Date, Option<Decimal>)| {
         (id, kind, Observed { on: on.to_jiff(), value: value.map(|value| value.normalize()) })
@@ -147,17 +146,29 @@ pub fn observed(
     Ok(rows.into_iter().map(read).collect())
 }
 
-/// A page of a customer's observations, latest first, after the position of the last one seen; `all` has also versions that others have
+/// The observations of a customer or employee that count, of a kind within a period, in the order of their days.
+pub fn counted_observations(conn: &mut Conn, subject_id: Id, kind: &str, within: Period) -> Result<Vec<Observation>> {
+    Ok(observations::table
+        .filter(observations::shard.eq(subject_id.shard()).and(observations::subject_id.eq(subject_id)))
+        .filter(observations::superseded.eq(false).and(observations::withdrawn.eq(false)))
+        .filter(observations::kind.eq(kind))
+        .filter(observations::observed_on.between(within.from.to_diesel(), within.to.to_diesel()))
+        .order((observations::observed_on, observations::id))
+        .select(Observation::as_select())
+        .load(conn)?)
+}
+
+/// A page of the observations of a customer or employee, latest first, after the position of the last one seen; `all` has also versions that others have
 /// taken the place of.
 pub fn observations_page(
     conn: &mut Conn,
-    customer_id: Id,
+    subject_id: Id,
     all: bool,
     after: Option<(Date, Id, i64)>,
     limit: i64,
 ) -> Result<Vec<Observation>> {
     let mut query = observations::table
-        .filter(observations::shard.eq(customer_id.shard()).and(observations::customer_id.eq(customer_id)))
+        .filter(observations::shard.eq(subject_id.shard()).and(observations::subject_id.eq(subject_id)))
         .order((observations::observed_on.desc(), observations::id.desc(), observations::version.desc()))
         .limit(limit)
         .select(Observation::as_select())

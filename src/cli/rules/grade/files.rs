@@ -14,7 +14,7 @@ use crate::faults::{did_you_mean, excerpt};
 use crate::policy::ledger::Transactions;
 use crate::policy::model::Subject;
 use crate::policy::pack::Pack;
-use crate::transactions::model::{Dated, Definitions, Line, not_negative};
+use crate::transactions::model::{Dated, Definitions, Line, Observed, SubjectKind, not_negative};
 
 /// A fault of one row.
 pub(super) struct Faulty {
@@ -69,7 +69,7 @@ impl Customer {
     /// His name, and himself as policies see him.
     pub(super) fn into_subject(self, pack: &Pack, as_of: Date) -> (String, Arc<Subject>) {
         let mut subject = Subject { code: self.code, values: self.values, windows: Arc::default() };
-        self.transactions.compute(&pack.definitions, &self.categories, as_of, &mut subject);
+        self.transactions.compute(&pack.customer_definitions, &self.categories, as_of, &mut subject);
         (self.name, Arc::new(subject))
     }
 }
@@ -239,6 +239,44 @@ impl Reading<'_> {
         customer.transactions.add(key, Dated { on, order, lines: vec![line] });
         Ok(())
     }
+}
+
+/// Reads observations into the customers' accounts; gives the rows left out. Those of employees are passed over.
+pub(super) fn observations(path: &Path, pack: &Pack, customers: &mut Customers) -> Result<Vec<Faulty>, FileError> {
+    let columns = ["kind", "on"].map(Column::required);
+    let optional = ["customer", "employee", "id", "value", "evidence", "reported_by"].map(Column::optional);
+    let columns: Vec<Column> = columns.into_iter().chain(optional).collect();
+    let mut faulty = Vec::new();
+    for row in Rows::open(path, Encoding::default(), &columns, &BTreeMap::new())? {
+        let fault = match row? {
+            Ok(row) => observe(&row, pack, customers).err(),
+            Err(fault) => Some(fault),
+        };
+        faulty.extend(fault.map(|fault| Faulty { path: path.to_owned(), fault }));
+    }
+    Ok(faulty)
+}
+
+fn observe(row: &Row, pack: &Pack, customers: &mut Customers) -> Result<(), RowFault> {
+    let kinds = &pack.definitions.observations;
+    let key = row.get("kind").unwrap_or_default();
+    let kind = kinds.get(key).ok_or_else(|| {
+        let hint = did_you_mean(key, kinds.keys().map(String::as_str));
+        row.fault("kind", "unknown_kind", format!("there is no kind of observations '{}'{hint}", excerpt(key)))
+    })?;
+    let code = row.get("customer").unwrap_or_default();
+    if kind.subject == SubjectKind::Employee || customers.inactive.contains(code) {
+        return Ok(());
+    }
+    let at = |column: &'static str| move |(code, detail): (&'static str, String)| row.fault(column, code, detail);
+    let on = date(row.get("on").unwrap_or_default()).map_err(at("on"))?;
+    let value = row.get("value").map(decimal).transpose().map_err(at("value"))?;
+    let value = kind.check(value).map_err(at("value"))?;
+    let customer = customers.active.get_mut(code).ok_or_else(|| {
+        row.fault("customer", "unknown_customer", format!("there is no customer '{}'", excerpt(code)))
+    })?;
+    customer.transactions.observe(key, Observed { on, value });
+    Ok(())
 }
 
 /// A remark for each measure that metrics read and the file has no column for.

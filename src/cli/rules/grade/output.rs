@@ -45,9 +45,8 @@ fn csv(file: impl Write, loaded: &LoadedPack, graded: &[Graded]) -> io::Result<(
     let mut writer = csv::Writer::from_writer(file);
     let scored: Vec<(&String, bool)> = loaded
         .pack
-        .policies
-        .keys()
-        .map(|id| (id, loaded.policies.script(id).is_some_and(|facts| facts.weights)))
+        .customer_policies()
+        .map(|(id, _)| (id, loaded.policies.script(id).is_some_and(|facts| facts.weights)))
         .collect();
     let mut header = vec!["code".to_owned(), "name".to_owned()];
     for (id, has_score) in &scored {

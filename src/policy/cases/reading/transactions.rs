@@ -1,4 +1,4 @@
-//! The transactions of a case, and the metrics they make.
+//! The transactions and observations of a case, and the metrics they make.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use toml::Spanned;
 use super::super::super::document::{Item, Read, Table};
 use super::super::super::ledger::Transactions;
 use super::Reader;
-use crate::transactions::model::{Dated, Kind, Line, not_negative};
+use crate::transactions::model::{Dated, Kind, Line, Observed, not_negative};
 
 /// The transactions of a case, and the categories of their products.
 #[derive(Default)]
@@ -31,6 +31,39 @@ impl<'t, 'a> Reader<'t, 'a> {
             }
         }
         Some(given)
+    }
+
+    /// What was observed: `observations = [{ kind = "praise", on = 2018-01-05, value = "3" }]`.
+    pub(super) fn observations(&self, item: &'t Item<'a>, given: &mut Given) {
+        let Some(items) = item.get_ref().as_array() else {
+            self.faults.at(&item.span(), "wrong_type", "'observations' is a list in [ ]");
+            return;
+        };
+        for item in items.iter() {
+            let table = Table::of(self.faults, item, item.span(), "an observation");
+            if let Some((kind, observed)) = table.and_then(|table| self.observation(table)) {
+                given.transactions.observe(&kind, observed);
+            }
+        }
+    }
+
+    fn observation(&self, mut table: Table<'t, 'a>) -> Option<(String, Observed)> {
+        let kind = table.required::<Spanned<String>>("kind");
+        let on = table.required::<Date>("on");
+        let value = table.optional::<Decimal>("value");
+        let span = table.span().clone();
+        table.close();
+        let kind = kind?;
+        let kinds = &self.loaded.pack.definitions.observations;
+        let known = kinds.iter().filter(|(_, known)| known.subject == self.declaration.subject);
+        let Some((_, declared)) = known.clone().find(|(key, _)| *key == kind.get_ref()) else {
+            let hint = self.faults.did_you_mean(kind.get_ref(), known.map(|(key, _)| key.as_str()));
+            let message = format!("there is no kind of observations '{}' here{hint}", kind.get_ref());
+            self.faults.at(&kind.span(), "unknown_kind", message);
+            return None;
+        };
+        let value = declared.check(value).map_err(|(code, detail)| self.faults.at(&span, code, detail)).ok()?;
+        Some((kind.into_inner(), Observed { on: on?, value }))
     }
 
     fn transaction(&self, mut table: Table<'t, 'a>, number: usize, given: &mut Given) -> Option<()> {

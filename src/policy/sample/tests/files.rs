@@ -1,9 +1,9 @@
-//! Samples of files: what they name, and which faults are told.
+//! Samples of files and staff: what they name, and which faults are told.
 
 use jiff::civil::Date;
 
-use super::super::{Import, check, read as read_sample};
-use super::{MANIFEST, read as sample};
+use super::super::{Import, SampleEmployee, check, read as read_sample};
+use super::{MANIFEST, read as sample, read_with};
 use crate::policy::manifest;
 use crate::policy::source::Source;
 
@@ -93,4 +93,26 @@ columns = { "network.branche" = "b" }
     for fault in expected {
         assert!(told.contains(&fault), "{fault:?} is missing in {told:?}");
     }
+}
+
+#[test]
+fn employees_serve_areas_of_the_pack() {
+    let (head, policies) = MANIFEST.split_once("[policies.grade]").unwrap();
+    let manifest = format!(
+        "{head}[metrics]\ncollected = {{ function = \"sum\", kind = \"payment\", measure = \"amount\", window = {{ full_months = 1 }} }}\n\
+         [policies.score]\nsubject = \"employee\"\noutcomes = [\"1\"]\ncadence = \"month\"\n\
+         [staff]\npolicy = \"score\"\nby = \"branch\"\ncollected = \"collected\"\nshare = \"0.01\"\n[policies.grade]{policies}"
+    );
+    let ana = "business_date = \"2018-01-01\"\n[[employees]]\ncode = \"T1\"\nname = \"Ana\"\narea = \"mobile\"\nfrom = \"2016-05-01\"\n";
+    let read = read_with(&manifest, ana).unwrap().unwrap();
+    let (code, name, area) = ("T1".to_owned(), "Ana".to_owned(), "mobile".to_owned());
+    assert_eq!(read.employees, [SampleEmployee { code, name, area, from: Date::constant(2016, 5, 1) }]);
+
+    let told = |manifest: &str, text: &str| -> Vec<_> {
+        read_with(manifest, text).unwrap_err().iter().map(|fault| (fault.line.unwrap(), fault.code)).collect()
+    };
+    assert_eq!(told(MANIFEST, ana), [(5, "unknown_choice")], "without staff there are no areas");
+    let more = "[[employees]]\ncode = \"T1\"\nname = \"Bo\"\narea = \"mobil\"\nfrom = \"2016-05-01\"\n[[employees]]\ncode = \"T2\"\n";
+    let expected = [(10, "unknown_choice"), (7, "doubled"), (12, "missing"), (12, "missing"), (12, "missing")];
+    assert_eq!(told(&manifest, &format!("{ana}{more}")), expected);
 }

@@ -240,3 +240,34 @@ hidden.sum = { of = "die", times = [2], divided_by = [4], plus = ["die", "0.5"],
         );
     }
 }
+
+#[test]
+fn observations_are_made_within_the_bounds_of_their_kind_and_change_nothing_else() {
+    let manifest = format!(
+        "{}\n[observations.praise]\nmin = 1\nmax = 3\n[observations.visit]\nvalue = false\n[observations.remark]\nsubject = \"employee\"\n",
+        super::MANIFEST
+    );
+    let text = format!(
+        "{}\n[generate.observations.praise]\nper_month = 2\nvalue = {{ whole = [0, 9] }}\n\
+         [generate.observations.visit]\nfollows = \"loan\"\ndays_after = 1\n",
+        super::GENERATE
+    );
+    let plain = generate();
+    let with = super::read_with(&manifest, &text).map_err(super::listed).unwrap().unwrap().generate.unwrap();
+    let place = |kind: &str| with.kinds.iter().position(|plan| plan.kind == kind).unwrap();
+    let (mut praises, mut visits) = (0, 0);
+    for ((_, transactions), (_, all)) in made(&plain, 20).into_iter().zip(made(&with, 20)) {
+        assert_eq!(transactions[..], all[..transactions.len()]);
+        for praise in &all[place("praise")] {
+            let value = praise.lines[0].measures[0].unwrap();
+            assert!(value >= Decimal::ONE && value <= Decimal::from(3), "{value}");
+            praises += 1;
+        }
+        assert!(all[place("visit")].iter().all(|visit| visit.lines[0].measures == [None]));
+        visits += all[place("visit")].len();
+    }
+    assert!(praises > 20 && visits > 0, "{praises} {visits}");
+    let of_nobody = text.replace("generate.observations.praise", "generate.observations.remark");
+    let faults = super::read_with(&manifest, &of_nobody).unwrap_err();
+    assert_eq!((faults.len(), faults[0].code), (1, "unknown_kind"), "{faults:?}");
+}

@@ -23,7 +23,7 @@ languages = ["en"]
 opening_field = "opened_on"
 [fields]
 market = { section = "network", type = "choice", choices = ["town", "village"], required = true }
-branch = { section = "network", type = "choice", choices = ["main", "mobile"] }
+branch = { section = "network", type = "choice", choices = ["main", "mobile"], filterable = true }
 floor_area = { section = "network", type = "integer", min = 10, max = 200 }
 opened_on = { section = "basic", type = "date", required = true }
 member = { section = "basic", type = "boolean" }

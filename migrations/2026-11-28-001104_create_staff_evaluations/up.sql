@@ -1,0 +1,23 @@
+CREATE TABLE IF NOT EXISTS staff_evaluations (
+  id BINARY(16) NOT NULL,
+  employee_id BINARY(16) NOT NULL,
+  period DATE NOT NULL,
+  area VARCHAR(200) NOT NULL,
+  policy VARCHAR(64) NOT NULL,
+  in_charge_id BINARY(16) NOT NULL,
+  in_charge VARCHAR(128) NOT NULL,
+  release_digest BINARY(32) NOT NULL,
+  score DECIMAL(21,6) NOT NULL,
+  content LONGTEXT NOT NULL CHECK (JSON_VALID(content)),
+  remarks LONGTEXT NOT NULL CHECK (JSON_VALID(remarks)),
+  corrects BINARY(16) NULL,
+  reason VARCHAR(1000) NULL,
+  corrected BOOLEAN NOT NULL,
+  version BIGINT NOT NULL,
+  computed_at DATETIME(6) NOT NULL,
+  employee_signed_at DATETIME(6) NULL,
+  in_charge_signed_at DATETIME(6) NULL,
+  PRIMARY KEY (id),
+  KEY staff_evaluations_employee (employee_id, period),
+  KEY staff_evaluations_area (area, period)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

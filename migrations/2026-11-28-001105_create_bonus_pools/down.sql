@@ -1,0 +1,1 @@
+DROP TABLE IF EXISTS bonus_pools;
