@@ -10,7 +10,6 @@ pub mod schema;
 pub mod subjects;
 mod turns;
 
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use diesel::connection::SimpleConnection;
 use diesel::mysql::MysqlConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use error::{Error, Result};
 pub use subjects::Subjects;
@@ -33,8 +33,10 @@ const ATTEMPTS: u32 = 5;
 const BEGIN: &str = "SET autocommit = 0; START TRANSACTION; SAVEPOINT begun";
 const COMMIT: &str = "RELEASE SAVEPOINT begun; COMMIT; SET autocommit = 1";
 const ROLLBACK: &str = "ROLLBACK; SET autocommit = 1";
-/// How long a caller waits for a free connection.
-const POOL_WAIT: Duration = Duration::from_secs(5);
+/// How long a caller waits for his turn, and then for a connection that works.
+const WAIT: Duration = Duration::from_secs(5);
+/// Most use cases that wait for a turn to compute.
+const MOST_WAITING: usize = 64;
 /// How many tables ahead the database plans a join.
 const JOINS_PLANNED: u32 = 4;
 /// How long a transaction that has written may stand still between two statements before the database rolls it back, in seconds.
@@ -47,7 +49,10 @@ const STATEMENT_SECONDS: u32 = 60;
 pub struct Db {
     pool: Pool<ConnectionManager<Conn>>,
     threads: Handle,
-    turns: Arc<Turns>,
+    /// As many as there are connections.
+    connected: Turns,
+    /// As many as there are processors.
+    computing: Turns,
 }
 
 /// An error of a use case that may have come from the database.
@@ -69,27 +74,28 @@ impl Db {
         let pool = Pool::builder()
             .max_size(connections)
             .min_idle(Some(0))
-            .connection_timeout(POOL_WAIT)
+            .connection_timeout(WAIT)
             .idle_timeout(Some(Duration::from_secs(300)))
             .connection_customizer(Box::new(Session))
             .error_handler(Box::new(QuietHandler))
             .build_unchecked(ConnectionManager::new(url));
-        Self { pool, threads, turns: Arc::default() }
+        let connected = Turns::new(connections.try_into().unwrap_or(usize::MAX), Semaphore::MAX_PERMITS);
+        let computing = Turns::new(thread::available_parallelism().map_or(1, usize::from), MOST_WAITING);
+        Self { pool, threads, connected, computing }
     }
 
-    /// Runs a use case on a thread where it may block and evaluate scripts. It runs to its end even when the caller goes away.
+    /// Runs a use case on a thread where it may block and evaluate scripts, as soon as it is its turn to have a connection. Once it has
+    /// begun, it runs to its end even when the caller goes away.
     pub async fn run<T, E, F>(&self, work: F) -> std::result::Result<T, E>
     where
         T: Send + 'static,
         E: Failure + Send + 'static,
         F: FnOnce(&mut Conn) -> std::result::Result<T, E> + Send + 'static,
     {
+        let wait = || Error::Unavailable("no connection came free in time".to_owned());
+        let turn = self.connected.take(WAIT).await.ok_or_else(wait)?;
         let db = self.clone();
-        let span = tracing::Span::current();
-        match self.threads.spawn_blocking(move || span.in_scope(|| db.run_here(work))).await {
-            Ok(result) => result,
-            Err(stopped) => Err(Error::Stopped(stopped.to_string()).into()),
-        }
+        self.on_a_thread(turn, move || db.run_here(work)).await?
     }
 
     /// Runs a use case that reads first and then computes for long: `compute` runs without a connection, which others may need
@@ -102,17 +108,23 @@ impl Db {
         F: FnOnce(&mut Conn) -> std::result::Result<R, E> + Send + 'static,
         G: FnOnce(R) -> T + Send + 'static,
     {
-        let db = self.clone();
+        let read = self.run(read).await?;
+        let turn = self.computing.take(WAIT).await.ok_or(Error::Busy)?;
+        Ok(self.on_a_thread(turn, move || compute(read)).await?)
+    }
+
+    /// Does `work` on a blocking thread. The turn ends with it.
+    async fn on_a_thread<T: Send + 'static>(
+        &self,
+        turn: OwnedSemaphorePermit,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
         let span = tracing::Span::current();
         let work = move || {
-            let read = db.run_here(read)?;
-            let _turn = db.turns.take().ok_or(Error::Busy)?;
-            Ok(compute(read))
+            let _turn = turn;
+            span.in_scope(work)
         };
-        match self.threads.spawn_blocking(move || span.in_scope(work)).await {
-            Ok(result) => result,
-            Err(stopped) => Err(Error::Stopped(stopped.to_string()).into()),
-        }
+        self.threads.spawn_blocking(work).await.map_err(|stopped| Error::Stopped(stopped.to_string()))
     }
 
     /// Connections of the pool: busy ones, idle ones, and how many there may be.

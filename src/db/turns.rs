@@ -1,60 +1,29 @@
-//! Turns to compute: as many use cases compute at once as there are processors, so that scripts which take all the time they may
-//! leave the others theirs.
+//! Turns: so many use cases at once have a connection, and so many compute. The others wait without a thread, whose stack and memory they
+//! would hold for nothing, in the order in which they came.
 
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::thread::available_parallelism;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// Most use cases that wait for a turn; further ones are refused at once, so that they don't take the places of requests.
-const MOST_WAITING: usize = 64;
-/// Longest time that a use case waits for its turn.
-const WAIT: Duration = Duration::from_secs(5);
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
-/// The turns of a process.
-#[derive(Debug)]
+/// Turns of one kind. Cheap to clone.
+#[derive(Clone, Debug)]
 pub(super) struct Turns {
-    state: Mutex<State>,
-    freed: Condvar,
-}
-
-#[derive(Debug)]
-struct State {
-    free: usize,
-    waiting: usize,
-}
-
-/// A turn that was had; its end is the next one's begin.
-pub(super) struct Turn<'a>(&'a Turns);
-
-impl Default for Turns {
-    fn default() -> Self {
-        let free = available_parallelism().map_or(1, usize::from);
-        Self { state: Mutex::new(State { free, waiting: 0 }), freed: Condvar::new() }
-    }
+    free: Arc<Semaphore>,
+    /// Places for those who wait; further ones are refused at once, so that they don't take the places of requests.
+    queue: Arc<Semaphore>,
 }
 
 impl Turns {
-    /// Waits for a turn on this thread; nothing where too many wait already or none comes in time.
-    pub(super) fn take(&self) -> Option<Turn<'_>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.free == 0 {
-            if state.waiting >= MOST_WAITING {
-                return None;
-            }
-            state.waiting += 1;
-            let waited = self.freed.wait_timeout_while(state, WAIT, |state| state.free == 0);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            state.waiting -= 1;
-        }
-        state.free = state.free.checked_sub(1)?;
-        Some(Turn(self))
+    pub(super) fn new(at_once: usize, most_waiting: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(at_once)), queue: Arc::new(Semaphore::new(most_waiting)) }
     }
-}
 
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).free += 1;
-        self.0.freed.notify_one();
+    /// A turn, which ends when it is dropped; nothing where too many wait already or none comes in time.
+    pub(super) async fn take(&self, longest: Duration) -> Option<OwnedSemaphorePermit> {
+        let _place = self.queue.try_acquire().ok()?;
+        timeout(longest, self.free.clone().acquire_owned()).await.ok()?.ok()
     }
 }
 
@@ -62,24 +31,34 @@ impl Drop for Turn<'_> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn who_comes_when_all_turns_are_taken_waits_for_the_next_one() {
-        let turns = Turns { state: Mutex::new(State { free: 1, waiting: 0 }), freed: Condvar::new() };
-        let first = turns.take().unwrap();
-        std::thread::scope(|scope| {
-            let second = scope.spawn(|| turns.take().is_some());
-            while turns.state.lock().unwrap().waiting == 0 {
-                std::thread::yield_now();
-            }
-            drop(first);
-            assert!(second.join().unwrap());
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn who_comes_when_all_turns_are_taken_waits_for_the_next_one() {
+        let turns = Turns::new(1, 2);
+        let first = turns.take(LONG).await.unwrap();
+        let second = tokio::spawn({
+            let turns = turns.clone();
+            async move { turns.take(LONG).await.is_some() }
         });
-        assert_eq!(turns.state.lock().unwrap().free, 1);
+        while turns.queue.available_permits() == 2 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!second.is_finished());
+        drop(first);
+        assert!(second.await.unwrap());
+        assert_eq!((turns.free.available_permits(), turns.queue.available_permits()), (1, 2));
     }
 
-    #[test]
-    fn when_too_many_wait_the_next_one_is_refused() {
-        let turns = Turns { state: Mutex::new(State { free: 0, waiting: MOST_WAITING }), freed: Condvar::new() };
-        assert!(turns.take().is_none());
+    #[tokio::test]
+    async fn when_too_many_wait_the_next_one_is_refused() {
+        let turns = Turns::new(0, 1);
+        let _waiting = turns.queue.try_acquire().unwrap();
+        assert!(turns.take(LONG).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn who_waits_too_long_goes_without() {
+        assert!(Turns::new(0, 1).take(Duration::ZERO).await.is_none());
     }
 }
