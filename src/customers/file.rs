@@ -1,14 +1,14 @@
 //! One customer: code, name, status and profile, and what a profile is to the pack in force.
 
 use std::collections::BTreeMap;
-use std::marker::PhantomData;
 
 use jiff::Timestamp;
+use serde::de::{DeserializeSeed, Deserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use utoipa::ToSchema;
 
-use super::model::{Fields, Values, stored};
+use super::model::{Field, Fields, Values, stored};
 use crate::Id;
 use crate::entries::{self, Entries};
 
@@ -100,7 +100,7 @@ pub fn now() -> Timestamp {
 
 /// The values of a stored profile by key. What the pack doesn't declare and what doesn't fit its declarations is left out.
 pub fn values_of(fields: &Fields, profile: &Profile) -> Values {
-    sift(fields, stored(profile)).values
+    sift(taking(fields, profile)).values
 }
 
 /// The same of a profile's text, of which only what the fields take is read.
@@ -108,12 +108,27 @@ pub fn values_of(fields: &Fields, profile: &Profile) -> Values {
 /// # Errors
 /// It is no profile.
 pub fn values_in(fields: &Fields, text: &str) -> serde_json::Result<Values> {
-    let of_field = |key: &&str| fields.taking(key).map(|_| PhantomData::<Json>);
+    let of_field = |key: &&str| fields.taking(key).map(Takes);
     let sections = entries::read(text, Entries::new(|_: &&str| Some(Entries::new(of_field))))?;
-    let stored =
-        sections.iter().flat_map(|(section, values)| values.iter().map(move |(key, json)| (*section, *key, json)));
-    Ok(sift(fields, stored).values)
+    let stored = sections.iter().flat_map(|(section, values)| {
+        values.iter().map(move |(key, (taking, json))| ((*section, *key, json), Some(*taking)))
+    });
+    Ok(sift(stored).values)
 }
+
+/// Reads a stored value, and keeps which field takes it.
+struct Takes<'f>((&'f str, &'f Field));
+
+impl<'de, 'f> DeserializeSeed<'de> for Takes<'f> {
+    type Value = ((&'f str, &'f Field), Json);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        Ok((self.0, Json::deserialize(deserializer)?))
+    }
+}
+
+/// Section, key and value of an entry, and the field that takes it with its own key.
+type Stored<'a> = ((&'a str, &'a str, &'a Json), Option<(&'a str, &'a Field)>);
 
 /// A stored profile as the pack in force takes it.
 struct Sifted<'a> {
@@ -125,12 +140,17 @@ struct Sifted<'a> {
     moved: bool,
 }
 
-fn sift<'a>(fields: &Fields, stored: impl Iterator<Item = (&'a str, &'a str, &'a Json)>) -> Sifted<'a> {
+/// What a profile holds, each entry with the field that takes it.
+fn taking<'a>(fields: &'a Fields, profile: &'a Profile) -> impl Iterator<Item = Stored<'a>> {
+    stored(profile).map(|entry| (entry, fields.taking(entry.1)))
+}
+
+fn sift<'a>(stored: impl Iterator<Item = Stored<'a>>) -> Sifted<'a> {
     let mut sifted = Sifted { values: Values::new(), hidden: Vec::new(), moved: false };
     let mut elsewhere = Vec::new();
-    for entry in stored {
+    for (entry, taking) in stored {
         let (section, stored_key, json) = entry;
-        match fields.taking(stored_key) {
+        match taking {
             None => sifted.hidden.push(entry),
             Some((key, field)) if key == stored_key && field.section.key() == section => match field.read(json) {
                 Some(value) => drop(sifted.values.insert(key.to_owned(), value)),
@@ -175,7 +195,7 @@ pub fn set(profile: &mut Profile, section: &str, key: &str, value: Json) {
 /// Divides a stored profile into the values of declared fields, which readers see, each where the pack in force declares it, and
 /// what is hidden: values of fields that it doesn't declare and values that no longer fit, kept in case a later pack takes them.
 pub fn divide(fields: &Fields, profile: &Profile) -> (Profile, Profile) {
-    let sifted = sift(fields, stored(profile));
+    let sifted = sift(taking(fields, profile));
     let mut hidden = Profile::new();
     for (section, key, json) in sifted.hidden {
         set(&mut hidden, section, key, json.clone());
@@ -195,7 +215,7 @@ pub fn unite(declared: Profile, hidden: Profile) -> Profile {
 /// A stored profile with every value where the pack in force declares it; nothing where all stand there already. Those stay
 /// whose key the `next` pack declares again.
 pub fn settled(fields: &Fields, next: &Fields, profile: &Profile) -> Option<Profile> {
-    let sifted = sift(fields, stored(profile));
+    let sifted = sift(taking(fields, profile));
     let rolled_back = |key: &str| {
         fields.get(key).and_then(|field| field.renamed_from.as_ref()).is_some_and(|old| next.get(old).is_some())
     };

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 
 use super::computation::{Basis, Ledger, MetricValue};
 use super::model::{Dated, Definitions, Month, Period, total};
-use super::store::{self, TotalsKey};
+use super::store::{self, TotalsKey, TotalsRead};
 use crate::Id;
 use crate::db::{Conn, Result, Subjects};
 
@@ -32,8 +32,13 @@ impl Gathering<'_> {
             ledgers.entry(id).or_default().observe(&kind, observed);
         }
         let Some(reach) = self.definitions.reach(self.as_of) else { return Ok(ledgers) };
-        let kinds = self.definitions.kinds_read();
-        for (key, totals) in store::totals(conn, of, (&kinds, reach), self.definitions.read_products())? {
+        let read = TotalsRead {
+            kinds: self.definitions.kinds_read(),
+            measures: self.definitions.measures_read(),
+            products: self.definitions.read_products(),
+            reach,
+        };
+        for (key, totals) in store::totals(conn, of, &read)? {
             let TotalsKey { customer_id, kind, year } = key;
             let ledger = ledgers.entry(customer_id).or_default();
             let mut products = totals.products;

@@ -266,6 +266,11 @@ impl Definitions {
         self.of_transactions().flat_map(|metric| self.read_kinds(&metric.kind)).map(|(kind, _)| kind).collect()
     }
 
+    /// The measures of transactions that any metric reads.
+    pub fn measures_read(&self) -> BTreeSet<&str> {
+        self.of_transactions().flat_map(Metric::read_measures).collect()
+    }
+
     /// The kinds of observations that any metric reads as of a date, each with the first and last day.
     pub fn observed(&self, as_of: Date) -> BTreeMap<&str, Period> {
         let mut read: BTreeMap<&str, Period> = BTreeMap::new();
