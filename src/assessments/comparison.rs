@@ -160,6 +160,8 @@ struct Sides {
     differing: BTreeSet<String>,
     /// On either side these, with all whose outcomes they read.
     wanted: [Needed; 2],
+    /// The same for those who are only counted.
+    counted: [Needed; 2],
     /// Whether both read the same of a customer.
     reads_alike: bool,
     scales: Scales,
@@ -185,6 +187,7 @@ impl Sides {
         read.inputs.extend(task.population.keys().chain(&grouping).cloned());
         let date = active.basis.business_date;
         Ok(Self {
+            counted: wanted.clone().map(|side| Needed { bare: true, ..side }),
             wanted,
             changed,
             differing,
@@ -198,7 +201,7 @@ impl Sides {
     }
 
     /// What both decide about a customer; nothing where he isn't looked at.
-    fn decide(&self, read: &Read, other: Option<&Sound>) -> Option<[Assessed; 2]> {
+    fn decide(&self, read: &Read, other: Option<&Sound>, wanted: &[Needed; 2]) -> Option<[Assessed; 2]> {
         // Whose data can't be read has no value by which he could be chosen.
         let chosen = |(key, values): (&String, &Vec<String>)| {
             let value = read.subject.as_ref().ok().and_then(|subject| subject.values.get(key));
@@ -207,13 +210,13 @@ impl Sides {
         if !self.population.iter().all(chosen) {
             return None;
         }
-        let before = self.before.assess_some(&read.subject, &read.before, &self.wanted[0], &NOTHING_KNOWN);
+        let before = self.before.assess_some(&read.subject, &read.before, &wanted[0], &NOTHING_KNOWN);
         let mut stood = read.before.clone();
         stood.standing.retain(|policy, _| !self.changed.contains(policy));
         // What decides as before decides the same, whatever it reads.
         let alike = before.policies.iter().filter(|result| !self.changed.contains(&result.policy));
         let known = Assessed { policies: alike.cloned().collect() };
-        let after = self.after.assess_some(other.unwrap_or(&read.subject), &stood, &self.wanted[1], &known);
+        let after = self.after.assess_some(other.unwrap_or(&read.subject), &stood, &wanted[1], &known);
         let mut sides = [before, after];
         for side in &mut sides {
             side.policies.retain(|result| self.differing.contains(&result.policy));
@@ -288,7 +291,7 @@ pub fn work(
         for (place, read) in sides.before.read(conn, of, page)?.into_iter().enumerate() {
             lease.after = read.customer.id;
             lease.progress.assessed += 1;
-            let Some(decided) = sides.decide(&read, others.get(place)) else { continue };
+            let Some(decided) = sides.decide(&read, others.get(place), &sides.counted) else { continue };
             let values = read.subject.as_ref().map(|subject| sides.values(subject)).unwrap_or_default();
             tally.count(read.customer.id, &values, [&decided[0], &decided[1]], &sides.scales);
             lease.progress.summary.count(&decided[1]);
@@ -368,7 +371,7 @@ fn mover_decisions(
     };
     let read = sides.before.read(conn, Subjects::Listed(&[id]), vec![customer])?;
     let Some(read) = read.into_iter().next() else { return Ok(None) };
-    let Some(decided) = sides.decide(&read, others.first()) else { return Ok(None) };
+    let Some(decided) = sides.decide(&read, others.first(), &sides.wanted) else { return Ok(None) };
     let [before, after] = decided.map(|side| side.policies.into_iter().find(|result| result.policy == policy));
     let moves = before.zip(after).filter(|(before, after)| before.outcome() != after.outcome());
     Ok(moves.map(|(before, after)| MoverDecisions {

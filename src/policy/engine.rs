@@ -48,6 +48,8 @@ pub struct Needed {
     pub standing: BTreeSet<String>,
     /// Those with a stability, which compares with what stood before.
     pub stable: BTreeSet<String>,
+    /// Whether their decisions are wanted without what led to them: score, indicators, reasons and inputs.
+    pub bare: bool,
 }
 
 impl Needed {
@@ -60,6 +62,7 @@ impl Needed {
             cohorts: both(|needed| &needed.cohorts),
             standing: both(|needed| &needed.standing),
             stable: both(|needed| &needed.stable),
+            bare: self.bare && other.bare,
         }
     }
 }
@@ -232,7 +235,7 @@ impl CompiledPolicies {
         let standing = facts().flat_map(|facts| &facts.outcomes).filter(closes).cloned().collect();
         let is_stable = |policy: &&String| declares(policy, |declared| declared.stability.is_some());
         let stable = needed.iter().filter(is_stable).cloned().collect();
-        Needed { inputs, cohorts, standing, stable, policies: needed }
+        Needed { inputs, cohorts, standing, stable, policies: needed, bare: false }
     }
 
     fn assess_all(
@@ -245,6 +248,7 @@ impl CompiledPolicies {
         let known =
             |policy: &str| some.and_then(|(_, known)| known.policies.iter().find(|result| result.policy == policy));
         let cohorts = some.map_or(&self.cohorts, |(wanted, _)| &wanted.cohorts);
+        let bare = some.is_some_and(|(wanted, _)| wanted.bare);
         let reading = Reading::new(&self.plan, subject, circumstances, |id| cohorts.contains(id));
         let mut results: Vec<Option<PolicyResult>> = self.policies.iter().map(|_| None).collect();
         self.with_runners(|runners| {
@@ -263,7 +267,7 @@ impl CompiledPolicies {
                         result: Verdict::Blocked(needed.id.clone()),
                         inputs: Vec::new(),
                     },
-                    None => self.run(policy, runner, &reading, (subject, circumstances)),
+                    None => self.run(policy, runner, &reading, (subject, circumstances), bare),
                 };
                 let result = taken.unwrap_or_else(decide);
                 if let Verdict::Decided(decision) = &result.result {
@@ -343,8 +347,9 @@ impl CompiledPolicies {
         };
         let Some((place, found)) = self.find(policy) else { return unknown() };
         let reading = self.reading(found, subject, circumstances, outcomes);
-        let result = self
-            .with_runners(|runners| Some(self.run(found, runners.get_mut(place)?, &reading, (subject, circumstances))));
+        let result = self.with_runners(|runners| {
+            Some(self.run(found, runners.get_mut(place)?, &reading, (subject, circumstances), false))
+        });
         result.unwrap_or_else(unknown)
     }
 
@@ -397,9 +402,11 @@ impl CompiledPolicies {
         runner: &mut Runner,
         reading: &Arc<Reading>,
         (subject, circumstances): (&Subject, Circumstances<'_>),
+        bare: bool,
     ) -> PolicyResult {
-        let decided = self.decide(policy, runner, reading, Draft::finish);
-        let mut inputs = reading.take_inputs();
+        let finish = if bare { |draft: Draft, declared: &_| draft.bare(declared) } else { Draft::finish };
+        let decided = self.decide(policy, runner, reading, finish);
+        let mut inputs = if bare { Vec::new() } else { reading.take_inputs() };
         let result = match decided {
             Ok(mut decision) => {
                 if let Some(stability) = &policy.declaration.stability {

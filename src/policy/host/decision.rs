@@ -125,15 +125,22 @@ impl Draft {
 
     /// The decision as it is stored, or what the policy doesn't declare of it.
     pub(crate) fn finish(self, declaration: &PolicyDeclaration) -> Result<Decision, String> {
-        let outcome = self.outcome(declaration)?;
+        let bare = self.bare(declaration)?;
         let content = Arc::unwrap_or_clone(self.0);
         let score = content.score.map(Arc::unwrap_or_clone);
         let (score, mut indicators) = score.map(|score| (score.value, score.indicators)).unwrap_or_default();
         let place =
             |key: &str| declaration.indicators.iter().position(|declared| declared == key).unwrap_or(usize::MAX);
         indicators.sort_by_key(|indicator| place(&indicator.key));
+        let reasons = content.reasons.into_iter().map(Note::reason).collect();
+        Ok(Decision { score, indicators, reasons, ..bare })
+    }
+
+    /// The same without what led to it: outcome and entitlements alone.
+    pub(crate) fn bare(&self, declaration: &PolicyDeclaration) -> Result<Decision, String> {
+        let outcome = self.outcome(declaration)?;
         let mut entitlements = BTreeMap::new();
-        for (key, value) in &content.entitlements {
+        for (key, value) in &self.0.entitlements {
             let Some(declared) = declaration.entitlements.get(key.as_str()) else {
                 let hint = did_you_mean(key, declaration.entitlements.keys().map(String::as_str));
                 return Err(format!("the policy declares no entitlement '{key}'{hint}"));
@@ -143,8 +150,8 @@ impl Draft {
             })?;
             entitlements.insert(key.to_string(), value);
         }
-        let reasons = content.reasons.into_iter().map(Note::reason).collect();
-        Ok(Decision { outcome, computed: None, overridden: None, score, indicators, reasons, entitlements })
+        let (indicators, reasons) = (Vec::new(), Vec::new());
+        Ok(Decision { outcome, computed: None, overridden: None, score: None, indicators, reasons, entitlements })
     }
 }
 
