@@ -116,6 +116,8 @@ fn a_release_goes_from_draft_to_being_in_force_and_back() {
     let mover = &policy["movers"][0];
     assert_eq!((&mover["customer_code"], &mover["steps"]), (&json!("X2"), &json!(-1)), "{mover}");
     assert_eq!((&mover["before"]["outcome"], &mover["after"]["outcome"]), (&json!("small"), &json!("big")));
+    assert_eq!(mover["after"]["reasons"][0]["code"], "band", "who is named is explained: {mover}");
+    assert_eq!(mover["after"]["inputs"][0]["key"], "volume", "{mover}");
     assert_eq!(result["exceeded"], json!([]));
     assert_eq!(state(&app, &digest), "compared");
 
