@@ -38,11 +38,13 @@ test-with-database:
 
 # Which benchmarks `make bench` runs, each on a server of its own with as much memory as one in earnest would have.
 BENCHES ?= decide totals run ingest http fresh swap
+# How they are built: `dist` is what is deployed, and takes minutes more to build.
+PROFILE ?= release
 .PHONY: bench
-bench: packages ## Measure, and print tables and JSON: BENCHES="run http"
+bench: packages ## Measure, and print tables and JSON: BENCHES="run http" PROFILE=dist
 	@for bench in $(BENCHES); do \
 	  BAREMO_TEST_ON_DISK=1 BAREMO_TEST_SERVER_OPTIONS="--innodb-buffer-pool-size=2G --innodb-log-file-size=1G" \
-	    scripts/with-database cargo bench --locked --bench $$bench; \
+	    scripts/with-database cargo bench --locked --profile $(PROFILE) --bench $$bench; \
 	done
 
 # Seconds for each of the two kinds of inputs, and where chance begins.
