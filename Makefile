@@ -40,10 +40,12 @@ test-with-database:
 BENCHES ?= decide totals run ingest http fresh swap
 # How they are built: `dist` is what is deployed, and takes minutes more to build.
 PROFILE ?= release
+# What the server keeps in memory.
+BUFFER_POOL ?= 2G
 .PHONY: bench
 bench: packages ## Measure, and print tables and JSON: BENCHES="run http" PROFILE=dist
 	@for bench in $(BENCHES); do \
-	  BAREMO_TEST_ON_DISK=1 BAREMO_TEST_SERVER_OPTIONS="--innodb-buffer-pool-size=2G --innodb-log-file-size=1G" \
+	  BAREMO_TEST_ON_DISK=1 BAREMO_TEST_SERVER_OPTIONS="--innodb-buffer-pool-size=$(BUFFER_POOL) --innodb-log-file-size=1G" \
 	    scripts/with-database cargo bench --locked --profile $(PROFILE) --bench $$bench; \
 	done
 
