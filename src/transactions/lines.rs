@@ -47,7 +47,7 @@ pub struct MeasureTotals {
 }
 
 /// Totals of one customer, kind and month (or part of one).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MonthTotals {
     /// Different orders.
     pub orders: u32,
