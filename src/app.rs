@@ -38,7 +38,8 @@ use crate::http::request_log::RequestSpan;
 use crate::http::streams::Streams;
 use crate::identity::access::Access;
 use crate::imports::api::UploadLimit;
-use crate::imports::worker::{Importer, Rules as ImportRules};
+use crate::imports::import::Rules as ImportRules;
+use crate::imports::worker::Importer;
 use crate::releases::active::{Active, InForce};
 use crate::releases::api::openapi::{Descriptions, get_description};
 use crate::transactions::record::Rules;
@@ -85,10 +86,7 @@ pub fn start_workers(state: &State, business_date: Option<Date>, history: i16, l
     let State { db, in_force, workers, .. } = state;
     workers.start(db, in_force, business_date, history, lease)?;
     let in_force = in_force.clone();
-    let importer = Importer::new(db.clone(), move || {
-        let active = in_force.get()?;
-        Some(ImportRules { customers: customer_rules(&active), transactions: recording_rules(&active) })
-    });
+    let importer = Importer::new(db.clone(), move || in_force.get().map(|active| import_rules(&active)));
     workers.employ("import".to_owned(), move |stop| importer.step(stop))
 }
 
@@ -221,6 +219,11 @@ fn sources(in_force: &InForce) -> Sources {
 fn outcomes_of(active: &Active) -> Outcomes {
     let policies = active.release.pack.customer_policies();
     Outcomes(policies.map(|(id, policy)| (id.clone(), policy.outcomes.clone())).collect())
+}
+
+/// The rules by which files are imported under a state.
+pub fn import_rules(active: &Active) -> ImportRules {
+    ImportRules { customers: customer_rules(active), transactions: recording_rules(active) }
 }
 
 /// The rules by which customers are recorded under a state.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use baremo::app::{customer_rules, recording_rules};
-use baremo::csv_rows::Progress;
+use baremo::csv_rows::{Input, Progress};
 use baremo::{customers, transactions};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
@@ -40,7 +40,7 @@ pub fn service(shops: usize) -> TestApp {
     }
     let (_folder, file) = file(&csv);
     let rules = customer_rules(&app.state.in_force.get().unwrap());
-    let what = customers::import::Import { file, ..Default::default() };
+    let what = Input { file, ..Default::default() };
     let report = customers::import::import(&app.state.db, &rules, &what, &mut Progress::hidden()).unwrap();
     assert_eq!((report.counts.created, report.counts.faulty), (u64::try_from(shops).unwrap(), 0));
     let rows: Vec<String> =
@@ -68,7 +68,11 @@ pub fn line_file(lines: &[Line]) -> (TempDir, PathBuf) {
 pub fn take_in(app: &TestApp, file: &Path) -> (u64, f64) {
     let rules = recording_rules(&app.state.in_force.get().unwrap());
     let kind = Some("order".to_owned());
-    let what = transactions::import::Import { file: file.to_owned(), kind, ..Default::default() };
+    let what = transactions::import::Import {
+        input: Input { file: file.to_owned(), ..Default::default() },
+        kind,
+        source: None,
+    };
     let begun = Instant::now();
     let report = transactions::import::import(&app.state.db, &rules, &what, &mut Progress::hidden()).unwrap();
     assert_eq!(report.counts.faulty, 0);

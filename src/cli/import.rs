@@ -1,6 +1,5 @@
 //! `baremo import`: customers, products, transactions and observations from CSV files into the base of a pack.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,14 +8,14 @@ use clap::{Args, Subcommand};
 
 use super::Failure;
 use super::base::{self, FailingCases};
-use crate::app::{customer_rules, recording_rules};
+use crate::app::import_rules;
 use crate::config::Config;
-use crate::csv_rows::{Encoding, Progress, Report};
-use crate::customers;
+use crate::csv_rows::{Encoding, Input, Progress, Report};
 use crate::db::Db;
+use crate::imports::import::{self, ImportFile};
+use crate::imports::model::ImportKind;
 use crate::releases::active::{Active, InForce};
 use crate::transactions;
-use crate::transactions::import_observations::{ObservationImport, import_observations};
 
 /// What is imported.
 #[derive(Debug, Subcommand)]
@@ -104,40 +103,19 @@ impl ImportCommand {
     }
 
     fn import(self, db: &Db, active: &Active) -> Result<Report, Failure> {
-        let mut progress = Progress::shown("importing");
-        Ok(match self {
-            Self::Customers(Options { file, mapping, encoding, dry_run, report, .. }) => {
-                let import = customers::import::Import { file, mapping: collect(mapping), encoding, dry_run, report };
-                customers::import::import(db, &customer_rules(active), &import, &mut progress)?
-            }
-            Self::Products(Options { file, mapping, encoding, dry_run, report, .. }) => {
-                let import =
-                    transactions::import::ProductImport { file, mapping: collect(mapping), encoding, dry_run, report };
-                transactions::import::import_products(db, &import, &mut progress)?
-            }
+        let (kind, options, transaction_kind, source) = match self {
+            Self::Customers(options) => (ImportKind::Customers, options, None, None),
+            Self::Products(options) => (ImportKind::Products, options, None, None),
             Self::Transactions(TransactionOptions { options, kind, source }) => {
-                let Options { file, mapping, encoding, dry_run, report, .. } = options;
-                let import = transactions::import::Import {
-                    file,
-                    mapping: collect(mapping),
-                    encoding,
-                    kind,
-                    source: Some(source),
-                    dry_run,
-                    report,
-                };
-                transactions::import::import(db, &recording_rules(active), &import, &mut progress)?
+                (ImportKind::Transactions, options, kind, Some(source))
             }
             Self::Observations(ObservationOptions { options, source }) => {
-                let Options { file, mapping, encoding, dry_run, report, .. } = options;
-                let (mapping, source, user_id) = (collect(mapping), Some(source), None);
-                let import = ObservationImport { file, mapping, encoding, source, user_id, dry_run, report };
-                import_observations(db, &recording_rules(active), &import, &mut progress)?
+                (ImportKind::Observations, options, None, Some(source))
             }
-        })
+        };
+        let Options { file, mapping, encoding, dry_run, report, .. } = options;
+        let input = Input { file, mapping: mapping.into_iter().collect(), encoding, dry_run, report };
+        let file = ImportFile { kind, input, transaction_kind, source, user_id: None };
+        Ok(import::import(db, &import_rules(active), file, &mut Progress::shown("importing"))?)
     }
-}
-
-fn collect(mapping: Vec<(String, String)>) -> BTreeMap<String, String> {
-    mapping.into_iter().collect()
 }

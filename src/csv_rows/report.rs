@@ -110,13 +110,14 @@ impl Report {
     }
 
     /// Ends the report's file. One that has grown too large says how many lines it lacks.
-    pub fn finish(&mut self) -> Result<(), FileError> {
-        let Some(ReportFile { path, writer, left_out, .. }) = &mut self.file else { return Ok(()) };
+    pub fn finish(mut self) -> Result<Self, FileError> {
+        let Some(ReportFile { path, writer, left_out, .. }) = &mut self.file else { return Ok(self) };
         if *left_out > 0 {
             let rest = format!("the report ends here, at {MAX_FILE} bytes; {left_out} more lines would follow");
             writer.write_record(["", "", "", "report_full", &rest]).map_err(|error| unwritable(path, error))?;
         }
-        writer.flush().map_err(|error| unwritable(path, error.into()))
+        writer.flush().map_err(|error| unwritable(path, error.into()))?;
+        Ok(self)
     }
 
     /// The first 20 faults and warnings.
@@ -206,7 +207,7 @@ mod tests {
             report.faulty(vec![fault(line, "=wrong"), fault(line, "also")]).unwrap();
         }
         report.warning(fault(1, "odd")).unwrap();
-        report.finish().unwrap();
+        let report = report.finish().unwrap();
         let written = std::fs::read_to_string(&path).unwrap();
         assert_eq!(written.lines().count(), 1 + 25 + 1);
         assert_eq!(written.lines().nth(1).unwrap(), "2,fault,code; code,c; c,'=wrong; also");
@@ -224,7 +225,7 @@ mod tests {
         for line in 2..12 {
             report.faulty(vec![fault(line, "a sentence of some length about a row")]).unwrap();
         }
-        report.finish().unwrap();
+        let report = report.finish().unwrap();
         let written = std::fs::read_to_string(&path).unwrap();
         let last = written.lines().last().unwrap();
         assert_eq!((written.lines().count(), report.counts.faulty), (1 + 1 + 1, 10), "{written}");

@@ -2,7 +2,6 @@
 //! each faulty one is reported; a second import of the same file changes nothing.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
@@ -11,7 +10,7 @@ use super::model::{Fields, Value};
 use super::record::{self, Rules};
 use super::store::{self, subjects::Change};
 use crate::Id;
-use crate::csv_rows::{Column, Encoding, FileError, Report, Row, RowFault, Rows, Stopped, Watch};
+use crate::csv_rows::{Column, FileError, Input, Report, Row, RowFault, Rows, Stopped, Watch};
 use crate::db::{self, Db, Failure};
 use crate::faults::Fault;
 use crate::faults::excerpt;
@@ -20,21 +19,6 @@ use crate::faults::excerpt;
 const CHUNK: usize = 500;
 /// How often a chunk is tried again when another writer takes one of its codes.
 const ATTEMPTS: u32 = 3;
-
-/// What to import, and how.
-#[derive(Clone, Debug, Default)]
-pub struct Import {
-    /// The file: columns `code`, `name`, `status`, and `section.field` or `field` for fields.
-    pub file: PathBuf,
-    /// Column of the file by target, where its name is another one.
-    pub mapping: BTreeMap<String, String>,
-    /// The file's encoding.
-    pub encoding: Encoding,
-    /// Whether nothing is written.
-    pub dry_run: bool,
-    /// CSV file for every faulty row.
-    pub report: Option<PathBuf>,
-}
 
 /// Why an import stopped. The chunks before it stay.
 #[derive(Debug, thiserror::Error)]
@@ -56,35 +40,27 @@ impl Failure for Error {
     }
 }
 
-/// Imports a file.
-pub fn import(db: &Db, rules: &Rules, import: &Import, watch: &mut dyn Watch) -> Result<Report, Error> {
+/// Imports a file with the columns `code`, `name`, `status`, and `section.field` or `field` for fields.
+pub fn import(db: &Db, rules: &Rules, input: &Input, watch: &mut dyn Watch) -> Result<Report, Error> {
     let fields = rules.fields.as_ref();
     let columns = Columns::new(fields);
-    let mut rows = Rows::open(&import.file, import.encoding, &columns.declared, &import.mapping)?;
-    let mut report = Report::new(import.report.as_deref())?;
+    let (rows, mut report) = input.open(&columns.declared)?;
     for remark in rows.unused(&columns.declared) {
         report.warning(remark)?;
     }
-    watch.begun(rows.bytes_total());
     let present = columns.present(&rows);
     let mut lines: HashMap<String, u64> = HashMap::new();
-    let mut chunk = BTreeMap::new();
-    while let Some(row) = rows.next() {
-        report.counts.read += 1;
-        match row?.map_err(|fault| vec![fault]).and_then(|row| read(fields, &present, &row, &mut lines)) {
-            Ok(entry) => drop(chunk.insert(entry.code.clone(), entry)),
-            Err(faults) => report.faulty(faults)?,
+    rows.take_in(CHUNK, &mut report, watch, |rows, report| {
+        let mut chunk = BTreeMap::new();
+        for row in rows {
+            match read(fields, &present, &row, &mut lines) {
+                Ok(entry) => drop(chunk.insert(entry.code.clone(), entry)),
+                Err(faults) => report.faulty(faults)?,
+            }
         }
-        let is_full = chunk.len() == CHUNK;
-        if is_full {
-            write(db, rules, import.dry_run, std::mem::take(&mut chunk), &mut report)?;
-        }
-        report.tell(watch, &rows, is_full)?;
-    }
-    write(db, rules, import.dry_run, chunk, &mut report)?;
-    watch.ended();
-    report.finish()?;
-    Ok(report)
+        write(db, rules, input.dry_run, chunk, report)
+    })?;
+    Ok(report.finish()?)
 }
 
 /// The columns that an import may have, and the field of each target.

@@ -7,15 +7,12 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::model::{Import, ImportError, ImportKind, ImportStatus, Outcome, ReportedFault};
+use super::import::{self, Error, ImportFile, Rules};
+use super::model::{Import, ImportError, ImportStatus, Options, Outcome, ReportedFault};
 use super::store::{self, Lease, PART};
 use crate::Id;
-use crate::csv_rows::{FileError, FileFault, Report, Stopped, Watch};
-use crate::customers::record::Rules as CustomerRules;
+use crate::csv_rows::{FileError, FileFault, Input, Report, Stopped, Watch};
 use crate::db::{self, Db, transaction};
-use crate::transactions::import_observations::{ObservationImport, import_observations};
-use crate::transactions::record::Rules as RecordingRules;
-use crate::{customers, transactions};
 
 /// Time between two notes of how far an import is.
 const BETWEEN_NOTES: Duration = Duration::from_millis(500);
@@ -24,14 +21,6 @@ const BETWEEN_TIDIES: Duration = Duration::from_secs(60);
 /// How often an import is begun before it is given up: whatever ends the process that works on it would end the next one too.
 const ATTEMPTS: u64 = 10;
 
-/// The rules by which imports record.
-pub struct Rules {
-    /// Of customers.
-    pub customers: CustomerRules,
-    /// Of transactions.
-    pub transactions: RecordingRules,
-}
-
 /// Works on imports, one after the other.
 pub struct Importer {
     db: Db,
@@ -39,43 +28,6 @@ pub struct Importer {
     /// As whom it takes leases.
     owner: Id,
     tidied: Cell<Option<Instant>>,
-}
-
-/// Why the work on an import ended before the file did.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    File(FileError),
-    #[error(transparent)]
-    Stopped(#[from] Stopped),
-    #[error("the copy of the file: {0}")]
-    Copy(#[from] io::Error),
-    #[error(transparent)]
-    Database(#[from] db::Error),
-    #[error(transparent)]
-    Record(transactions::record::Error),
-}
-
-impl From<customers::import::Error> for Error {
-    fn from(error: customers::import::Error) -> Self {
-        match error {
-            customers::import::Error::File(error) => Self::File(error),
-            customers::import::Error::Stopped(stopped) => stopped.into(),
-            customers::import::Error::Database(error) => error.into(),
-        }
-    }
-}
-
-impl From<transactions::import::Error> for Error {
-    fn from(error: transactions::import::Error) -> Self {
-        match error {
-            transactions::import::Error::File(error) => Self::File(error),
-            transactions::import::Error::Stopped(stopped) => stopped.into(),
-            transactions::import::Error::Record(transactions::record::Error::Database(error))
-            | transactions::import::Error::Database(error) => error.into(),
-            transactions::import::Error::Record(error) => Self::Record(error),
-        }
-    }
 }
 
 impl Importer {
@@ -141,7 +93,16 @@ impl Work<'_> {
     fn import(&mut self, rules: &Rules, import: &Import) -> Result<(), Error> {
         let (mut file, report) = (Unnamed::new()?, Unnamed::new()?);
         self.copy(&mut file)?;
-        let said = self.read(rules, import, file.path.clone(), report.path.clone())?;
+        let Options { mapping, encoding, transaction_kind, source } = import.options.clone();
+        let input = Input {
+            file: file.path.clone(),
+            mapping,
+            encoding,
+            dry_run: import.dry_run,
+            report: Some(report.path.clone()),
+        };
+        let (kind, user_id) = (import.kind, Some(import.created_by));
+        let said = import::import(self.db, rules, ImportFile { kind, input, transaction_kind, source, user_id }, self)?;
         self.note(&said);
         self.done = import.total_bytes;
         self.keep_report(&report)?;
@@ -159,31 +120,6 @@ impl Work<'_> {
             self.tell()?;
         }
         Ok(())
-    }
-
-    fn read(&mut self, rules: &Rules, import: &Import, file: PathBuf, report: PathBuf) -> Result<Report, Error> {
-        let (mapping, encoding) = (import.options.mapping.clone(), import.options.encoding);
-        let (dry_run, report, db) = (import.dry_run, Some(report), self.db);
-        Ok(match import.kind {
-            ImportKind::Customers => {
-                let import = customers::import::Import { file, mapping, encoding, dry_run, report };
-                customers::import::import(db, &rules.customers, &import, self)?
-            }
-            ImportKind::Products => {
-                let import = transactions::import::ProductImport { file, mapping, encoding, dry_run, report };
-                transactions::import::import_products(db, &import, self)?
-            }
-            ImportKind::Transactions => {
-                let (kind, source) = (import.options.transaction_kind.clone(), import.options.source.clone());
-                let import = transactions::import::Import { file, mapping, encoding, kind, source, dry_run, report };
-                transactions::import::import(db, &rules.transactions, &import, self)?
-            }
-            ImportKind::Observations => {
-                let (source, user_id) = (import.options.source.clone(), Some(import.created_by));
-                let import = ObservationImport { file, mapping, encoding, source, user_id, dry_run, report };
-                import_observations(db, &rules.transactions, &import, self)?
-            }
-        })
     }
 
     /// Puts the report into the database, where every process can give it.

@@ -2,7 +2,6 @@
 //! reported; a second import of the same file changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use rust_decimal::Decimal;
@@ -11,7 +10,7 @@ use super::model::{AMOUNT, Definitions, QUANTITY};
 use super::products::{Product, ProductBody};
 use super::record::{self, NewLine, NewTransaction, Recorded, Rules};
 use super::store;
-use crate::csv_rows::{Column, Encoding, FileError, Report, Row, RowFault, Rows, Stopped, Watch};
+use crate::csv_rows::{Column, FileError, Input, Report, Row, RowFault, Stopped, Watch};
 use crate::customers::model::decimal;
 use crate::db::{self, Db, Failure, transaction};
 use crate::faults::Fault;
@@ -23,38 +22,15 @@ const LANES: usize = 2;
 /// Source of items when the importer names none.
 pub const DEFAULT_SOURCE: &str = "csv";
 
-/// What to import, and how.
+/// What to import, and how: columns `customer`, `on`, `order`, the measures, and as wanted `kind`, `product` and what describes products.
 #[derive(Clone, Debug, Default)]
 pub struct Import {
-    /// The file: columns `customer`, `on`, `order`, the measures, and as wanted `kind`, `product` and what describes products.
-    pub file: PathBuf,
-    /// Column of the file by target, where its name is another one.
-    pub mapping: BTreeMap<String, String>,
-    /// The file's encoding.
-    pub encoding: Encoding,
+    /// The file.
+    pub input: Input,
     /// The kind of all rows, where the file has no column `kind`.
     pub kind: Option<String>,
     /// The system that the rows come from; [`DEFAULT_SOURCE`] when absent.
     pub source: Option<String>,
-    /// Whether nothing is written.
-    pub dry_run: bool,
-    /// CSV file for every faulty row.
-    pub report: Option<PathBuf>,
-}
-
-/// Which products to import, and how.
-#[derive(Clone, Debug, Default)]
-pub struct ProductImport {
-    /// The file: columns `code`, `name`, `category`, `unit`, `factor`.
-    pub file: PathBuf,
-    /// Column of the file by target, where its name is another one.
-    pub mapping: BTreeMap<String, String>,
-    /// The file's encoding.
-    pub encoding: Encoding,
-    /// Whether nothing is written.
-    pub dry_run: bool,
-    /// CSV file for every faulty row.
-    pub report: Option<PathBuf>,
 }
 
 /// Why an import stopped. The batches before it stay.
@@ -87,49 +63,34 @@ impl Failure for Error {
 /// Imports a file.
 pub fn import(db: &Db, rules: &Rules, import: &Import, watch: &mut dyn Watch) -> Result<Report, Error> {
     let measures = measures(&rules.definitions);
-    let mut rows = Rows::open(&import.file, import.encoding, &columns(import, &measures), &import.mapping)?;
-    let mut report = Report::new(import.report.as_deref())?;
-    watch.begun(rows.bytes_total());
-    let mut batch = Batch::default();
+    let (rows, mut report) = import.input.open(&columns(import, &measures))?;
     let mut seen = HashMap::new();
     // While a batch is being recorded the next one is read.
     thread::scope(|scope| {
         let mut recording: Option<Recording<'_>> = None;
-        while let Some(row) = rows.next() {
-            report.counts.read += 1;
-            match row? {
-                Ok(row) => {
-                    if let Err(faults) = batch.add(row, import, &measures, &mut seen, &mut report)? {
-                        report.faulty(faults)?;
-                    }
+        rows.take_in(BATCH, &mut report, watch, |rows, report| {
+            let mut batch = Batch::default();
+            for row in rows {
+                if let Err(faults) = batch.add(row, import, &measures, &mut seen, report)? {
+                    report.faulty(faults)?;
                 }
-                Err(fault) => report.faulty(vec![fault])?,
             }
-            let is_full = batch.items.len() == BATCH;
-            if is_full {
-                finish(recording.take(), &mut report)?;
-                recording = Some(std::mem::take(&mut batch).record(scope, db, rules, import.dry_run)?);
-            }
-            report.tell(watch, &rows, is_full)?;
-        }
-        finish(recording, &mut report)?;
-        finish(Some(batch.record(scope, db, rules, import.dry_run)?), &mut report)
+            finish(recording.take(), report)?;
+            recording = Some(batch.record(scope, db, rules, import.input.dry_run)?);
+            Ok::<_, Error>(())
+        })?;
+        finish(recording, &mut report)
     })?;
-    watch.ended();
-    report.finish()?;
-    Ok(report)
+    Ok(report.finish()?)
 }
 
-/// Imports products. Known ones are replaced.
-pub fn import_products(db: &Db, import: &ProductImport, watch: &mut dyn Watch) -> Result<Report, Error> {
+/// Imports products: columns `code`, `name`, `category`, `unit`, `factor`. Known ones are replaced.
+pub fn import_products(db: &Db, input: &Input, watch: &mut dyn Watch) -> Result<Report, Error> {
     let columns = ["code", "name", "category", "unit", "factor"].map(Column::required);
-    let mut rows = Rows::open(&import.file, import.encoding, &columns, &import.mapping)?;
-    let mut report = Report::new(import.report.as_deref())?;
-    watch.begun(rows.bytes_total());
-    let mut products = Vec::new();
-    while let Some(row) = rows.next() {
-        report.counts.read += 1;
-        let product = row?.map_err(|fault| vec![fault]).and_then(|row| {
+    let (rows, mut report) = input.open(&columns)?;
+    rows.take_in(BATCH, &mut report, watch, |rows, report| {
+        let mut products = Vec::with_capacity(rows.len());
+        for row in rows {
             let text = |target: &str| row.get(target).unwrap_or_default().to_owned();
             let body = ProductBody {
                 name: text("name"),
@@ -137,34 +98,28 @@ pub fn import_products(db: &Db, import: &ProductImport, watch: &mut dyn Watch) -
                 unit: text("unit"),
                 factor: text("factor"),
             };
-            body.check(&text("code")).map_err(|faults| faults.iter().map(|fault| in_row(&row, fault, "")).collect())
-        });
-        match product {
-            Ok(product) => products.push(product),
-            Err(faults) => report.faulty(faults)?,
+            match body.check(&text("code")) {
+                Ok(product) => products.push(product),
+                Err(faults) => report.faulty(faults.iter().map(|fault| in_row(&row, fault, "")).collect())?,
+            }
         }
-        report.tell(watch, &rows, false)?;
-    }
-    for chunk in products.chunks(BATCH) {
         let known = db.run_here(|conn| {
-            let known = store::products_of(conn, &chunk.iter().map(|product| product.code.as_str()).collect())?;
-            if !import.dry_run {
-                transaction(conn, |conn| store::write_products(conn, chunk))?;
+            let known = store::products_of(conn, &products.iter().map(|product| product.code.as_str()).collect())?;
+            if !input.dry_run {
+                transaction(conn, |conn| store::write_products(conn, &products))?;
             }
             Ok::<_, db::Error>(known)
         })?;
-        for product in chunk {
+        for product in &products {
             match known.get(&product.code) {
                 None => report.counts.created += 1,
                 Some(before) if before == product => report.counts.unchanged += 1,
                 Some(_) => report.counts.changed += 1,
             }
         }
-        report.tell(watch, &rows, true)?;
-    }
-    watch.ended();
-    report.finish()?;
-    Ok(report)
+        Ok::<_, Error>(())
+    })?;
+    Ok(report.finish()?)
 }
 
 /// Every measure of every kind.
@@ -198,15 +153,24 @@ type Recording<'scope> = Vec<(Vec<Row>, ScopedJoinHandle<'scope, Result<Vec<Reco
 fn finish(recording: Option<Recording<'_>>, report: &mut Report) -> Result<(), Error> {
     for (rows, lane) in recording.into_iter().flatten() {
         let answers = lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        for (row, answer) in rows.iter().zip(answers) {
-            match answer {
-                Recorded::Created(_) => report.counts.created += 1,
-                Recorded::Corrected(_) => report.counts.changed += 1,
-                Recorded::Unchanged(_) | Recorded::Outdated(_) => report.counts.unchanged += 1,
-                Recorded::Refused(faults) => {
-                    report.faulty(faults.iter().map(|fault| in_row(row, fault, "")).collect())?;
-                }
-            }
+        account(report, &rows, answers, |row, fault| in_row(row, fault, ""))?;
+    }
+    Ok(())
+}
+
+/// Reports what became of rows that were recorded; `told` makes a fault of an item one of its row.
+pub(super) fn account(
+    report: &mut Report,
+    rows: &[Row],
+    answers: Vec<Recorded>,
+    told: impl Fn(&Row, &Fault) -> RowFault,
+) -> Result<(), FileError> {
+    for (row, answer) in rows.iter().zip(answers) {
+        match answer {
+            Recorded::Created(_) => report.counts.created += 1,
+            Recorded::Corrected(_) => report.counts.changed += 1,
+            Recorded::Unchanged(_) | Recorded::Outdated(_) => report.counts.unchanged += 1,
+            Recorded::Refused(faults) => report.faulty(faults.iter().map(|fault| told(row, fault)).collect())?,
         }
     }
     Ok(())

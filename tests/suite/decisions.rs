@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use baremo::csv_rows::Progress;
+use baremo::csv_rows::{Input, Progress};
 use baremo::{app::recording_rules, customers, transactions};
 use rust_decimal::Decimal;
 use serde_json::{Value as Json, json};
@@ -30,7 +30,7 @@ fn sample_file(name: &str) -> std::path::PathBuf {
 /// Imports the customers of the sample.
 pub fn load_customers(app: &TestApp) {
     let rules = baremo::app::customer_rules(&app.state.in_force.get().unwrap());
-    let import = customers::import::Import { file: sample_file("tobacco_customers.csv"), ..Default::default() };
+    let import = Input { file: sample_file("tobacco_customers.csv"), ..Default::default() };
     let report = customers::import::import(&app.state.db, &rules, &import, &mut Progress::hidden()).unwrap();
     assert_eq!((report.counts.created, report.counts.faulty), (136, 0));
 }
@@ -47,11 +47,13 @@ fn load_sample(app: &TestApp) -> transactions::import::Import {
         ("product_category", "category"),
     ];
     let import = transactions::import::Import {
-        file: sample_file("tobacco_orders.csv"),
-        mapping: columns.map(|(target, column)| (target.to_owned(), column.to_owned())).into(),
+        input: Input {
+            file: sample_file("tobacco_orders.csv"),
+            mapping: columns.map(|(target, column)| (target.to_owned(), column.to_owned())).into(),
+            ..Default::default()
+        },
         kind: Some("order".to_owned()),
         source: Some("completejourney".to_owned()),
-        ..Default::default()
     };
     let rules = recording_rules(&active);
     let report = transactions::import::import(&app.state.db, &rules, &import, &mut Progress::hidden()).unwrap();

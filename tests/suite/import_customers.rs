@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use baremo::csv_rows::{Counts, Progress, Report};
+use baremo::csv_rows::{Counts, Input, Progress, Report};
 use baremo::customers::file::{Customer, Status};
-use baremo::customers::import::{Error, Import, import};
+use baremo::customers::import::{Error, import};
 use baremo::customers::model::Fields;
 use baremo::customers::store;
 use serde_json::json;
@@ -27,13 +27,13 @@ impl Desk {
     }
 
     fn import(&self, content: impl AsRef<[u8]>) -> Result<Report, Error> {
-        self.import_with(content, Import::default())
+        self.import_with(content, Input::default())
     }
 
-    fn import_with(&self, content: impl AsRef<[u8]>, how: Import) -> Result<Report, Error> {
+    fn import_with(&self, content: impl AsRef<[u8]>, how: Input) -> Result<Report, Error> {
         let file = self.folder.path().join("customers.csv");
         fs::write(&file, content).unwrap();
-        import(&self.base.db, &rules(&self.fields), &Import { file, ..how }, &mut Progress::hidden())
+        import(&self.base.db, &rules(&self.fields), &Input { file, ..how }, &mut Progress::hidden())
     }
 
     fn customers(&self) -> Vec<Customer> {
@@ -59,7 +59,7 @@ fn good_rows_go_in_and_each_faulty_one_is_reported() {
         content.push_str(&format!("C{number:04};Customer {number};kiosk;{area};2015-01-31\r\n"));
     }
     let report_file = desk.folder.path().join("report.csv");
-    let how = Import { report: Some(report_file.clone()), ..Import::default() };
+    let how = Input { report: Some(report_file.clone()), ..Input::default() };
     let report = desk.import_with(&content, how).unwrap();
     assert_eq!(report.counts, counts(1500, 1350, 0, 0, 150));
     let written = fs::read_to_string(report_file).unwrap();
@@ -105,7 +105,7 @@ fn a_dry_run_counts_and_writes_nothing() {
     desk.import(known).unwrap();
     let before = desk.customers();
     let content = "code,name,opened_on\nA,Ana María,2015-01-01\nB,Eva,2015-01-01\nC,Zoë,never\n";
-    let report = desk.import_with(content, Import { dry_run: true, ..Import::default() }).unwrap();
+    let report = desk.import_with(content, Input { dry_run: true, ..Input::default() }).unwrap();
     assert_eq!(report.counts, counts(3, 1, 1, 0, 1));
     assert_eq!(desk.customers(), before);
 }
@@ -127,9 +127,8 @@ fn missing_and_unused_columns_are_named() {
     assert!(error.contains("the column 'code' is missing; did you mean 'kode'?"), "{error}");
     let mapping =
         BTreeMap::from([("code".to_owned(), "kode".to_owned()), ("business.opened_on".to_owned(), "since".to_owned())]);
-    let report = desk
-        .import_with("kode,name,since,aera\nA,Ana,2015-01-01,3\n", Import { mapping, ..Import::default() })
-        .unwrap();
+    let report =
+        desk.import_with("kode,name,since,aera\nA,Ana,2015-01-01,3\n", Input { mapping, ..Input::default() }).unwrap();
     assert_eq!(report.counts, Counts { warnings: 1, ..counts(1, 1, 0, 0, 0) });
     assert!(report.to_string().contains("'aera' is not read; did you mean 'area'?"), "{report}");
 }

@@ -7,7 +7,7 @@ use baremo::app::{customer_rules, recording_rules};
 use baremo::assessments::activation::{Closes, activate};
 use baremo::assessments::replay::{Sample, replay_base};
 use baremo::assessments::store;
-use baremo::csv_rows::Progress;
+use baremo::csv_rows::{Input, Progress};
 use baremo::policy::release::{LoadedPack, load};
 use baremo::policy::source::Source;
 use baremo::releases::active::InForce;
@@ -165,7 +165,7 @@ fn ten_thousand_customers_replay_the_same_after_three_releases_a_year_and_a_rest
     };
     let active = app.state.in_force.get().unwrap();
     let file = written("customers.csv", format!("code,name\n{customers}"));
-    let (db, options) = (&app.state.db, customers::import::Import { file, ..Default::default() });
+    let (db, options) = (&app.state.db, Input { file, ..Default::default() });
     let report = customers::import::import(db, &customer_rules(&active), &options, &mut Progress::hidden()).unwrap();
     assert_eq!(report.counts.created, 10_000);
     // Nine of ten buy each month, another tenth each time, from 1 to 100 loaves.
@@ -179,10 +179,9 @@ fn ten_thousand_customers_replay_the_same_after_three_releases_a_year_and_a_rest
         let (db, in_force) = (&app.state.db, &app.state.in_force);
         let file = written("orders.csv", text);
         let options = transactions::import::Import {
-            file,
+            input: Input { file, ..Default::default() },
             kind: Some("order".to_owned()),
             source: Some("till".to_owned()),
-            ..Default::default()
         };
         let basis = app.get("/v1/basis").with(200);
         app.patch("/v1/basis", basis.header("ETag"), &json!({"business_date": date})).with(200);

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use baremo::csv_rows::Progress;
-use baremo::transactions::import::{ProductImport, import_products};
+use baremo::csv_rows::{Input, Progress};
+use baremo::transactions::import::import_products;
 use diesel::prelude::*;
 use diesel::sql_types::{SmallInt, Text};
 use jiff::ToSpan;
@@ -169,7 +169,7 @@ fn load_products(app: &TestApp) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("products.csv");
     std::fs::write(&file, text).unwrap();
-    let import = ProductImport { file, ..ProductImport::default() };
+    let import = Input { file, ..Input::default() };
     let report = import_products(&app.state.db, &import, &mut Progress::hidden()).unwrap();
     assert_eq!((report.counts.created, report.counts.faulty), (products.len().try_into().unwrap(), 0));
 }

@@ -7,21 +7,20 @@ use std::{fs, io};
 
 use super::write;
 use crate::Id;
-use crate::app::{customer_rules, recording_rules};
+use crate::app::import_rules;
 use crate::assessments::day;
 use crate::cli::base::{self, Folder};
 use crate::config::Config;
-use crate::csv_rows::{Counts, Progress, Report};
-use crate::customers;
+use crate::csv_rows::{Counts, Input, Progress, Report};
 use crate::db::{self, Conn, Db, transaction};
 use crate::employees;
 use crate::employees::model::Areas;
 use crate::employees::record::Draft;
+use crate::imports::import::{self, ImportFile};
+use crate::imports::model::ImportKind;
 use crate::policy::sample::{self, Import, SampleEmployee, SampleFile};
 use crate::releases::active::InForce;
 use crate::releases::{start, store};
-use crate::transactions;
-use crate::transactions::import_observations::{ObservationImport, import_observations};
 
 /// The system that transactions come from that were made.
 const SOURCE: &str = "sample";
@@ -38,12 +37,9 @@ pub enum Error {
     /// An employee.
     #[error("the employee '{0}' of the sample: {1}")]
     Employee(String, #[source] employees::record::Error),
-    /// A file of customers.
+    /// A file.
     #[error(transparent)]
-    Customers(#[from] customers::import::Error),
-    /// A file of products or transactions.
-    #[error(transparent)]
-    Transactions(#[from] transactions::import::Error),
+    Import(#[from] import::Error),
     /// Writing what is made.
     #[error("the sample's data can't be made: {0}")]
     Making(#[from] csv::Error),
@@ -61,8 +57,7 @@ impl db::Failure for Error {
             Self::Faults(_) | Self::Making(_) | Self::Folder(_) => None,
             Self::Start(error) => error.database(),
             Self::Employee(_, error) => error.database(),
-            Self::Customers(error) => error.database(),
-            Self::Transactions(error) => error.database(),
+            Self::Import(error) => error.database(),
             Self::Database(error) => Some(error),
         }
     }
@@ -143,30 +138,16 @@ impl Loader<'_> {
     }
 
     fn file(&self, folder: &Path, sample: &SampleFile) -> Result<Report, Error> {
-        let Self { db, in_force } = self;
-        let file = folder.join(&sample.path);
-        let mut progress = Progress::shown(&sample.path);
-        let mapping = sample.columns.clone();
-        let active = in_force.get().ok_or_else(|| db::Error::Stopped("nothing is in force".to_owned()))?;
-        match sample.import {
-            Import::Customers => {
-                let import = customers::import::Import { file, mapping, ..Default::default() };
-                Ok(customers::import::import(db, &customer_rules(&active), &import, &mut progress)?)
-            }
-            Import::Transactions => {
-                let (kind, source) = (sample.kind.clone(), sample.source.clone());
-                let import = transactions::import::Import { file, mapping, kind, source, ..Default::default() };
-                Ok(transactions::import::import(db, &recording_rules(&active), &import, &mut progress)?)
-            }
-            Import::Observations => {
-                let source = sample.source.clone();
-                let import = ObservationImport { file, mapping, source, ..Default::default() };
-                Ok(import_observations(db, &recording_rules(&active), &import, &mut progress)?)
-            }
-            Import::Products => {
-                let import = transactions::import::ProductImport { file, mapping, ..Default::default() };
-                Ok(transactions::import::import_products(db, &import, &mut progress)?)
-            }
-        }
+        let active = self.in_force.get().ok_or_else(|| db::Error::Stopped("nothing is in force".to_owned()))?;
+        let kind = match sample.import {
+            Import::Customers => ImportKind::Customers,
+            Import::Products => ImportKind::Products,
+            Import::Transactions => ImportKind::Transactions,
+            Import::Observations => ImportKind::Observations,
+        };
+        let input = Input { file: folder.join(&sample.path), mapping: sample.columns.clone(), ..Input::default() };
+        let (transaction_kind, source) = (sample.kind.clone(), sample.source.clone());
+        let file = ImportFile { kind, input, transaction_kind, source, user_id: None };
+        Ok(import::import(self.db, &import_rules(&active), file, &mut Progress::shown(&sample.path))?)
     }
 }

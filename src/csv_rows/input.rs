@@ -1,0 +1,61 @@
+//! A file that somebody wants to import, and the way that all imports read one.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::{Column, Encoding, FileError, Report, Row, Rows, Stopped, Watch};
+
+/// What to import, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Input {
+    /// The file.
+    pub file: PathBuf,
+    /// Column of the file by target, where its name is another one.
+    pub mapping: BTreeMap<String, String>,
+    /// The file's encoding.
+    pub encoding: Encoding,
+    /// Whether nothing is written.
+    pub dry_run: bool,
+    /// CSV file for every faulty row.
+    pub report: Option<PathBuf>,
+}
+
+impl Input {
+    /// Opens the file, whose header must name `columns`, and begins the report.
+    pub fn open(&self, columns: &[Column]) -> Result<(Rows, Report), FileError> {
+        let rows = Rows::open(&self.file, self.encoding, columns, &self.mapping)?;
+        Ok((rows, Report::new(self.report.as_deref())?))
+    }
+}
+
+impl Rows {
+    /// Reads all rows and gives them to `take`, as many at once as `size` says; faulty ones go to the report.
+    ///
+    /// # Errors
+    /// When the file can't be read on, somebody stops the import, or `take` fails. What was taken before stays.
+    pub fn take_in<E: From<FileError> + From<Stopped>>(
+        mut self,
+        size: usize,
+        report: &mut Report,
+        watch: &mut dyn Watch,
+        mut take: impl FnMut(Vec<Row>, &mut Report) -> Result<(), E>,
+    ) -> Result<(), E> {
+        watch.begun(self.bytes_total());
+        let mut chunk = Vec::new();
+        while let Some(row) = self.next() {
+            report.counts.read += 1;
+            match row? {
+                Ok(row) => chunk.push(row),
+                Err(fault) => report.faulty(vec![fault])?,
+            }
+            let is_full = chunk.len() == size;
+            if is_full {
+                take(std::mem::take(&mut chunk), report)?;
+            }
+            report.tell(watch, &self, is_full)?;
+        }
+        take(chunk, report)?;
+        watch.ended();
+        Ok(())
+    }
+}
