@@ -57,7 +57,7 @@ schemas! {
     };
 
     /// Values of the customer file to enter, by section and field, as the pack in force declares them.
-    NewProfile: {
+    ProfileBody: {
         "type": "object", "additionalProperties": {"type": "object", "additionalProperties": true},
         "example": {"network": {"retail_format": "grocery", "floor_area": "42.5"}}
     };

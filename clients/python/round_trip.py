@@ -29,7 +29,7 @@ def good(expected: type[T], response: Response[A]) -> T:
 
 def orders() -> list[models.TransactionBody]:
     """An order of ten cases in each of three months."""
-    line = models.NewTransactionLine(product="PY-P1", measures=models.Measures(quantity="10", amount="400.00"))
+    line = models.TransactionLineBody(product="PY-P1", measures=models.Measures(quantity="10", amount="400.00"))
     return [
         models.TransactionBody(
             source="round-trip",
@@ -61,15 +61,15 @@ def main() -> None:
     signed_in = good(models.Tokens, create_token.sync_detailed(client=Client(api), body=credentials))
     client = AuthenticatedClient(api, signed_in.access_token)
 
-    profile = models.NewProfile(
-        basic=models.NewProfileBasic(opened_on=date(2015, 3, 1)),
-        network=models.NewProfileNetwork(
+    profile = models.ProfileBody(
+        basic=models.ProfileBodyBasic(opened_on=date(2015, 3, 1)),
+        network=models.ProfileBodyNetwork(
             retail_format=models.ProfileFieldRetailFormat.GROCERY,
             market=models.ProfileFieldMarket.URBAN,
             floor_area="42.5",
         ),
     )
-    new = models.NewCustomer(code=CODE, name="Ana", profile=profile)
+    new = models.CustomerBody(code=CODE, name="Ana", profile=profile)
     customer = good(models.Customer, create_customer.sync_detailed(client=client, body=new))
     assert isinstance(customer.profile.network, models.ProfileNetwork), customer.profile
     assert customer.profile.network.floor_area == "42.5", customer.profile

@@ -45,7 +45,7 @@ use crate::identity::api::Permit;
 use crate::identity::model::{Evaluate, ReadCustomers};
 use crate::policy::pack::{Cadence, PolicyDeclaration};
 use crate::releases::active::{Active, InForce};
-use crate::schemas::{MetricValues, NewProfile};
+use crate::schemas::{MetricValues, ProfileBody};
 
 /// Mounts the handlers.
 pub fn configure(config: &mut ServiceConfig) {
@@ -101,7 +101,7 @@ pub struct DocumentBody {
     code: Option<String>,
     /// Fields by section, as in a customer.
     #[serde(default)]
-    #[schema(value_type = NewProfile, required = false)]
+    #[schema(value_type = ProfileBody, required = false)]
     profile: Map<String, Json>,
     /// Values of metrics by key: decimals or dates as strings.
     #[serde(default)]

@@ -43,7 +43,7 @@ pub fn configure(config: &mut ServiceConfig) {
     "profile": {"network": {"retail_format": "grocery", "floor_area": "42.5"}}, "version": 3,
     "created_at": "2026-11-21T10:00:00.123456Z", "updated_at": "2026-11-21T11:30:00Z"
 }))]
-pub struct CustomerBody {
+pub struct CustomerView {
     /// His id.
     #[schema(value_type = uuid::Uuid)]
     id: Id,
@@ -70,7 +70,7 @@ pub struct CustomerBody {
     updated_at: Timestamp,
 }
 
-impl CustomerBody {
+impl CustomerView {
     fn new(fields: &Fields, customer: Customer) -> Self {
         let (profile, _) = divide(fields, &customer.profile);
         let Customer { id, code, name, status, version, created_at, updated_at, .. } = customer;
@@ -86,7 +86,7 @@ impl CustomerBody {
 }], "next_cursor": "eyJzb3J0IjoibmFtZSJ9"}))]
 pub struct CustomerPage {
     /// The customers, in the order asked for.
-    items: Vec<CustomerBody>,
+    items: Vec<CustomerView>,
     /// Cursor of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -103,7 +103,7 @@ impl Page for CustomerPage {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"code": "X17", "name": "Ana", "profile": {"network": {"retail_format": "grocery"}}}))]
-pub struct NewCustomer {
+pub struct CustomerBody {
     /// His code in the industry's own systems: unique, without control characters, trimmed.
     #[serde(default)]
     #[schema(value_type = String, required = true, min_length = 1, max_length = 64, example = "X17")]
@@ -114,7 +114,7 @@ pub struct NewCustomer {
     name: Json,
     /// Values by section and field, as the pack in force declares them.
     #[serde(default)]
-    #[schema(value_type = schemas::NewProfile, required = false)]
+    #[schema(value_type = schemas::ProfileBody, required = false)]
     profile: Json,
 }
 
@@ -172,15 +172,15 @@ pub async fn list_customers(
 ) -> Result<Listed<CustomerPage>, Problem> {
     let known = fields.0.clone();
     let (found, next_cursor) = db.run(move |conn| list::list(conn, (&known, &outcomes), &parameters.0)).await?;
-    let items = found.into_iter().map(|customer| CustomerBody::new(&fields, customer)).collect();
+    let items = found.into_iter().map(|customer| CustomerView::new(&fields, customer)).collect();
     Ok(Listed(CustomerPage { items, next_cursor }))
 }
 
 /// Create a customer
 ///
 /// The profile is checked whole, and every fault is told.
-#[utoipa::path(tag = "customers", operation_id = "createCustomer", security(("bearer" = ["customers:write"])), request_body = NewCustomer, responses(
-    (status = 201, body = CustomerBody, description = "Created", headers(
+#[utoipa::path(tag = "customers", operation_id = "createCustomer", security(("bearer" = ["customers:write"])), request_body = CustomerBody, responses(
+    (status = 201, body = CustomerView, description = "Created", headers(
         ("Location" = String, description = "Where he is"), ("ETag" = String, description = "His version")
     )),
     Problems
@@ -190,16 +190,16 @@ pub async fn create_customer(
     _: Permit<WriteCustomers>,
     db: web::Data<Db>,
     rules: Current<Rules>,
-    body: Body<NewCustomer>,
+    body: Body<CustomerBody>,
 ) -> Result<HttpResponse, Problem> {
-    let Body(NewCustomer { code, name, profile }) = body;
+    let Body(CustomerBody { code, name, profile }) = body;
     let draft = record::Draft { code, name, profile };
     let known = rules.0.clone();
     let created = db.run(move |conn| record::create(conn, &known, &draft)).await?;
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, format!("/v1/customers/{}", created.id)))
         .insert_header(etag::tag(created.version))
-        .json(CustomerBody::new(&rules.fields, created)))
+        .json(CustomerView::new(&rules.fields, created)))
 }
 
 /// Read a customer
@@ -208,7 +208,7 @@ pub async fn create_customer(
 #[utoipa::path(tag = "customers", operation_id = "getCustomer", security(("bearer" = ["customers:read"])), params(
     ("id" = uuid::Uuid, Path, description = "His id"),
 ), responses(
-    (status = 200, body = CustomerBody, description = "The customer", headers(
+    (status = 200, body = CustomerView, description = "The customer", headers(
         ("ETag" = String, description = "His version")
     )),
     Problems
@@ -233,7 +233,7 @@ pub async fn get_customer(
     ("id" = uuid::Uuid, Path, description = "His id"),
     ("If-Match" = String, Header, description = "The `ETag` that the caller read", example = "\"3\""),
 ), request_body(content = CustomerPatch, content_type = "application/merge-patch+json"), responses(
-    (status = 200, body = CustomerBody, description = "Changed", headers(("ETag" = String, description = "His version"))),
+    (status = 200, body = CustomerView, description = "Changed", headers(("ETag" = String, description = "His version"))),
     Problems
 ))]
 #[patch("/v1/customers/{id}")]
@@ -259,7 +259,7 @@ pub async fn change_customer(
     ("id" = uuid::Uuid, Path, description = "His id"),
     ("If-Match" = String, Header, description = "The `ETag` that the caller read", example = "\"3\""),
 ), responses(
-    (status = 200, body = CustomerBody, description = "Inactive now", headers(
+    (status = 200, body = CustomerView, description = "Inactive now", headers(
         ("ETag" = String, description = "His version")
     )),
     Problems
@@ -282,7 +282,7 @@ pub async fn deactivate_customer(
     ("id" = uuid::Uuid, Path, description = "His id"),
     ("If-Match" = String, Header, description = "The `ETag` that the caller read", example = "\"3\""),
 ), responses(
-    (status = 200, body = CustomerBody, description = "Active again", headers(
+    (status = 200, body = CustomerView, description = "Active again", headers(
         ("ETag" = String, description = "His version")
     )),
     Problems
@@ -311,5 +311,5 @@ async fn set_status(
 }
 
 fn answer(fields: &Fields, customer: Customer) -> HttpResponse {
-    HttpResponse::Ok().insert_header(etag::tag(customer.version)).json(CustomerBody::new(fields, customer))
+    HttpResponse::Ok().insert_header(etag::tag(customer.version)).json(CustomerView::new(fields, customer))
 }

@@ -138,7 +138,7 @@ pub async fn list_employees(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "north", "from": "2018-01-01"}))]
-pub struct NewAssignment {
+pub struct AssignmentBody {
     /// The area: a value of the customers' field that the pack names.
     #[schema(min_length = 1, max_length = 200)]
     name: String,
@@ -147,7 +147,7 @@ pub struct NewAssignment {
     from: String,
 }
 
-impl NewAssignment {
+impl AssignmentBody {
     fn read(self, faults: &mut Vec<Fault>) -> Option<(String, Date)> {
         let read = |(code, detail)| faults.push(Fault::new("/area/from", code, detail));
         Some((self.name, date(&self.from).map_err(read).ok()?))
@@ -158,7 +158,7 @@ impl NewAssignment {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"code": "T1", "name": "Ana Ruiz", "username": "ana", "area": {"name": "north", "from": "2018-01-01"}}))]
-pub struct NewEmployee {
+pub struct EmployeeBody {
     /// His code, which never changes.
     #[schema(min_length = 1, max_length = 64)]
     code: String,
@@ -170,13 +170,13 @@ pub struct NewEmployee {
     username: Option<String>,
     /// The area that he serves.
     #[schema(nullable = false)]
-    area: Option<NewAssignment>,
+    area: Option<AssignmentBody>,
 }
 
 /// Enter an employee
 ///
 /// 409 where another one has the code or the account.
-#[utoipa::path(tag = "staff", operation_id = "createEmployee", security(("bearer" = ["staff:write"])), request_body = NewEmployee, responses(
+#[utoipa::path(tag = "staff", operation_id = "createEmployee", security(("bearer" = ["staff:write"])), request_body = EmployeeBody, responses(
     (status = 201, body = EmployeeView, description = "Entered", headers(
         ("Location" = String, description = "Address of the employee"), ("ETag" = String, description = "His version"))),
     Problems
@@ -186,9 +186,9 @@ pub async fn create_employee(
     _: Permit<WriteStaff>,
     db: web::Data<Db>,
     areas: Current<Areas>,
-    body: Body<NewEmployee>,
+    body: Body<EmployeeBody>,
 ) -> Result<HttpResponse, Problem> {
-    let NewEmployee { code, name, username, area } = body.0;
+    let EmployeeBody { code, name, username, area } = body.0;
     let mut faults = Vec::new();
     let area = area.and_then(|area| area.read(&mut faults));
     if !faults.is_empty() {
@@ -232,7 +232,7 @@ pub struct EmployeeChanges {
     username: Option<Option<String>>,
     /// The area that he serves from a day on.
     #[schema(nullable = false)]
-    area: Option<NewAssignment>,
+    area: Option<AssignmentBody>,
 }
 
 /// Tells `null` from what isn't there.

@@ -80,7 +80,7 @@ fn reaches(schemas: &Map<String, Json>, name: &str) -> bool {
 /// Whether a schema is one that this file makes from the pack.
 fn typed(name: &str) -> bool {
     const PREFIXES: [&str; 6] =
-        ["Profile", "NewProfile", "ProfilePatch", "TransactionKind", "Measures", "MetricValues"];
+        ["Profile", "ProfileBody", "ProfilePatch", "TransactionKind", "Measures", "MetricValues"];
     PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
@@ -174,11 +174,11 @@ impl Industry<'_> {
             schemas.insert(format!("ProfileField{}", pascal(key)), self.field(key, field));
         }
         self.profile(schemas, "Profile", "The customer file: values by section; absent ones are left out");
-        self.profile(schemas, "NewProfile", "The customer file as it is entered");
+        self.profile(schemas, "ProfileBody", "The customer file as it is entered");
         self.profile(schemas, "ProfilePatch", "Changes of the customer file; `null` removes");
         // What the pack requires makes the profile itself required.
-        let requires = schemas.get("NewProfile").is_some_and(|profile| profile.get("required").is_some());
-        for schema in ["NewCustomer", "Document"].into_iter().filter(|_| requires) {
+        let requires = schemas.get("ProfileBody").is_some_and(|profile| profile.get("required").is_some());
+        for schema in ["CustomerBody", "Document"].into_iter().filter(|_| requires) {
             if let Some(schema) = schemas.get_mut(schema) {
                 require(schema, "profile");
             }
@@ -196,7 +196,7 @@ impl Industry<'_> {
                     continue;
                 }
                 let schema = reference(&format!("ProfileField{}", pascal(key)));
-                add(&mut content, key, in_patch(schema, name), field.required && name == "NewProfile");
+                add(&mut content, key, in_patch(schema, name), field.required && name == "ProfileBody");
             }
             let required = content.get("required").is_some();
             let section_name = format!("{name}{}", pascal(section.key()));
@@ -230,7 +230,7 @@ impl Industry<'_> {
         let measures = definitions.measures(key).iter().map(|measure| (measure.clone(), json!("12")));
         let product = kind.products.then(|| ("product".to_owned(), json!("P1")));
         let line = product.into_iter().chain([("measures".to_owned(), Json::Object(measures.collect()))]);
-        if let Some(Json::Object(schema)) = schemas.get_mut("NewTransactionLine") {
+        if let Some(Json::Object(schema)) = schemas.get_mut("TransactionLineBody") {
             schema.insert("example".to_owned(), Json::Object(line.collect()));
         }
     }

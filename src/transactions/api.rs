@@ -92,7 +92,7 @@ pub struct TransactionBody {
 /// A line of a transaction, as it is sent.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = NewTransactionLine, example = json!({"product": "P1", "measures": {"quantity": "12", "amount": "480.00"}}))]
+#[schema(as = TransactionLineBody, example = json!({"product": "P1", "measures": {"quantity": "12", "amount": "480.00"}}))]
 pub struct LineBody {
     /// Product code, for kinds with products.
     #[schema(nullable = false, max_length = 64)]

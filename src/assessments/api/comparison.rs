@@ -271,7 +271,7 @@ pub async fn cancel_comparison(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"comparison": "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824", "reason": "Agreed with the sales areas"}))]
-pub struct NewApproval {
+pub struct ApprovalBody {
     /// Digest of the comparison that was read.
     #[schema(value_type = Digest)]
     comparison: String,
@@ -285,7 +285,7 @@ pub struct NewApproval {
 /// Says that somebody has read the last comparison of the release with the one in force, and agrees. Where the pack in force wants a
 /// second person it can't be who made the release. 409 where there is no such comparison, or it is another one meanwhile.
 #[utoipa::path(tag = "releases", operation_id = "createApproval", security(("bearer" = ["releases:approve"])),
-    params(("digest" = String, Path, description = "The release's digest, sha256:…")), request_body = NewApproval, responses(
+    params(("digest" = String, Path, description = "The release's digest, sha256:…")), request_body = ApprovalBody, responses(
     (status = 200, body = ReleaseSummary, description = "Approved"),
     Problems
 ))]
@@ -295,10 +295,10 @@ pub async fn create_approval(
     db: web::Data<Db>,
     active: Current<Active>,
     digest: PathDigest,
-    body: Body<NewApproval>,
+    body: Body<ApprovalBody>,
 ) -> Result<web::Json<ReleaseSummary>, Problem> {
     let digest = digest.0;
-    let NewApproval { comparison, reason } = body.0;
+    let ApprovalBody { comparison, reason } = body.0;
     let mut faults = Vec::new();
     let comparison: Option<Digest> =
         comparison.parse().map_err(|error| faults.push(Fault::new("/comparison", "digest", format!("{error}")))).ok();

@@ -171,7 +171,7 @@ pub async fn list_members(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"customer_id": "0193f0a2-7c1e-7aaa-8000-0123456789ab", "reason": "Model shop of the district", "expires_on": "2018-06-30"}))]
-pub struct NewListEntry {
+pub struct ListEntryBody {
     /// The customer's id.
     #[schema(value_type = uuid::Uuid)]
     customer_id: Id,
@@ -187,7 +187,7 @@ pub struct NewListEntry {
 ///
 /// By hand, beside whoever is on it by his outcome. 409 where he is entered already.
 #[utoipa::path(tag = "lists", operation_id = "createListEntry", security(("bearer" = ["lists:write"])), params(
-    ("list" = String, Path, description = "The list's id in the pack", example = "core")), request_body = NewListEntry, responses(
+    ("list" = String, Path, description = "The list's id in the pack", example = "core")), request_body = ListEntryBody, responses(
     (status = 201, body = EntryView, description = "Entered", headers(("Location" = String, description = "Address of the entry"))),
     Problems
 ))]
@@ -197,9 +197,9 @@ pub async fn create_list_entry(
     db: web::Data<Db>,
     active: Current<Active>,
     list: web::Path<String>,
-    body: Body<NewListEntry>,
+    body: Body<ListEntryBody>,
 ) -> Result<HttpResponse, Problem> {
-    let NewListEntry { customer_id, reason, expires_on } = body.0;
+    let ListEntryBody { customer_id, reason, expires_on } = body.0;
     let mut faults = Vec::new();
     let reason = author::said("/reason", &reason).map_err(|fault| faults.push(fault)).ok();
     let read = |text: String| date(&text).map_err(|(code, detail)| Fault::new("/expires_on", code, detail));

@@ -42,7 +42,7 @@ pub fn configure(config: &mut ServiceConfig) {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"ends_on": "2018-06-30", "facts": ["on_time_share"]}))]
-pub struct NewShadow {
+pub struct ShadowBody {
     /// The business date on which it ends, at most five years from now.
     #[schema(format = Date)]
     ends_on: String,
@@ -184,7 +184,7 @@ impl ShadowView {
 /// in force since today: its policies close by the calendar, and its stability compares with its own outcomes. Nobody's outcome changes.
 /// 409 while another release does so, or when the release is a draft or in force.
 #[utoipa::path(tag = "releases", operation_id = "createShadow", security(("bearer" = ["releases:write"])),
-    params(("digest" = String, Path, description = "The release's digest, sha256:…")), request_body = NewShadow, responses(
+    params(("digest" = String, Path, description = "The release's digest, sha256:…")), request_body = ShadowBody, responses(
     (status = 201, body = ShadowView, description = "Begun", headers(("Location" = String, description = "Address of the shadow"))),
     Problems
 ))]
@@ -196,9 +196,9 @@ pub async fn create_shadow(
     in_force: web::Data<InForce>,
     workers: web::Data<Workers>,
     digest: PathDigest,
-    body: Body<NewShadow>,
+    body: Body<ShadowBody>,
 ) -> Result<HttpResponse, Problem> {
-    let (state, user, digest, NewShadow { ends_on, facts }) =
+    let (state, user, digest, ShadowBody { ends_on, facts }) =
         (active.0.clone(), permit.principal.user_id, digest.0, body.0);
     let ends_on =
         date(&ends_on).map_err(|(code, detail)| Problem::invalid(vec![Fault::new("/ends_on", code, detail)]))?;

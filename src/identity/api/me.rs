@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::Permit;
-use super::users::UserBody;
+use super::users::UserView;
 use crate::Id;
 use crate::config::Secret;
 use crate::db::Db;
@@ -22,7 +22,7 @@ use crate::identity::{store, users};
 #[derive(Serialize, ToSchema)]
 pub struct Me {
     /// The user.
-    user: UserBody,
+    user: UserView,
     /// The session of the token.
     #[schema(value_type = uuid::Uuid)]
     session_id: Id,
@@ -90,7 +90,7 @@ pub async fn change_password(
     "created_at": "2018-01-01T08:00:00Z", "last_used_at": "2018-01-01T09:10:00Z", "expires_at": "2018-01-15T09:10:00Z",
     "current": true
 }))]
-pub struct SessionBody {
+pub struct SessionView {
     /// Its id.
     #[schema(value_type = uuid::Uuid)]
     id: Id,
@@ -115,13 +115,13 @@ pub struct SessionBody {
 #[derive(Serialize, ToSchema)]
 pub struct Sessions {
     /// Those that haven't ended, the one used last first; at most 500.
-    items: Vec<SessionBody>,
+    items: Vec<SessionView>,
 }
 
 impl Sessions {
     /// Sessions as the one of `current` sees them.
     pub fn new(sessions: Vec<Session>, current: Id) -> Self {
-        let body = |session: Session| SessionBody {
+        let body = |session: Session| SessionView {
             id: session.id,
             user_agent: session.user_agent,
             address: session.address,

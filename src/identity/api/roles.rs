@@ -18,7 +18,7 @@ use crate::identity::roles;
 #[schema(as = Role, example = json!({
     "name": "clerk", "built_in": true, "permissions": ["customers:read", "observations:write", "pack:read", "products:read", "transactions:write"]
 }))]
-pub struct RoleBody {
+pub struct RoleView {
     /// Its name.
     #[schema(min_length = 1, max_length = 64)]
     name: String,
@@ -28,7 +28,7 @@ pub struct RoleBody {
     permissions: Vec<&'static str>,
 }
 
-impl From<Role> for RoleBody {
+impl From<Role> for RoleView {
     fn from(role: Role) -> Self {
         Self { name: role.name, built_in: role.built_in, permissions: role.permissions.names() }
     }
@@ -38,7 +38,7 @@ impl From<Role> for RoleBody {
 #[derive(Serialize, ToSchema)]
 pub struct Roles {
     /// The built-in roles, then the others by name.
-    items: Vec<RoleBody>,
+    items: Vec<RoleView>,
     /// All permissions that a role may have.
     #[schema(example = json!(["pack:read", "customers:read"]))]
     permissions: Vec<&'static str>,
@@ -48,7 +48,7 @@ pub struct Roles {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"permissions": ["customers:read", "pack:read"]}))]
-pub struct NewRole {
+pub struct RoleBody {
     /// What who has it may do, all of it.
     permissions: Vec<String>,
 }
@@ -64,16 +64,16 @@ pub struct NewRole {
 #[get("/v1/roles")]
 pub async fn list_roles(_: Permit<ReadUsers>, db: web::Data<Db>) -> Result<web::Json<Roles>, Problem> {
     let all = db.run(roles::all).await?;
-    Ok(web::Json(Roles { items: all.into_iter().map(RoleBody::from).collect(), permissions: PERMISSIONS.into() }))
+    Ok(web::Json(Roles { items: all.into_iter().map(RoleView::from).collect(), permissions: PERMISSIONS.into() }))
 }
 
 /// Create or replace a role
 ///
 /// Nobody gives a permission that he lacks, nor changes a role that has one: 403. Built-in roles stay as they are: 409.
-#[utoipa::path(tag = "users", operation_id = "putRole", security(("bearer" = ["users:write"])), request_body = NewRole,
+#[utoipa::path(tag = "users", operation_id = "putRole", security(("bearer" = ["users:write"])), request_body = RoleBody,
     params(("role" = String, Path, description = "Its name: a small letter, then small letters, digits and `_`",
         min_length = 1, max_length = 64, pattern = "^[a-z][a-z0-9_]*$", example = "auditor")),
-    responses((status = 200, body = RoleBody, description = "Created or replaced"), Problems)
+    responses((status = 200, body = RoleView, description = "Created or replaced"), Problems)
 )]
 #[put("/v1/roles/{role}")]
 pub async fn put_role(
@@ -81,8 +81,8 @@ pub async fn put_role(
     db: web::Data<Db>,
     access: web::Data<Access>,
     name: web::Path<String>,
-    body: Body<NewRole>,
-) -> Result<web::Json<RoleBody>, Problem> {
+    body: Body<RoleBody>,
+) -> Result<web::Json<RoleView>, Problem> {
     let (name, permissions) = (name.into_inner(), body.0.permissions);
     let put = access.change(&db, move |conn| roles::put(conn, &permit.principal.permissions, &name, &permissions));
     Ok(web::Json(put.await?.into()))

@@ -27,7 +27,7 @@ use crate::identity::{error::Error, store};
     "id": "01a2008f-c5ab-7253-a9fc-1d735533f672", "username": "ana", "display_name": "Ana Ruiz", "roles": ["clerk"],
     "status": "active", "version": 1, "created_at": "2018-01-01T08:00:00Z", "last_sign_in_at": "2018-01-01T09:10:00Z"
 }))]
-pub struct UserBody {
+pub struct UserView {
     /// His id.
     #[schema(value_type = uuid::Uuid)]
     id: Id,
@@ -53,7 +53,7 @@ pub struct UserBody {
     last_sign_in_at: Option<Timestamp>,
 }
 
-impl From<User> for UserBody {
+impl From<User> for UserView {
     fn from(user: User) -> Self {
         Self {
             id: user.id,
@@ -72,7 +72,7 @@ impl From<User> for UserBody {
 #[derive(Serialize, ToSchema)]
 pub struct UserPage {
     /// Users by name.
-    items: Vec<UserBody>,
+    items: Vec<UserView>,
     /// Cursor of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -88,10 +88,10 @@ impl Page for UserPage {
 /// A user to be created.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = NewUser, example = json!({
+#[schema(example = json!({
     "username": "ana", "display_name": "Ana Ruiz", "roles": ["clerk"], "password": "a-long-password"
 }))]
-pub struct NewUserBody {
+pub struct UserBody {
     /// His name at sign-in: letters from a to z, digits and `. _ - @ +`. Capital letters count as small ones, and blanks around it
     /// don't count.
     #[schema(min_length = 1, max_length = 64, pattern = "^\\s*[A-Za-z0-9._@+-]+\\s*$")]
@@ -136,14 +136,14 @@ fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"password": "a-long-password"}))]
-pub struct NewPassword {
+pub struct PasswordBody {
     /// The password; it isn't blank, nor the user's name.
     #[schema(min_length = 12, max_length = 1024, pattern = "\\S", format = Password)]
     password: String,
 }
 
 fn answer(mut response: actix_web::HttpResponseBuilder, user: User) -> HttpResponse {
-    response.insert_header(etag::tag(user.version)).json(UserBody::from(user))
+    response.insert_header(etag::tag(user.version)).json(UserView::from(user))
 }
 
 /// List users
@@ -161,15 +161,15 @@ pub async fn list_users(
     let (after, limit) = parameters.page::<String>()?;
     let users = db.run(move |conn| store::page(conn, after.as_deref(), i64::from(limit) + 1)).await?;
     let (items, next_cursor) = page(users, limit, |user| cursor(&user.username));
-    Ok(Listed(UserPage { items: items.into_iter().map(UserBody::from).collect(), next_cursor }))
+    Ok(Listed(UserPage { items: items.into_iter().map(UserView::from).collect(), next_cursor }))
 }
 
 /// Create a user
 ///
 /// Nobody gives a role that may more than he himself: 403. 409 when somebody has the name.
-#[utoipa::path(tag = "users", operation_id = "createUser", security(("bearer" = ["users:write"])), request_body = NewUserBody,
+#[utoipa::path(tag = "users", operation_id = "createUser", security(("bearer" = ["users:write"])), request_body = UserBody,
     responses(
-        (status = 201, body = UserBody, description = "Created", headers(
+        (status = 201, body = UserView, description = "Created", headers(
             ("ETag" = String, description = "His version"), ("Location" = String, description = "His path")
         )),
         Problems
@@ -180,9 +180,9 @@ pub async fn create_user(
     permit: Permit<WriteUsers>,
     db: web::Data<Db>,
     access: web::Data<Access>,
-    body: Body<NewUserBody>,
+    body: Body<UserBody>,
 ) -> Result<HttpResponse, Problem> {
-    let Body(NewUserBody { username, display_name, roles, password }) = body;
+    let Body(UserBody { username, display_name, roles, password }) = body;
     let new = NewUser { username, display_name, roles, password: Secret::new(password) };
     let turn = access.hashing().await?;
     let created = access.change(&db, move |conn| {
@@ -201,7 +201,7 @@ pub async fn create_user(
 #[utoipa::path(tag = "users", operation_id = "getUser", security(("bearer" = ["users:read"])),
     params(("id" = uuid::Uuid, Path, description = "His id")),
     responses(
-        (status = 200, body = UserBody, description = "The user", headers(("ETag" = String, description = "His version"))),
+        (status = 200, body = UserView, description = "The user", headers(("ETag" = String, description = "His version"))),
         Problems
     )
 )]
@@ -220,7 +220,7 @@ pub async fn get_user(_: Permit<ReadUsers>, db: web::Data<Db>, PathId(id): PathI
     ("id" = uuid::Uuid, Path, description = "His id"),
     ("If-Match" = String, Header, description = "The `ETag` that the caller read", example = "\"3\""),
 ), request_body(content = UserPatch, content_type = "application/merge-patch+json"), responses(
-    (status = 200, body = UserBody, description = "Changed", headers(("ETag" = String, description = "His version"))),
+    (status = 200, body = UserView, description = "Changed", headers(("ETag" = String, description = "His version"))),
     Problems
 ))]
 #[patch("/v1/users/{id}")]
@@ -244,7 +244,7 @@ pub async fn change_user(
 /// Ends his sessions. Nobody sets that of a user who may more than he himself: 403.
 #[utoipa::path(tag = "users", operation_id = "setUserPassword", security(("bearer" = ["users:write"])),
     params(("id" = uuid::Uuid, Path, description = "His id")),
-    request_body = NewPassword, responses((status = 204, description = "Set"), Problems)
+    request_body = PasswordBody, responses((status = 204, description = "Set"), Problems)
 )]
 #[post("/v1/users/{id}/password")]
 pub async fn set_user_password(
@@ -252,7 +252,7 @@ pub async fn set_user_password(
     db: web::Data<Db>,
     access: web::Data<Access>,
     PathId(id): PathId,
-    body: Body<NewPassword>,
+    body: Body<PasswordBody>,
 ) -> Result<HttpResponse, Problem> {
     let password = Secret::new(body.0.password);
     let turn = access.hashing().await?;

@@ -38,7 +38,7 @@ pub fn configure(config: &mut ServiceConfig) {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"message": "Grade 2 from 16 cases on", "files": {"policies/volume_grade.rhai": "const GRADES = bands([[20, \"1\"], [16, \"2\"]], \"3\");\n\nfn decide(customer, context) {\n    GRADES.of(customer.monthly_volume)\n}\n"}}))]
-pub struct NewRelease {
+pub struct ReleaseBody {
     /// What changes, and why, for whoever reads it later.
     #[schema(min_length = 1, max_length = 1000)]
     message: String,
@@ -54,7 +54,7 @@ pub struct NewRelease {
 ///
 /// Keeps files, as they are or in place of those of the release in force, under the digest of their content. It is a draft until it
 /// was checked. The same content is kept once: then the release is as it was.
-#[utoipa::path(tag = "releases", operation_id = "createRelease", security(("bearer" = ["releases:write"])), request_body = NewRelease, responses(
+#[utoipa::path(tag = "releases", operation_id = "createRelease", security(("bearer" = ["releases:write"])), request_body = ReleaseBody, responses(
     (status = 201, body = ReleaseSummary, description = "Kept", headers(("Location" = String, description = "Address of the release"))),
     Problems
 ))]
@@ -63,9 +63,9 @@ pub async fn create_release(
     permit: Permit<WriteReleases>,
     db: web::Data<Db>,
     active: Current<Active>,
-    body: Body<NewRelease>,
+    body: Body<ReleaseBody>,
 ) -> Result<HttpResponse, Problem> {
-    let NewRelease { message, files, whole } = body.0;
+    let ReleaseBody { message, files, whole } = body.0;
     let files = PackFiles { files, whole };
     let message = said("/message", &message).map_err(|fault| Problem::invalid(vec![fault]))?;
     let (in_force, pack_id) = (active.basis.release, active.release.pack.id.clone());

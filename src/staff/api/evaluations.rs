@@ -250,7 +250,7 @@ pub async fn list_evaluations(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"employee_id": "0193f0a2-7c1e-7aaa-8000-0123456789ab", "period": "2018-01", "remarks": {"attendance": "One late arrival"}}))]
-pub struct NewStaffEvaluation {
+pub struct StaffEvaluationBody {
     /// The employee.
     #[schema(value_type = uuid::Uuid)]
     employee_id: Id,
@@ -276,7 +276,7 @@ fn check_remarks(remarks: &BTreeMap<String, String>, faults: &mut Vec<Fault>) {
 /// Evaluate an employee
 ///
 /// For a month that has ended, by the pack's policy about employees, from what was observed. 409 where he was evaluated for it already.
-#[utoipa::path(tag = "staff", operation_id = "createStaffEvaluation", security(("bearer" = ["staff:evaluate"])), request_body = NewStaffEvaluation, responses(
+#[utoipa::path(tag = "staff", operation_id = "createStaffEvaluation", security(("bearer" = ["staff:evaluate"])), request_body = StaffEvaluationBody, responses(
     (status = 201, body = EvaluationView, description = "Computed", headers(
         ("Location" = String, description = "Address of the evaluation"), ("ETag" = String, description = "Its version"))),
     Problems
@@ -287,9 +287,9 @@ pub async fn create_evaluation(
     db: web::Data<Db>,
     active: Current<Active>,
     languages: Languages,
-    body: Body<NewStaffEvaluation>,
+    body: Body<StaffEvaluationBody>,
 ) -> Result<HttpResponse, Problem> {
-    let NewStaffEvaluation { employee_id, period, in_charge, remarks } = body.0;
+    let StaffEvaluationBody { employee_id, period, in_charge, remarks } = body.0;
     let mut faults = Vec::new();
     let period = month("/period", &period).map_err(|fault| faults.push(fault)).ok();
     check_remarks(&remarks, &mut faults);

@@ -176,7 +176,7 @@ pub async fn list_pools(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"area": "north", "period": "2018-01"}))]
-pub struct NewBonusPool {
+pub struct BonusPoolBody {
     /// The area.
     #[schema(min_length = 1, max_length = 200)]
     area: String,
@@ -189,7 +189,7 @@ pub struct NewBonusPool {
 ///
 /// The pack's share of what was collected in the month of the area's customers, by the signed scores of all who served the area. The parts sum to it:
 /// hundredths that are left go to the largest remainders. 409 where it is distributed already.
-#[utoipa::path(tag = "staff", operation_id = "createBonusPool", security(("bearer" = ["staff:evaluate"])), request_body = NewBonusPool, responses(
+#[utoipa::path(tag = "staff", operation_id = "createBonusPool", security(("bearer" = ["staff:evaluate"])), request_body = BonusPoolBody, responses(
     (status = 201, body = PoolView, description = "Distributed", headers(("Location" = String, description = "Address of the pool"))),
     Problems
 ))]
@@ -198,9 +198,9 @@ pub async fn create_pool(
     permit: Permit<EvaluateStaff>,
     db: web::Data<Db>,
     active: Current<Active>,
-    body: Body<NewBonusPool>,
+    body: Body<BonusPoolBody>,
 ) -> Result<HttpResponse, Problem> {
-    let NewBonusPool { area, period } = body.0;
+    let BonusPoolBody { area, period } = body.0;
     let period = month("/period", &period).map_err(|fault| Problem::invalid(vec![fault]))?;
     let (state, user) = (active.0.clone(), permit.principal.user_id);
     let pool = db

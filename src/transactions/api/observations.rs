@@ -53,7 +53,7 @@ pub struct ObservationBatch {
 /// An observation. It is known by its source and external id: sent twice it counts once, sent changed it becomes a further version.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = NewObservation, example = json!({"source": "inspection", "external_id": "B-9", "kind": "breach", "customer_code": "X17",
+#[schema(example = json!({"source": "inspection", "external_id": "B-9", "kind": "breach", "customer_code": "X17",
     "observed_on": "2017-12-28", "value": "4", "evidence": "Report 4711", "reported_by": "Officer Li"}))]
 pub struct ObservationBody {
     /// The system it comes from.
