@@ -3,11 +3,10 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_server::Server;
 use actix_web::middleware::{Compress, from_fn};
-use actix_web::{App, HttpRequest, HttpServer, web};
+use actix_web::{App, HttpRequest, web};
 use jiff::civil::Date;
 use serde_json::Value as Json;
 use tracing_actix_web::TracingLogger;
@@ -30,12 +29,14 @@ use crate::http::metrics::{self, Metrics};
 use crate::http::middleware::guard::Gate;
 use crate::http::middleware::origins::Origins;
 use crate::http::middleware::rate::Rates;
-use crate::http::middleware::{answers, guard, rate};
-use crate::http::openapi::{self, Paths};
+use crate::http::middleware::{answers, declared, guard, rate};
+use crate::http::openapi;
 use crate::http::operation::{self, Readiness};
+use crate::http::paths::Paths;
 use crate::http::problem::pages;
 use crate::http::request_log::RequestSpan;
 use crate::http::streams::Streams;
+use crate::http::{pace, server};
 use crate::identity::access::Access;
 use crate::imports::api::UploadLimit;
 use crate::imports::import::Rules as ImportRules;
@@ -44,14 +45,6 @@ use crate::releases::active::{Active, InForce};
 use crate::releases::api::openapi::{Descriptions, get_description};
 use crate::transactions::record::Rules;
 use crate::{assessments, customers, employees, events, identity, imports, releases, staff, transactions};
-
-/// Seconds that running requests may take when the service stops.
-const SHUTDOWN_SECONDS: u64 = 20;
-/// How long a connection may stay open between two requests: longer than the minute that balancers and clients keep theirs, since
-/// whoever closes first must not be the one that can't know whether a request is on its way.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// Threads that take requests; use cases run elsewhere.
-const HTTP_WORKERS: usize = 2;
 
 /// The state of the service. Cheap to clone.
 #[derive(Clone)]
@@ -130,9 +123,9 @@ pub fn server_with(
     let descriptions = web::Data::new(Descriptions::new(described()?));
     let state = state.clone();
     let (limits, origins) = (state.limits.clone(), state.origins.clone());
-    let (gate, rates, head_time) = (Gate::new(&limits), Rates::new(&limits), limits.head_time);
+    let (gate, rates) = (Gate::new(&limits), Rates::new(&limits));
     let (active, fields, outcomes, customer_rules, rules, areas) = sources(&state.in_force);
-    let server = HttpServer::new(move || {
+    server::serve(listener, &state.limits.clone(), move || {
         let (app, _) = App::new().into_utoipa_app().openapi(openapi::base()).configure(routes).split_for_parts();
         app.app_data(web::Data::new(limits.clone()))
             .app_data(gate.clone())
@@ -157,7 +150,7 @@ pub fn server_with(
             .service(web::redirect("/docs", "/docs/"))
             // Before the pattern that takes everything below.
             .service(docs::front_ends)
-            .route("/openapi.json", web::get().to(get_description))
+            .service(get_description)
             .service(SwaggerUi::new("/docs/{_:.*}").config(utoipa_swagger_ui::Config::from("/openapi.json")))
             .default_service(web::to(refuse))
             .configure(pages::configure)
@@ -166,6 +159,7 @@ pub fn server_with(
             // and before the gate, where those without a valid token have places of their own: verifying one is cheap. What ends
             // requests is before all of this, but inside of CORS and of what writes answers, so that pages of other origins can read
             // also why they were refused. What logs and counts is outside, and sees the final status.
+            .wrap(from_fn(declared::only))
             .wrap(from_fn(identity::api::idempotency::once))
             .wrap(from_fn(rate::limit))
             .wrap(from_fn(guard::admit))
@@ -176,15 +170,8 @@ pub fn server_with(
             .wrap(Compress::default())
             .wrap(TracingLogger::<RequestSpan>::new())
             .wrap(from_fn(metrics::observe))
-    });
-    Ok(server
-        .workers(HTTP_WORKERS)
-        .client_request_timeout(head_time)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(SHUTDOWN_SECONDS)
-        .disable_signals()
-        .listen(listener)?
-        .run())
+            .wrap(from_fn(pace::answering))
+    })
 }
 
 async fn refuse(request: HttpRequest, paths: web::Data<Paths>) -> actix_web::HttpResponse {

@@ -116,6 +116,12 @@ impl Fault {
     }
 }
 
+/// The fault of a member that an object doesn't have, which may be one of `known` misspelt.
+pub fn unknown_field<'a>(pointer: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Fault {
+    let detail = format!("there is no '{}' here{}", excerpt(name), did_you_mean(name, known));
+    Fault::new(pointer, "unknown_field", detail)
+}
+
 /// Whether there are more faults than are told, so that looking for others is of no use.
 pub fn enough(faults: &[Fault]) -> bool {
     faults.len() > MOST

@@ -3,8 +3,8 @@
 use actix_web::http::header;
 use actix_web::{HttpResponse, get, patch, post, web};
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value as Json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -101,45 +101,54 @@ impl Page for CustomerPage {
 
 /// A customer to create.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, from = "Map<String, Json>")]
 #[schema(example = json!({"code": "X17", "name": "Ana", "profile": {"network": {"retail_format": "grocery"}}}))]
 pub struct CustomerBody {
     /// His code in the industry's own systems: unique, without control characters, trimmed.
-    #[serde(default)]
     #[schema(value_type = String, required = true, min_length = 1, max_length = 64, example = "X17")]
     code: Json,
     /// His name, without control characters, trimmed.
-    #[serde(default)]
     #[schema(value_type = String, required = true, min_length = 1, max_length = 200, example = "Ana")]
     name: Json,
     /// Values by section and field, as the pack in force declares them.
-    #[serde(default)]
     #[schema(value_type = schemas::ProfileBody, required = false)]
     profile: Json,
+    /// Members that there aren't: told together with what is wrong with the others.
+    #[serde(skip)]
+    unknown: Vec<String>,
+}
+
+impl From<Map<String, Json>> for CustomerBody {
+    fn from(mut sent: Map<String, Json>) -> Self {
+        let [code, name, profile] = ["code", "name", "profile"].map(|key| sent.remove(key).unwrap_or_default());
+        Self { code, name, profile, unknown: sent.into_iter().map(|(key, _)| key).collect() }
+    }
 }
 
 /// A JSON merge patch (RFC 7396) of a customer: what is left out stays, `null` removes.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, from = "Map<String, Json>")]
 #[schema(example = json!({"name": "Ana María", "profile": {"network": {"floor_area": "50", "retail_format": null}}}))]
 pub struct CustomerPatch {
     /// A code can't change: it may only be repeated.
-    #[serde(default, deserialize_with = "sent")]
     #[schema(value_type = Option<String>, nullable = false, min_length = 1, max_length = 64)]
     code: Option<Json>,
     /// His name.
-    #[serde(default, deserialize_with = "sent")]
     #[schema(value_type = Option<String>, nullable = false, min_length = 1, max_length = 200, example = "Ana María")]
     name: Option<Json>,
     /// Values by section and field; `null` removes a value, a section or the whole profile. The result is checked whole.
-    #[serde(default, deserialize_with = "sent")]
     #[schema(value_type = Option<schemas::ProfilePatch>)]
     profile: Option<Json>,
+    /// Members that there aren't: told together with what is wrong with the others.
+    #[serde(skip)]
+    unknown: Vec<String>,
 }
 
-/// Tells a `null` that was sent from nothing.
-fn sent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
-    Json::deserialize(deserializer).map(Some)
+impl From<Map<String, Json>> for CustomerPatch {
+    fn from(mut sent: Map<String, Json>) -> Self {
+        let [code, name, profile] = ["code", "name", "profile"].map(|key| sent.remove(key));
+        Self { code, name, profile, unknown: sent.into_iter().map(|(key, _)| key).collect() }
+    }
 }
 
 /// List customers
@@ -192,8 +201,8 @@ pub async fn create_customer(
     rules: Current<Rules>,
     body: Body<CustomerBody>,
 ) -> Result<HttpResponse, Problem> {
-    let Body(CustomerBody { code, name, profile }) = body;
-    let draft = record::Draft { code, name, profile };
+    let Body(CustomerBody { code, name, profile, unknown }) = body;
+    let draft = record::Draft { code, name, profile, unknown };
     let known = rules.0.clone();
     let created = db.run(move |conn| record::create(conn, &known, &draft)).await?;
     Ok(HttpResponse::Created()
@@ -245,8 +254,8 @@ pub async fn change_customer(
     IfMatch(versions): IfMatch,
     body: Body<CustomerPatch>,
 ) -> Result<HttpResponse, Problem> {
-    let Body(CustomerPatch { code, name, profile }) = body;
-    let changes = record::Changes { code, name, profile };
+    let Body(CustomerPatch { code, name, profile, unknown }) = body;
+    let changes = record::Changes { code, name, profile, unknown };
     let known = rules.0.clone();
     let changed = db.run(move |conn| record::change(conn, &known, id, &versions, &changes)).await?;
     Ok(answer(&rules.fields, changed))

@@ -11,7 +11,7 @@ use super::model::{Fields, Values};
 use super::store::{self, subjects::Change};
 use crate::Id;
 use crate::db::{self, Conn};
-use crate::faults::Fault;
+use crate::faults::{Fault, MOST, pointer_segment, unknown_field};
 use crate::versions::Versions;
 
 /// The circumstances in which customers are recorded.
@@ -49,6 +49,8 @@ pub struct Draft {
     pub name: Json,
     /// Profile.
     pub profile: Json,
+    /// Members besides, which a customer doesn't have.
+    pub unknown: Vec<String>,
 }
 
 /// A merge patch of a customer, as it was sent; `null` removes.
@@ -60,12 +62,14 @@ pub struct Changes {
     pub name: Option<Json>,
     /// Profile.
     pub profile: Option<Json>,
+    /// Members besides, which a customer doesn't have.
+    pub unknown: Vec<String>,
 }
 
 /// Creates a customer.
 pub fn create(conn: &mut Conn, rules: &Rules, draft: &Draft) -> Result<Customer, Error> {
     let fields = &rules.fields;
-    let mut faults = Vec::new();
+    let mut faults = unknown(&draft.unknown);
     let code = read("code", MAX_CODE, &draft.code, &mut faults);
     let name = read("name", MAX_NAME, &draft.name, &mut faults);
     let values = check_profile(fields, &draft.profile, &Profile::new(), &mut faults);
@@ -94,7 +98,7 @@ pub fn change(
 ) -> Result<Customer, Error> {
     let fields = &rules.fields;
     update(conn, rules, id, versions, |customer| {
-        let mut faults = Vec::new();
+        let mut faults = unknown(&changes.unknown);
         if changes.code.as_ref().is_some_and(|code| code.as_str().map(str::trim) != Some(&customer.code)) {
             let detail = format!("the code of a customer can't change; it stays '{}'", customer.code);
             faults.push(Fault::new("/code", "immutable", detail));
@@ -190,6 +194,11 @@ pub fn check_text(what: &str, max: usize, text: &str) -> Result<String, (&'stati
         return Err(("control_character", format!("the control character {control:?} is not allowed")));
     }
     Ok(text.to_owned())
+}
+
+fn unknown(members: &[String]) -> Vec<Fault> {
+    let fault = |name: &String| unknown_field(&pointer_segment(name), name, ["code", "name", "profile"]);
+    members.iter().take(MOST).map(fault).collect()
 }
 
 fn read(what: &str, max: usize, json: &Json, faults: &mut Vec<Fault>) -> String {

@@ -1,12 +1,14 @@
 //! Extractors whose failures are problems too, with a pointer to what is wrong.
 
 use std::future::{Future, Ready, ready};
+use std::io::Read;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use actix_web::dev::{Decompress, Payload};
+use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use flate2::read::MultiGzDecoder;
 use futures_util::TryStreamExt;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -22,6 +24,9 @@ use crate::digest::Digest;
 use crate::faults::{Fault, did_you_mean, enough, excerpt};
 use crate::identity::model::Principal;
 use crate::versions::Versions;
+
+/// Bytes that are unpacked at once.
+const PIECE: usize = 64 << 10;
 
 /// A JSON body. Unknown fields are refused where the type says so.
 pub struct Body<T>(pub T);
@@ -79,36 +84,55 @@ pub fn bytes(
         false => (limits.anonymous_body, limits.anonymous_body_time),
     };
     let checked = check_coding(request, &["gzip", "identity"]);
+    let packed = request.headers().get(header::CONTENT_ENCODING);
+    let packed = packed.is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"gzip"));
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = Decompress::from_headers(payload.take(), request.headers());
+    let body = payload.take();
     async move {
         checked?;
         let read = read(body, most, length.unwrap_or(0));
-        timeout(time, read).await.unwrap_or_else(|_| {
+        let bytes = timeout(time, read).await.unwrap_or_else(|_| {
             let seconds = time.as_secs_f64();
             let detail = format!("the body must be here within {seconds} seconds");
             Err(Problem::detailed(Code::RequestTimeout, detail))
-        })
+        })?;
+        if packed { unpack(&bytes, most).await } else { Ok(bytes) }
     }
 }
 
-/// Reads a body of at most so many bytes, of which its sender says how many it has packed.
-async fn read(mut body: Decompress<Payload>, most: usize, length: usize) -> Result<web::Bytes, Problem> {
+/// Reads a body of at most so many bytes, of which its sender says how many it has.
+async fn read(mut body: Payload, most: usize, length: usize) -> Result<web::Bytes, Problem> {
     let mut bytes = web::BytesMut::new();
-    let check = |bytes: usize| match bytes > most {
-        true => Err(Problem::detailed(Code::TooLarge, format!("a body may have at most {most} bytes, also unpacked"))),
-        false => Ok(()),
-    };
-    check(length)?;
-    while let Some(part) = body
-        .try_next()
-        .await
-        .map_err(|_| Problem::detailed(Code::BadRequest, "the body broke off, or isn't packed as its headers say"))?
+    check_size(length, most)?;
+    while let Some(part) =
+        body.try_next().await.map_err(|_| Problem::detailed(Code::BadRequest, "the body broke off"))?
     {
-        check(bytes.len() + part.len())?;
+        check_size(bytes.len() + part.len(), most)?;
         bytes.extend_from_slice(&part);
     }
     Ok(bytes.freeze())
+}
+
+/// Unpacks a body to at most so many bytes, piece by piece: a few bytes may be packed from a million, which are never unpacked at once.
+async fn unpack(packed: &[u8], most: usize) -> Result<web::Bytes, Problem> {
+    let (mut reader, mut bytes) = (MultiGzDecoder::new(packed), web::BytesMut::new());
+    let mut piece = vec![0; PIECE];
+    loop {
+        let broken = |_| Problem::detailed(Code::BadRequest, "the body isn't packed as its headers say");
+        let read = reader.read(&mut piece).map_err(broken)?;
+        let Some(part) = piece.get(..read).filter(|part| !part.is_empty()) else { return Ok(bytes.freeze()) };
+        check_size(bytes.len() + part.len(), most)?;
+        bytes.extend_from_slice(part);
+        // Others wait for this thread.
+        tokio::task::yield_now().await;
+    }
+}
+
+fn check_size(bytes: usize, most: usize) -> Result<(), Problem> {
+    match bytes > most {
+        true => Err(Problem::detailed(Code::TooLarge, format!("a body may have at most {most} bytes, also unpacked"))),
+        false => Ok(()),
+    }
 }
 
 /// An id in the path; what is no UUID is no resource.
@@ -145,16 +169,18 @@ impl FromRequest for Parameters {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let parameters = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
-        ready(
-            parameters
-                .map(|query| Self(query.into_inner()))
-                .map_err(|_| Problem::detailed(Code::BadRequest, "the query isn't of the form name=value&name=value")),
-        )
+        ready(Self::of(request.query_string()))
     }
 }
 
 impl Parameters {
+    /// Those of a query.
+    pub fn of(query: &str) -> Result<Self, Problem> {
+        web::Query::<Vec<(String, String)>>::from_query(query)
+            .map(|query| Self(query.into_inner()))
+            .map_err(|_| Problem::detailed(Code::BadRequest, "the query isn't of the form name=value&name=value"))
+    }
+
     /// The position of the cursor and the limit, of a list that has no other parameters.
     pub fn page<T: DeserializeOwned>(&self) -> Result<(Option<T>, u32), Problem> {
         let (mut after, mut limit, mut faults) = (None, DEFAULT_LIMIT, Vec::new());

@@ -7,13 +7,13 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use regex::Regex;
-use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value as Json;
 use utoipa::ToSchema;
 
 use super::problem::{Code, Problem};
-use crate::faults::{Fault, did_you_mean, excerpt, pointer_segment};
+use crate::faults::{Fault, excerpt, pointer_segment, unknown_field};
 
 /// What a type is called in messages of the deserializer.
 static RUST_TYPES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
@@ -40,20 +40,20 @@ pub fn body<T: DeserializeOwned + ToSchema + 'static>(bytes: &[u8]) -> Result<T,
     let broken =
         |error: &serde_json::Error| Problem::detailed(Code::BadRequest, format!("the body is not JSON: {error}"));
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let unique = serde_path_to_error::deserialize::<_, UniqueKeys>(&mut deserializer);
-    unique.map_err(|error| match error.inner().is_data() {
-        true => Problem::invalid(vec![fault(&error)]),
-        false => broken(error.inner()),
-    })?;
-    deserializer.end().map_err(|error| broken(&error))?;
+    let doubled = match serde_path_to_error::deserialize::<_, UniqueKeys>(&mut deserializer) {
+        Ok(UniqueKeys) => deserializer.end().map(|()| None).map_err(|error| broken(&error))?,
+        Err(error) if error.inner().is_data() => Some(fault(&error)),
+        Err(error) => return Err(broken(error.inner())),
+    };
     if !is_object {
         return Err(Problem::invalid(vec![Fault::new("", "wrong_type", "the body must be an object")]));
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let json = serde_json::from_slice(bytes).unwrap_or_default();
-        Problem::invalid(shape::faults::<T>(&json, fault(&error)))
-    })
+    let json = serde_json::from_slice(bytes).map_err(|error| broken(&error))?;
+    let read = serde_path_to_error::deserialize(&json);
+    match doubled.or_else(|| read.as_ref().err().map(fault)) {
+        None => read.map_err(|error| Problem::invalid(vec![fault(&error)])),
+        Some(met) => Err(Problem::invalid(shape::faults::<T>(&json, met))),
+    }
 }
 
 /// Reads one item of a batch, which is answered for itself.
@@ -79,8 +79,7 @@ fn fault(error: &serde_path_to_error::Error<serde_json::Error>) -> Fault {
         let known: Vec<&str> = names.collect();
         let segment = pointer_segment(first);
         let at = if at.ends_with(&segment) { at } else { format!("{at}{segment}") };
-        let detail = format!("there is no '{}' here{}", excerpt(first), did_you_mean(first, known.iter().copied()));
-        return Fault::new(at, "unknown_field", detail);
+        return unknown_field(&at, first, known.iter().copied());
     }
     if text.starts_with("the key ") {
         return Fault::new(at, "doubled", text);
@@ -156,13 +155,25 @@ impl<'de> Visitor<'de> for UniqueKeysVisitor {
         let mut keys = BTreeSet::new();
         while let Some(key) = entries.next_key::<String>()? {
             if keys.contains(&key) {
-                entries.next_value::<IgnoredAny>()?;
-                return Err(A::Error::custom(format!("the key '{}' stands twice", excerpt(&key))));
+                entries.next_value_seed(Second(&key))?;
+            } else {
+                keys.insert(key);
+                entries.next_value::<UniqueKeys>()?;
             }
-            keys.insert(key);
-            entries.next_value::<UniqueKeys>()?;
         }
         Ok(UniqueKeys)
+    }
+}
+
+/// The value of a key that stands twice: never read, so that the fault is told where it stands.
+struct Second<'k>(&'k str);
+
+impl<'de> DeserializeSeed<'de> for Second<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        IgnoredAny::deserialize(deserializer)?;
+        Err(D::Error::custom(format!("the key '{}' stands twice", excerpt(self.0))))
     }
 }
 
@@ -194,7 +205,7 @@ mod tests {
         assert_eq!(faults(unknown), "/cuont unknown_field there is no 'cuont' here; did you mean 'count'?");
         assert_eq!(
             faults(r#"{"measures": {"a": "1", "a": "2"}, "count": 1}"#),
-            "/measures doubled the key 'a' stands twice"
+            "/measures/a doubled the key 'a' stands twice"
         );
         assert_eq!(faults("[{}, 1]"), " wrong_type the body must be an object");
         let text = faults(r#"{"measures": {}, "count": "x"}"#);
@@ -208,6 +219,57 @@ mod tests {
         let text = faults(r#"{"measures": {"a": 1, "b": "1", "c/d": []}, "cuont": 2, "none": null}"#);
         let pointers: Vec<&str> = text.lines().map(|line| line.split(" ").next().unwrap()).collect();
         assert_eq!(pointers, ["/count", "/cuont", "/measures/a", "/measures/c~1d", "/none"], "{text}");
+    }
+
+    #[test]
+    fn a_doubled_key_hides_no_other_fault() {
+        let text = faults(r#"{"measures": {"a": "1", "a": 2}, "cuont": 2}"#);
+        let told: Vec<&str> = text.lines().map(|line| line.split(" ").next().unwrap()).collect();
+        assert_eq!(told, ["/count", "/cuont", "/measures/a", "/measures/a"], "{text}");
+    }
+
+    #[derive(Debug, Deserialize, ToSchema)]
+    #[serde(rename_all = "snake_case")]
+    enum Size {
+        Small,
+        Large,
+    }
+
+    #[derive(Debug, Deserialize, ToSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Parcel {
+        #[serde(rename = "size")]
+        _size: Size,
+        #[serde(rename = "sent_on")]
+        #[schema(value_type = String, format = Date)]
+        _sent_on: jiff::civil::Date,
+        #[serde(rename = "of")]
+        #[schema(value_type = String, format = Uuid)]
+        _of: crate::Id,
+        #[serde(rename = "pieces")]
+        #[schema(minimum = 1, maximum = 9)]
+        _pieces: u8,
+        #[serde(rename = "note")]
+        #[schema(max_length = 3)]
+        _note: String,
+    }
+
+    #[test]
+    fn choices_dates_ids_and_bounds_are_told_at_once() {
+        let sent = r#"{"size": "lrage", "sent_on": "x", "of": "y", "pieces": 12, "note": "long", "zz": 1}"#;
+        let problem = body::<Parcel>(sent.as_bytes()).unwrap_err();
+        let mut told: Vec<_> = problem.errors().iter().map(|it| (it.pointer.as_str(), it.code.as_str())).collect();
+        told.sort_unstable();
+        let wanted = [
+            ("/note", "too_long"),
+            ("/of", "id"),
+            ("/pieces", "out_of_range"),
+            ("/sent_on", "date"),
+            ("/size", "unknown_choice"),
+            ("/zz", "unknown_field"),
+        ];
+        assert_eq!(told, wanted);
+        assert!(problem.errors().iter().any(|it| it.detail.ends_with("did you mean 'large'?")), "{problem:?}");
     }
 
     #[test]

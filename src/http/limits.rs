@@ -8,6 +8,9 @@ use std::time::Duration;
 pub struct Limits {
     /// Largest JSON body in bytes, unpacked: 10,000 items of 1.6 KB.
     pub body: usize,
+    /// Longest time for which a connection may be silent between two requests: longer than the minute that balancers and clients keep
+    /// theirs, since whoever closes first must not be the one that can't know whether a request is on its way.
+    pub silence: Duration,
     /// Longest time for the head of a request.
     pub head_time: Duration,
     /// Longest time for a JSON body, from its begin to its end.
@@ -31,6 +34,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body: 16 << 20,
+            silence: Duration::from_secs(75),
             head_time: Duration::from_secs(10),
             body_time: Duration::from_secs(30),
             anonymous_body: 64 << 10,

@@ -13,9 +13,12 @@ pub mod metrics;
 pub mod middleware;
 pub mod openapi;
 pub mod operation;
+pub mod pace;
 pub mod paging;
+pub mod paths;
 pub mod problem;
 pub mod request_log;
+pub mod server;
 pub mod streams;
 #[cfg(feature = "otel")]
 pub mod traces;

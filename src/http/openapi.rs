@@ -1,9 +1,5 @@
 //! The description of the API: what is mounted is what is described.
 
-use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, ResponseError};
-use regex::Regex;
 use serde_json::{Value as Json, json};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
@@ -15,7 +11,7 @@ use utoipa::openapi::{
 };
 
 use super::examples;
-use super::problem::{Code, Problem, ProblemBody};
+use super::problem::ProblemBody;
 use crate::faults::Fault;
 
 /// What the description says besides the operations.
@@ -164,65 +160,4 @@ pub fn finished(description: &OpenApi) -> serde_json::Result<Json> {
 fn has_tag(operation: &Operation) -> bool {
     let given = operation.responses.responses.get("200");
     given.is_some_and(|given| matches!(given, RefOr::T(response) if response.headers.contains_key("ETag")))
-}
-
-/// The paths of the API with the methods of each, to answer what no handler takes.
-pub struct Paths(Vec<Path>);
-
-struct Path {
-    pattern: Regex,
-    allowed: HeaderValue,
-    /// The permission that a POST states.
-    to_post: Option<String>,
-}
-
-impl Paths {
-    /// The paths of a description.
-    pub fn of(description: &OpenApi) -> Self {
-        let paths = description.paths.paths.iter().filter_map(|(path, item)| {
-            let pattern: String = path
-                .split('/')
-                .skip(1)
-                .map(|segment| if segment.starts_with('{') { "/[^/]+".to_owned() } else { format!("/{segment}") })
-                .collect();
-            let methods = [
-                (Method::GET, item.get.is_some()),
-                (Method::HEAD, item.get.is_some()),
-                (Method::POST, item.post.is_some()),
-                (Method::PUT, item.put.is_some()),
-                (Method::PATCH, item.patch.is_some()),
-                (Method::DELETE, item.delete.is_some()),
-                (Method::OPTIONS, true),
-            ];
-            let allowed: Vec<&str> =
-                methods.iter().filter(|(_, has)| *has).map(|(method, _)| method.as_str()).collect();
-            let security = item.post.as_ref().and_then(|post| serde_json::to_value(&post.security).ok());
-            Some(Path {
-                pattern: Regex::new(&format!("^{pattern}$")).ok()?,
-                allowed: HeaderValue::from_str(&allowed.join(", ")).ok()?,
-                to_post: security.and_then(|stated| Some(stated.pointer("/0/bearer/0")?.as_str()?.to_owned())),
-            })
-        });
-        Self(paths.collect())
-    }
-
-    /// The answer to a request that no handler takes: what a path allows to OPTIONS, 405 where only the method is wrong, else 404.
-    pub fn refuse(&self, request: &HttpRequest) -> HttpResponse {
-        match self.find(request.path()).map(|path| &path.allowed) {
-            Some(allowed) if request.method() == Method::OPTIONS => {
-                HttpResponse::NoContent().insert_header((header::ALLOW, allowed.clone())).finish()
-            }
-            Some(allowed) => Problem::method_not_allowed(allowed.clone()).error_response(),
-            None => Problem::new(Code::NotFound).error_response(),
-        }
-    }
-
-    /// The permission that a POST to a path needs.
-    pub fn permission_to_post(&self, path: &str) -> Option<&str> {
-        self.find(path)?.to_post.as_deref()
-    }
-
-    fn find(&self, path: &str) -> Option<&Path> {
-        self.0.iter().find(|known| known.pattern.is_match(path))
-    }
 }

@@ -14,7 +14,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use self::upload::Received;
 pub use self::upload::UploadLimit;
 use super::model::{Import, ImportError, ImportKind, ImportStatus, REPORT_DAYS, ReportedFault};
 use super::store;
@@ -28,7 +27,7 @@ use crate::http::paging::{self, PageParameters};
 use crate::http::problem::{Code, Problem, Problems};
 use crate::http::streams::Streams;
 use crate::identity::api::Permit;
-use crate::identity::api::idempotency::Key;
+use crate::identity::api::idempotency::{Begun, Key, apart};
 use crate::identity::model::{ReadImports, WriteImports};
 
 /// Mounts the handlers.
@@ -159,17 +158,30 @@ pub async fn create_import(
     let multipart = Multipart::new(request.headers(), body);
     let principal = &permit.principal;
     let key = Key::of(&request, principal.user_id)?;
-    let (import, owned) = match upload::receive(&db, multipart, principal, *limit.get_ref(), key).await? {
-        Received::New(import, owned) => (import, owned),
-        Received::Answered(response) => return Ok(response),
-    };
-    workers.wake();
-    let location = (header::LOCATION, format!("/v1/imports/{}", import.id));
-    let response = HttpResponse::Accepted().insert_header(location).json(ImportView::new(*import));
-    match owned {
-        Some(owned) => owned.keep(response).await,
-        None => Ok(response),
-    }
+    let upload = upload::receive(&db, multipart, principal, *limit.get_ref()).await?;
+    apart(async move {
+        let owned = match key {
+            None => None,
+            Some(key) => match key.begin(&db, &upload.content).await? {
+                Begun::First(owned) => Some(owned),
+                Begun::Answered(response) => return Ok(response),
+            },
+        };
+        let answered = upload.complete(&db).await.map(|import| {
+            workers.wake();
+            let location = (header::LOCATION, format!("/v1/imports/{}", import.id));
+            HttpResponse::Accepted().insert_header(location).json(ImportView::new(import))
+        });
+        match (answered, owned) {
+            (Ok(response), Some(owned)) => owned.keep(response).await,
+            (Err(problem), Some(owned)) => {
+                owned.give_back().await;
+                Err(problem)
+            }
+            (answered, None) => answered,
+        }
+    })
+    .await?
 }
 
 /// A page of imports.

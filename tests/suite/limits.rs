@@ -1,7 +1,7 @@
 //! What one client may take of the service: sizes, times, numbers at once and by the second; and that everybody else is served
 //! meanwhile.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -49,22 +49,34 @@ impl Wire {
     /// Status and body of the answer; nothing where the server hangs up.
     pub fn answer(&mut self) -> Option<(u16, Json)> {
         let mut reader = BufReader::new(&mut self.0);
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        let status = line.split(' ').nth(1)?.parse().ok()?;
+        let status = line(&mut reader)?.split(' ').nth(1)?.parse().ok()?;
         let mut length = 0;
-        loop {
-            line.clear();
-            reader.read_line(&mut line).ok()?;
-            match line.trim_end().split_once(": ") {
-                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.parse().unwrap(),
-                Some(_) => {}
-                None => break,
+        while let Some((name, value)) = line(&mut reader)?.trim_end().split_once(": ") {
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.parse().unwrap();
             }
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
         Some((status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
+    /// Whether the server still takes bytes.
+    fn takes(&mut self, bytes: &[u8]) -> bool {
+        self.0.write_all(bytes).is_ok()
+    }
+}
+
+/// The next line; nothing where the server hangs up. One that does neither is a fault.
+fn line(reader: &mut impl BufRead) -> Option<String> {
+    let mut line = String::new();
+    match reader.read_line(&mut line) {
+        Ok(0) => None,
+        Ok(_) => Some(line),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            panic!("the server neither answers nor hangs up")
+        }
+        Err(_) => None,
     }
 }
 
@@ -140,6 +152,48 @@ fn a_slow_client_is_cut_off() {
     head.write(b"GET /livez HTTP/1.1\r\nHost:");
     assert!(head.answer().is_none_or(|(status, _)| status == 408));
     app.get("/v1/pack").with(200);
+}
+
+#[test]
+fn a_connection_that_dawdles_after_an_answer_is_closed() {
+    let short = Duration::from_millis(1500);
+    let app = limited(Limits { head_time: short, silence: short, ..unlimited() });
+    let answered = || {
+        let mut wire = Wire::new(&app);
+        wire.write(b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n");
+        assert_eq!(wire.answer().map(|(status, _)| status), Some(200));
+        wire
+    };
+    assert_eq!(answered().answer(), None, "one that stays silent");
+    let mut begun = answered();
+    begun.write(b"GET /livez HTTP/1.1\r\nHost:");
+    assert_eq!(begun.answer(), None, "one whose second head stops");
+    let mut dripping = answered();
+    dripping.write(b"GET /livez HTTP/1.1\r\nX: ");
+    until("one whose second head drips is closed", || (!dripping.takes(b"x")).then_some(()));
+
+    let refused = || {
+        let mut wire = Wire::new(&app);
+        wire.write(b"POST /v1/nothing HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n");
+        assert_eq!(wire.answer().map(|(status, _)| status), Some(404));
+        wire
+    };
+    assert_eq!(refused().answer(), None, "one whose body stops that nobody reads");
+    let mut dripping = refused();
+    until("one whose body drips that nobody reads is closed", || (!dripping.takes(b"1\r\nx\r\n")).then_some(()));
+}
+
+#[test]
+fn a_connection_on_which_an_answer_is_long_in_coming_stays_open() {
+    let short = Duration::from_millis(300);
+    let app = limited(Limits { silence: short, ..unlimited() });
+    let mut wire = Wire::new(&app);
+    let body = json!({"code": "X1", "name": "Ana"}).to_string();
+    wire.begin_post(&app.token, "/v1/customers", body.len(), "");
+    let begun = Instant::now();
+    until("it was silent for long", || (begun.elapsed() > 4 * short).then_some(()));
+    wire.write(body.as_bytes());
+    assert_eq!(wire.answer().map(|(status, _)| status), Some(201));
 }
 
 #[test]

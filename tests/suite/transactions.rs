@@ -380,7 +380,7 @@ fn what_is_no_transaction_at_all_is_refused_alone() {
     let authorization = format!("Bearer {}", app.token);
     let headers = [("Content-Type", "application/json"), ("Authorization", authorization.as_str())];
     let answer = app.send_raw("POST", "/v1/transactions/batches", &headers, doubled.to_owned()).with(422);
-    assert_eq!(answer.faults(), [("/items/0/lines/0/measures", "doubled")]);
+    assert_eq!(answer.faults(), [("/items/0/lines/0/measures/quantity", "doubled")]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use crate::app::{PASSWORD, TestApp, pack, with_fields};
 use crate::base::{Answer, Base};
 use crate::interleavings::mill_files;
+use crate::limits::Wire;
 use crate::process::{Place, number, until};
 
 const BOUNDARY: &str = "the-end-of-a-part";
@@ -61,6 +62,37 @@ fn an_upload_with_a_key_is_taken_once() {
     }
     ended(&app, first.json["id"].as_str().unwrap());
     until("what was sent again is gone", || (count(&app.base, "imports") == 1).then_some(()));
+}
+
+#[test]
+fn a_client_that_goes_away_finds_what_became_of_his_upload() {
+    let app = shops();
+    let file = rows(20);
+    let body = form(&[("kind", "customers"), ("mapping", "{\"code\": \"shop_no\"}")], file.as_bytes());
+    let authorization = format!("Bearer {}", app.token);
+    for round in 0..20 {
+        let key = format!("round-{round}");
+        let mut wire = Wire::new(&app);
+        wire.write(
+            format!(
+                "POST /v1/imports HTTP/1.1\r\nHost: test\r\nAuthorization: {authorization}\r\nContent-Type: {FORM}\r\n\
+                 Idempotency-Key: {key}\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            )
+            .as_bytes(),
+        );
+        wire.write(&body);
+        let keys = "SELECT COUNT(*) FROM idempotency_keys";
+        until("the key is taken", || number(&app.base.url(), keys).filter(|keys| *keys == round + 1));
+        drop(wire);
+        let headers =
+            [("Authorization", authorization.as_str()), ("Content-Type", FORM), ("Idempotency-Key", key.as_str())];
+        let again = until("it is done", || {
+            Some(app.send_raw("POST", "/v1/imports", &headers, body.clone())).filter(|answer| answer.status != 409)
+        });
+        assert_eq!(again.with(202).header("Idempotency-Replayed"), "true");
+    }
+    until("what was sent again is gone", || (count(&app.base, "imports") == 20).then_some(()));
 }
 
 /// Sends a file that is taken.

@@ -5,10 +5,12 @@ use std::any::TypeId;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use serde_json::{Map, Value as Json};
+use jiff::civil::Date;
+use serde_json::{Map, Number, Value as Json};
 use utoipa::ToSchema;
 
-use crate::faults::{Fault, did_you_mean, enough, excerpt, pointer_segment};
+use crate::Id;
+use crate::faults::{Fault, did_you_mean, enough, excerpt, pointer_segment, unknown_field};
 
 /// The schema of a type and of those that it refers to, by name.
 struct Shape {
@@ -67,6 +69,12 @@ impl Shape {
                     }
                 }
             }
+            Json::String(text) => {
+                faults.extend(refuse_text(text, schema).map(|(code, detail)| Fault::new(at, code, detail)))
+            }
+            Json::Number(number) => {
+                faults.extend(refuse_number(number, schema).map(|detail| Fault::new(at, "out_of_range", detail)))
+            }
             _ => {}
         }
     }
@@ -88,12 +96,7 @@ impl Shape {
             match (properties.get(name), others) {
                 (Some(schema), _) => self.check(value, schema, &at, faults),
                 (None, Some(Json::Bool(false))) => {
-                    let detail = format!(
-                        "there is no '{}' here{}",
-                        excerpt(name),
-                        did_you_mean(name, properties.keys().map(String::as_str))
-                    );
-                    faults.push(Fault::new(at, "unknown_field", detail));
+                    faults.push(unknown_field(&at, name, properties.keys().map(String::as_str)));
                 }
                 (None, Some(schema @ Json::Object(_))) => self.check(value, schema, &at, faults),
                 (None, _) => {}
@@ -108,10 +111,42 @@ pub fn faults<T: ToSchema + 'static>(json: &Json, met: Fault) -> Vec<Fault> {
     let shape = Shape::of::<T>();
     let mut faults = Vec::new();
     shape.check(json, &shape.whole, "", &mut faults);
-    if !faults.iter().any(|fault| fault.pointer == met.pointer) {
+    if met.code == "doubled" || !faults.iter().any(|fault| fault.pointer == met.pointer) {
         faults.push(met);
     }
     faults
+}
+
+/// What is wrong with a text, as far as its schema tells.
+fn refuse_text(text: &str, schema: &Json) -> Option<(&'static str, String)> {
+    let choices: Vec<&str> =
+        schema.get("enum").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str).collect();
+    if !choices.is_empty() && !choices.contains(&text) {
+        let hint = did_you_mean(text, choices.iter().copied());
+        return Some(("unknown_choice", format!("'{}' is not one of {}{hint}", excerpt(text), choices.join(", "))));
+    }
+    match schema.get("format").and_then(Json::as_str) {
+        Some("uuid") if text.parse::<Id>().is_err() => {
+            return Some(("id", format!("'{}' is not a UUID", excerpt(text))));
+        }
+        Some("date") if text.parse::<Date>().is_err() => {
+            return Some(("date", format!("'{}' is not a date such as 2018-01-31", excerpt(text))));
+        }
+        _ => {}
+    }
+    let (count, most) = (text.chars().count(), schema.get("maxLength").and_then(Json::as_u64)?);
+    let is_longer = u64::try_from(count).is_ok_and(|count| count > most);
+    is_longer.then(|| ("too_long", format!("this has {count} characters; at most {most} are allowed")))
+}
+
+/// What is wrong with a number, as far as its schema tells.
+fn refuse_number(number: &Number, schema: &Json) -> Option<String> {
+    let bound = |name: &str| schema.get(name).and_then(Json::as_f64);
+    let value = number.as_f64()?;
+    if let Some(least) = bound("minimum").filter(|least| value < *least) {
+        return Some(format!("{number} is below the minimum {least}"));
+    }
+    bound("maximum").filter(|most| value > *most).map(|most| format!("{number} is above the maximum {most}"))
 }
 
 fn type_of(json: &Json) -> &'static str {

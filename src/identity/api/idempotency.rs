@@ -15,7 +15,8 @@ use crate::db::Db;
 use crate::digest::Digest;
 use crate::faults::Fault;
 use crate::http::extract;
-use crate::http::openapi::{IDEMPOTENCY_KEY, Paths, UPLOADS, takes_key};
+use crate::http::openapi::{IDEMPOTENCY_KEY, UPLOADS, takes_key};
+use crate::http::paths::Paths;
 use crate::http::problem::{Code, Problem};
 use crate::identity::idempotency::{self, MAX_ANSWER, Turn};
 use crate::identity::model::Principal;
@@ -61,7 +62,7 @@ impl Key {
         let request = Digest::of([self.value.as_bytes(), self.line.as_bytes(), content].concat());
         let sent = Sent { user_id: self.user_id, key: Digest::of(self.value.as_bytes()), request };
         match db.run(move |conn| idempotency::begin(conn, &sent)).await.map_err(Problem::from)? {
-            Turn::First(owner) => Ok(Begun::First(Owned { db: db.clone(), sent, owner })),
+            Turn::First(owner) => Ok(Begun::First(Owned { db: db.clone(), sent, owner, settled: false })),
             Turn::Answered(kept) => Ok(Begun::Answered(replay(kept))),
             Turn::Running => Err(Problem::new(Code::IdempotencyRunning).retry_after(1)),
             Turn::Mismatch => Err(Problem::new(Code::IdempotencyMismatch)),
@@ -69,17 +70,26 @@ impl Key {
     }
 }
 
-/// A key that this request has.
-#[derive(Clone)]
+/// A key that this request has. Dropped by a panic, it is given back.
 pub struct Owned {
     db: Db,
     sent: Sent,
     owner: Id,
+    settled: bool,
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        if !self.settled {
+            let (sent, owner) = (self.sent, self.owner);
+            self.db.run_apart(move |conn| idempotency::give_back(conn, &sent, owner));
+        }
+    }
 }
 
 impl Owned {
     /// Keeps the answer. One that is too large isn't, and the key is free again.
-    pub async fn keep(&self, response: HttpResponse) -> Result<HttpResponse, Problem> {
+    pub async fn keep(mut self, response: HttpResponse) -> Result<HttpResponse, Problem> {
         let (response, body) = response.into_parts();
         let body = to_bytes(body).await.map_err(|_| Problem::new(Code::Internal))?;
         let text = |name: &HeaderName| {
@@ -90,6 +100,7 @@ impl Owned {
         if body.len() <= MAX_ANSWER {
             let kept = Kept { status: response.status().as_u16(), headers, body: body.to_vec() };
             let (sent, owner) = (self.sent, self.owner);
+            self.settled = true;
             if let Err(error) = self.db.run(move |conn| idempotency::finish(conn, &sent, owner, &kept)).await {
                 tracing::warn!(%error, "the answer to a request with an idempotency key isn't kept");
             }
@@ -100,8 +111,9 @@ impl Owned {
     }
 
     /// Gives the key back: the request has changed nothing.
-    pub async fn give_back(&self) {
+    pub async fn give_back(mut self) {
         let (sent, owner) = (self.sent, self.owner);
+        self.settled = true;
         if let Err(error) = self.db.run(move |conn| idempotency::give_back(conn, &sent, owner)).await {
             tracing::warn!(%error, "an idempotency key isn't given back, and is free only later");
         }
@@ -115,7 +127,8 @@ pub async fn once(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let takes = request.method() == Method::POST && takes_key(request.path()) && request.path() != UPLOADS;
     let paths = request.app_data::<web::Data<Paths>>();
-    let needed = paths.and_then(|paths| paths.permission_to_post(request.path())).filter(|_| takes);
+    let operation = paths.and_then(|paths| paths.operation(request.method(), request.path())).filter(|_| takes);
+    let needed = operation.and_then(|operation| operation.permission.as_deref());
     // Who may no longer do it is refused as without a key, also where he was answered when he might.
     let user = request.extensions().get::<Arc<Principal>>().cloned().zip(needed);
     let user = user.filter(|(principal, needed)| principal.permissions.has(needed)).map(|(user, _)| user.user_id);
@@ -124,10 +137,13 @@ pub async fn once(
         return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
     };
     let body = take_body(&mut request).await?;
-    match key.begin(&db, &body).await? {
-        Begun::First(owned) => answer(request, next, owned).await,
-        Begun::Answered(response) => Ok(request.into_response(response)),
-    }
+    let work = async move {
+        match key.begin(&db, &body).await? {
+            Begun::First(owned) => keep(next.call(request).await, owned).await,
+            Begun::Answered(response) => Ok(request.into_response(response)),
+        }
+    };
+    apart(work).await?
 }
 
 /// The body, which is read and put back unpacked.
@@ -140,22 +156,12 @@ async fn take_body(request: &mut ServiceRequest) -> Result<web::Bytes, Problem> 
     Ok(body)
 }
 
-/// Lets the first request do its work and keeps its answer, also when the client goes away meanwhile: he will ask for it.
-async fn answer(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-    owned: Owned,
-) -> Result<ServiceResponse<BoxBody>, Error> {
-    let returning = owned.clone();
-    let work = async move { keep(next.call(request).await, owned).await };
-    match rt::spawn(work.in_current_span()).await {
-        Ok(answered) => answered,
-        Err(_) => {
-            tracing::error!("a request panicked");
-            returning.give_back().await;
-            Err(Problem::new(Code::Internal).into())
-        }
-    }
+/// Works on a task of its own, which goes on when the client goes away: he will ask for the answer that is kept.
+pub async fn apart<T: 'static>(work: impl Future<Output = T> + 'static) -> Result<T, Problem> {
+    rt::spawn(work.in_current_span()).await.map_err(|_| {
+        tracing::error!("a request panicked");
+        Problem::new(Code::Internal)
+    })
 }
 
 /// Keeps the answer of a request that has done something. One that was refused has changed nothing: its key is free again.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_multipart::{Field, Multipart, MultipartError};
-use actix_web::HttpResponse;
 use futures_util::{Stream, TryStreamExt};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -17,7 +16,6 @@ use crate::csv_rows::Encoding;
 use crate::db::{self, Db, transaction};
 use crate::faults::{Fault, did_you_mean, excerpt, pointer_segment};
 use crate::http::problem::{Code, Problem};
-use crate::identity::api::idempotency::{Begun, Key, Owned};
 use crate::identity::model::{EvaluateStaff, Permission, Principal};
 use crate::imports::model::{Import, ImportKind, NewImport, Options, Terms, shown_name};
 use crate::imports::store::{self, PART};
@@ -70,23 +68,35 @@ pub struct ImportForm {
     file: Vec<u8>,
 }
 
-/// What became of a form.
-pub enum Received {
-    /// An import that waits, with the idempotency key under which its answer is to be kept.
-    New(Box<Import>, Option<Owned>),
-    /// It came before, and was answered so.
-    Answered(HttpResponse),
+/// A form that was received whole, with its file in the database. Dropped, the file is removed.
+pub struct Upload {
+    file: Unfinished,
+    terms: Terms,
+    /// What the form says, as one that is sent again says it too.
+    pub content: Vec<u8>,
 }
 
-/// Receives a form with its file and leaves an import that waits.
+impl Upload {
+    /// Leaves an import that waits.
+    pub async fn complete(mut self, db: &Db) -> Result<Import, Problem> {
+        let (id, terms) = (self.file.id, self.terms);
+        let complete = move |conn: &mut db::Conn| {
+            if store::complete(conn, id, &terms)? { store::find(conn, id) } else { Ok(None) }
+        };
+        let import = db.run(complete).await?.ok_or_else(too_slow)?;
+        self.file.finished = true;
+        Ok(import)
+    }
+}
+
+/// Receives a form with its file.
 pub async fn receive(
     db: &Db,
     mut multipart: Multipart,
     principal: &Principal,
     limit: UploadLimit,
-    key: Option<Key>,
-) -> Result<Received, Problem> {
-    match take(db, &mut multipart, principal, limit, key).await {
+) -> Result<Upload, Problem> {
+    match take(db, &mut multipart, principal, limit).await {
         Ok(received) => Ok(received),
         Err(Refusal::OfForm(problem)) => Err(problem),
         Err(Refusal::OfContent(problem)) => {
@@ -116,50 +126,30 @@ async fn take(
     multipart: &mut Multipart,
     principal: &Principal,
     limit: UploadLimit,
-    key: Option<Key>,
-) -> Result<Received, Refusal> {
+) -> Result<Upload, Refusal> {
     let mut form = Form::default();
-    let mut digest = [0; 32];
-    let mut unfinished = Unfinished { db: db.clone(), id: None };
+    let mut received = None;
     while let Some(mut field) = next(multipart).await? {
-        if unfinished.id.is_some() || field.name() != Some(FILE) {
+        if received.is_some() || field.name() != Some(FILE) {
             form.add(&mut field).await?;
             continue;
         }
         let name = field.content_disposition().and_then(|disposition| disposition.get_filename()).unwrap_or_default();
         let new = NewImport { id: Id::new(), file_name: shown_name(name), created_by: principal.user_id };
-        let id = new.id;
+        let file = Unfinished { db: db.clone(), id: new.id, finished: false };
         db.run(move |conn| store::begin(conn, &new)).await?;
-        unfinished.id = Some(id);
-        match store_file(db, id, &mut field, limit).await? {
-            Some(found) => digest = found,
-            None => form.faults.push(Fault::new("/file", "empty", "the file is empty")),
+        let digest = store_file(db, file.id, &mut field, limit).await?;
+        if digest.is_none() {
+            form.faults.push(Fault::new("/file", "empty", "the file is empty"));
         }
+        received = Some((file, digest.unwrap_or_default()));
     }
-    let (id, terms) = form.read(unfinished.id).map_err(Problem::invalid)?;
+    let ((file, digest), terms) = form.read(received).map_err(Problem::invalid)?;
     if terms.kind == ImportKind::Observations && !principal.permissions.has(EvaluateStaff::NAME) {
         let said = "a file of observations may have some of staff: those import it who may evaluate staff";
         return Err(Problem::detailed(Code::Forbidden, said).into());
     }
-    let owned = match key {
-        None => None,
-        Some(key) => match key.begin(db, &content(&form.texts, &digest)).await? {
-            Begun::First(owned) => Some(owned),
-            Begun::Answered(response) => return Ok(Received::Answered(response)),
-        },
-    };
-    let completed =
-        db.run(move |conn| Ok::<_, db::Error>((store::complete(conn, id, &terms)?, store::find(conn, id)?))).await?;
-    unfinished.id = None;
-    match completed {
-        (true, Some(import)) => Ok(Received::New(Box::new(import), owned)),
-        _ => {
-            if let Some(owned) = owned {
-                owned.give_back().await;
-            }
-            Err(too_slow().into())
-        }
-    }
+    Ok(Upload { file, terms, content: content(&form.texts, &digest) })
 }
 
 /// What a form says, as one that is sent again says it too.
@@ -168,15 +158,17 @@ fn content(texts: &BTreeMap<String, String>, file: &[u8]) -> Vec<u8> {
     texts.chain([file]).flat_map(|part| [&part.len().to_be_bytes(), part].concat()).collect()
 }
 
-/// A file that is being received. Dropped, it is removed: also when the client goes away, which drops the handler where it waits.
+/// A file that is being received. Dropped unfinished, it is removed: also when the client goes away, which drops the handler where it waits.
 struct Unfinished {
     db: Db,
-    id: Option<Id>,
+    id: Id,
+    finished: bool,
 }
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        if let Some(id) = self.id {
+        if !self.finished {
+            let id = self.id;
             self.db.run_apart(move |conn| store::discard(conn, id));
         }
     }
@@ -208,12 +200,16 @@ impl Form {
     }
 
     /// What the whole form says of the file that was received with it, or everything that is wrong.
-    fn read(&mut self, file: Option<Id>) -> Result<(Id, Terms), Vec<Fault>> {
+    fn read<T>(&mut self, file: Option<T>) -> Result<(T, Terms), Vec<Fault>> {
         if file.is_none() {
             self.faults.push(Fault::new("/file", "required", "'file' is required"));
         }
-        match file.filter(|_| self.faults.is_empty()) {
-            Some(id) => Ok((id, terms(&self.texts)?)),
+        let terms = terms(&self.texts).map_err(|mut faults| {
+            faults.retain(|fault| self.faults.iter().all(|told| told.pointer != fault.pointer));
+            self.faults.append(&mut faults);
+        });
+        match file.zip(terms.ok()).filter(|_| self.faults.is_empty()) {
+            Some(read) => Ok(read),
             None => Err(std::mem::take(&mut self.faults)),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::http::header::{self, ETag, EntityTag};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use arc_swap::ArcSwapOption;
 use serde_json::{Value as Json, json};
 
@@ -59,6 +59,7 @@ impl Descriptions {
 }
 
 /// Gives the description, or 304 to whoever has it. It needs no token, as `/docs` reads it.
+#[get("/openapi.json")]
 pub async fn get_description(
     request: HttpRequest,
     descriptions: web::Data<Descriptions>,
