@@ -51,6 +51,7 @@ diesel::table! {
         created_at -> Datetime,
         used_at -> Datetime,
         expires_at -> Datetime,
+        ended -> Bool,
     }
 }
 

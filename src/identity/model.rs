@@ -73,7 +73,7 @@ pub struct User {
 }
 
 /// What signing in needs of a user.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     /// His id.
     pub id: Id,
