@@ -39,6 +39,7 @@ diesel::table! {
     roles (name) {
         name -> Text,
         permissions -> Text,
+        version -> BigInt,
     }
 }
 
