@@ -17,6 +17,10 @@ use crate::identity::model::{Permissions, Status, User};
 use crate::identity::users::{self, Changes, NewUser};
 use crate::identity::{passwords, roles, store};
 use crate::releases::start;
+use crate::versions::Versions;
+
+/// Users that are read at once.
+const PAGE: i64 = 500;
 
 /// What an operator does for users; a service that runs notices within a second.
 #[derive(Debug, Subcommand)]
@@ -25,10 +29,20 @@ pub enum AdminCommand {
     CreateUser(CreateUser),
     /// Set a user's password and end his sessions
     SetPassword(SetPassword),
+    /// Give a user other roles instead of those that he has
+    SetRoles(SetRoles),
     /// Disable a user and end his sessions
     Disable(Named),
+    /// Let a user who was disabled sign in again
+    Enable(Named),
+    /// List the users with their status and their roles
+    Users(OfBase),
     /// List the roles and what they allow
     Roles(OfBase),
+    /// Define a role, or change what it allows
+    SetRole(SetRole),
+    /// Delete a role that nobody has
+    DeleteRole(OfRole),
     /// Let a new key sign tokens; the old one holds until its tokens have expired
     RotateKeys(RotateKeys),
 }
@@ -76,6 +90,38 @@ pub struct SetPassword {
     password_file: Option<PathBuf>,
 }
 
+/// Options of giving roles.
+#[derive(Debug, Args)]
+pub struct SetRoles {
+    #[command(flatten)]
+    user: Named,
+    /// A role that he has from now on; may be given several times
+    #[arg(long = "role", value_name = "ROLE", required_unless_present = "none")]
+    roles: Vec<String>,
+    /// Take all roles from him
+    #[arg(long, conflicts_with = "roles")]
+    none: bool,
+}
+
+/// A role of a base.
+#[derive(Debug, Args)]
+pub struct OfRole {
+    /// The role's name
+    role: String,
+    #[command(flatten)]
+    base: OfBase,
+}
+
+/// Options of defining a role.
+#[derive(Debug, Args)]
+pub struct SetRole {
+    #[command(flatten)]
+    of: OfRole,
+    /// A permission that who has it has from now on; may be given several times
+    #[arg(long = "permission", value_name = "PERMISSION", required = true)]
+    permissions: Vec<String>,
+}
+
 /// Options of following keys.
 #[derive(Debug, Args)]
 pub struct RotateKeys {
@@ -95,8 +141,15 @@ impl AdminCommand {
         match self {
             Self::CreateUser(options) => options.user.base.on(config, |db, _| options.run(db)),
             Self::SetPassword(options) => options.user.base.on(config, |db, _| options.run(db)),
-            Self::Disable(user) => user.base.on(config, |db, _| Ok(db.run_here(|conn| disable(conn, &user.name))?)),
+            Self::SetRoles(SetRoles { user, roles, .. }) => {
+                user.change(config, &Changes { roles: Some(roles), ..Changes::default() })
+            }
+            Self::Disable(user) => user.change(config, &status(Status::Disabled)),
+            Self::Enable(user) => user.change(config, &status(Status::Active)),
+            Self::Users(of) => of.on(config, |db, _| tell_users(db)),
             Self::Roles(of) => of.on(config, |db, _| tell_roles(db)),
+            Self::SetRole(options) => options.of.base.on(config, |db, _| Ok(db.run_here(|conn| options.put(conn))?)),
+            Self::DeleteRole(of) => of.base.on(config, |db, _| Ok(db.run_here(|conn| of.delete(conn))?)),
             Self::RotateKeys(options) => options.base.on(config, |db, pack_id| {
                 let cipher = base::cipher(config, pack_id)?;
                 let rotation = match options {
@@ -123,6 +176,32 @@ impl OfBase {
             })?;
             work(db, &pack_id)
         })
+    }
+}
+
+impl Named {
+    fn change(&self, config: &Config, changes: &Changes) -> Result<(), Failure> {
+        self.base.on(config, |db, _| {
+            db.run_here(|conn| {
+                let user = named(conn, &self.name)?;
+                users::change(conn, &Permissions::all(), user.id, &user.version.into(), changes)
+            })?;
+            Ok(())
+        })
+    }
+}
+
+impl OfRole {
+    fn delete(&self, conn: &mut Conn) -> Result<(), Error> {
+        roles::delete(conn, &Permissions::all(), &self.role, None)
+    }
+}
+
+impl SetRole {
+    fn put(&self, conn: &mut Conn) -> Result<(), Error> {
+        let known = store::roles::find(conn, &self.of.role)?;
+        let version = known.and_then(|role| role.version).map(Versions::from);
+        roles::put(conn, &Permissions::all(), &self.of.role, version.as_ref(), &self.permissions).map(drop)
     }
 }
 
@@ -158,10 +237,8 @@ fn named(conn: &mut Conn, name: &str) -> Result<User, Error> {
     found.ok_or_else(|| Error::invalid("/username", "unknown_user", format!("there is no user '{name}'")))
 }
 
-fn disable(conn: &mut Conn, name: &str) -> Result<(), Error> {
-    let user = named(conn, name)?;
-    let changes = Changes { status: Some(Status::Disabled), ..Changes::default() };
-    users::change(conn, &Permissions::all(), user.id, &user.version.into(), &changes).map(drop)
+fn status(status: Status) -> Changes {
+    Changes { status: Some(status), ..Changes::default() }
 }
 
 /// The password in the first line of a file, or one that is made up; and whether it is.
@@ -179,6 +256,22 @@ fn tell(username: &str, password: Option<&Secret>) -> Result<(), Failure> {
         writeln!(out, "Password: {}", password.reveal())?;
     }
     Ok(())
+}
+
+/// Shows all users by name, a page after the other.
+fn tell_users(db: &Db) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let mut after = None;
+    loop {
+        let mut users = db.run_here(|conn| store::page(conn, after.as_deref(), PAGE))?;
+        for user in &users {
+            let roles: Vec<&str> = user.roles.iter().map(String::as_str).collect();
+            let line = format!("{} ({}): {}", user.username, user.status.key(), roles.join(", "));
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        let Some(last) = users.pop() else { return Ok(()) };
+        after = Some(last.username);
+    }
 }
 
 fn tell_roles(db: &Db) -> Result<(), Failure> {

@@ -42,7 +42,7 @@ enum Command {
     /// Import customers, products or transactions from CSV files
     #[command(subcommand)]
     Import(import::ImportCommand),
-    /// Create users, set passwords, and let new keys sign tokens
+    /// See to users and roles, and let new keys sign tokens
     #[command(subcommand)]
     Admin(admin::AdminCommand),
     /// Make provisional outcomes the standing ones now, without waiting for the end of a month, quarter or year

@@ -39,6 +39,7 @@ diesel::table! {
     roles (name) {
         name -> Text,
         permissions -> Text,
+        version -> BigInt,
     }
 }
 
@@ -51,6 +52,7 @@ diesel::table! {
         created_at -> Datetime,
         used_at -> Datetime,
         expires_at -> Datetime,
+        ended -> Bool,
     }
 }
 

@@ -217,6 +217,8 @@ impl Lasting {
 
 /// Whose a token is, by what the database says now.
 fn principal(conn: &mut Conn, claims: &tokens::Claims, now: Timestamp) -> Result<Option<Principal>, Error> {
+    // No token of ours ends at an instant that there isn't.
+    let Ok(expires) = Timestamp::from_second(claims.exp) else { return Ok(None) };
     let Some(session) = store::sessions::find_live(conn, claims.sid, now)? else { return Ok(None) };
     let user = store::find(conn, session.user_id)?;
     let Some(user) = user.filter(|user| user.id == claims.sub && user.status == Status::Active) else {
@@ -224,7 +226,23 @@ fn principal(conn: &mut Conn, claims: &tokens::Claims, now: Timestamp) -> Result
     };
     let mut permissions = roles::permissions(conn, &user.roles)?;
     permissions.extend(&Permissions::of([OwnAccount::NAME]));
-    let expires = Timestamp::from_second(claims.exp).map_err(Error::cryptography)?;
     let expires_at = expires.min(session.expires_at);
     Ok(Some(Principal { user_id: user.id, session_id: session.id, permissions, expires_at }))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn as_many_passwords_are_hashed_at_once_as_there_are_cores() {
+        let access = Access::new(Cipher::new(&Secret::new("the secret of a test")).unwrap());
+        let cores = std::thread::available_parallelism().unwrap().get();
+        let mut turns: Vec<_> = std::iter::from_fn(|| access.hashing().now_or_never()).take(cores + 1).collect();
+        assert_eq!(turns.len(), cores);
+        drop(turns.pop());
+        assert!(access.hashing().now_or_never().is_some_and(|turn| turn.is_ok()), "a turn that was given back is lost");
+    }
 }

@@ -65,10 +65,10 @@ pub fn begin(conn: &mut Conn, account: &str, address: Option<IpAddr>) -> Result<
 /// The attempt was none: the account begins anew from this address, and has one failure less elsewhere, as the address has. The
 /// caller has the transaction.
 pub fn succeed(conn: &mut Conn, attempt: &Attempt) -> Result<(), Error> {
-    for who in [attempt.address, attempt.account] {
-        store::attempts::take_back(conn, who, attempt.period)?;
-    }
-    Ok(store::attempts::forget(conn, attempt.account_from_address, attempt.period)?)
+    // In the order in which attempts that begin count.
+    store::attempts::take_back(conn, attempt.address, attempt.period)?;
+    store::attempts::forget(conn, attempt.account_from_address, attempt.period)?;
+    Ok(store::attempts::take_back(conn, attempt.account, attempt.period)?)
 }
 
 /// Removes some attempts that count no more.

@@ -9,9 +9,12 @@ pub enum Error {
     /// There is no such user, role or session.
     #[error("there is no such user, role or session")]
     NotFound,
-    /// The user has changed since the caller read him.
-    #[error("the user has changed since he was read")]
+    /// The user or the role has changed since the caller read it.
+    #[error("the user or the role has changed since it was read")]
     Stale,
+    /// A role that the caller would replace without having read it.
+    #[error("there is a role '{0}' already: to replace it, send its version in quotes as If-Match")]
+    Unread(String),
     /// What was sent has faults.
     #[error("{}", .0.iter().map(|fault| fault.detail.as_str()).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<Fault>),

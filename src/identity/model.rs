@@ -73,7 +73,7 @@ pub struct User {
 }
 
 /// What signing in needs of a user.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     /// His id.
     pub id: Id,
@@ -256,8 +256,8 @@ pub struct Role {
     pub name: String,
     /// What who has it may do.
     pub permissions: Permissions,
-    /// Whether every base has it, unchanged.
-    pub built_in: bool,
+    /// Counts its changes, from 1; none where every base has it, unchanged.
+    pub version: Option<i64>,
 }
 
 /// Reads the name that a user signs in with: trimmed and in small letters, so that names which differ in these alone are one. It has

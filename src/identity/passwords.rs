@@ -45,7 +45,10 @@ mod tests {
     }
 
     #[test]
-    fn the_dummy_is_a_well_formed_hash() {
-        assert!(PasswordHash::new(DUMMY).is_ok());
+    fn the_dummy_costs_what_a_new_hash_costs() {
+        let hashed = hash("correct horse").unwrap();
+        let [dummy, new] = [DUMMY, &hashed].map(|text| PasswordHash::new(text).unwrap());
+        assert_eq!((dummy.algorithm, dummy.version, &dummy.params), (new.algorithm, new.version, &new.params));
+        assert_eq!(dummy.hash.unwrap().as_bytes().len(), new.hash.unwrap().as_bytes().len());
     }
 }

@@ -7,13 +7,14 @@ use super::model::{BUILT_IN, PERMISSIONS, Permissions, Role, built_in, is_role_n
 use super::store;
 use crate::db::{self, Conn, transaction};
 use crate::faults::{Fault, MOST, did_you_mean, excerpt};
+use crate::versions::Versions;
 
 /// All roles: the built-in ones, then the others by name.
 pub fn all(conn: &mut Conn) -> Result<Vec<Role>, Error> {
     let known = BUILT_IN.iter().map(|(name, permissions)| Role {
         name: (*name).to_owned(),
         permissions: Permissions::of(permissions.iter().copied()),
-        built_in: true,
+        version: None,
     });
     Ok(known.chain(store::roles::all(conn)?).collect())
 }
@@ -44,11 +45,46 @@ pub fn unknown(conn: &mut Conn, roles: &[String]) -> Result<Vec<Fault>, Error> {
     Ok(roles.iter().enumerate().filter(|(_, role)| !all.contains(role)).map(fault).take(MOST + 1).collect())
 }
 
-/// Adds or replaces a role. Nobody gives what he may not do himself, nor changes a role that may more than he.
-pub fn put(conn: &mut Conn, caller: &Permissions, name: &str, permissions: &[String]) -> Result<Role, Error> {
+/// Adds a role, or replaces the one that has one of these versions. Nobody gives what he may not do himself, nor changes a role that may
+/// more than he.
+pub fn put(
+    conn: &mut Conn,
+    caller: &Permissions,
+    name: &str,
+    versions: Option<&Versions>,
+    permissions: &[String],
+) -> Result<Role, Error> {
     if built_in(name).is_some() {
         return Err(Error::BuiltIn(name.to_owned()));
     }
+    let faults = faults(name, permissions);
+    if !faults.is_empty() {
+        return Err(Error::Invalid(faults));
+    }
+    let wanted = Permissions::of(permissions.iter().map(String::as_str));
+    transaction(conn, |conn| {
+        store::raise_access(conn)?;
+        let before = store::roles::find(conn, name)?;
+        may_handle(caller, &wanted)?;
+        if let Some(before) = &before {
+            may_handle(caller, &before.permissions)?;
+            if versions.is_none() && before.permissions != wanted {
+                return Err(Error::Unread(name.to_owned()));
+            }
+        }
+        let version = before.as_ref().and_then(|role| role.version);
+        check_version(versions, version)?;
+        if let Some(same) = before.filter(|role| role.permissions == wanted) {
+            return Ok(same);
+        }
+        let version = version.unwrap_or_default() + 1;
+        store::roles::put(conn, name, &wanted, version)?;
+        Ok(Role { name: name.to_owned(), permissions: wanted.clone(), version: Some(version) })
+    })
+}
+
+/// The faults of a role: of its name, and permissions that there aren't.
+fn faults(name: &str, permissions: &[String]) -> Vec<Fault> {
     let mut faults = Vec::new();
     if !is_role_name(name) {
         let detail = format!(
@@ -62,30 +98,27 @@ pub fn put(conn: &mut Conn, caller: &Permissions, name: &str, permissions: &[Str
         let detail = format!("there is no permission '{}'{}", excerpt(name), did_you_mean(name, PERMISSIONS));
         faults.push(Fault::new(format!("/permissions/{at}"), "unknown_permission", detail));
     }
-    if !faults.is_empty() {
-        return Err(Error::Invalid(faults));
-    }
-    let wanted = Permissions::of(permissions.iter().map(String::as_str));
-    transaction(conn, |conn| {
-        store::raise_access(conn)?;
-        let before = store::roles::named(conn, &[name])?.pop().map(|role| role.permissions).unwrap_or_default();
-        may_handle(caller, &wanted)?;
-        may_handle(caller, &before)?;
-        store::roles::put(conn, name, &wanted)?;
-        Ok(Role { name: name.to_owned(), permissions: wanted.clone(), built_in: false })
-    })
+    faults
 }
 
-/// Removes a role that nobody has.
-pub fn delete(conn: &mut Conn, name: &str) -> Result<(), Error> {
+/// Refuses a caller who rests on another version than the present one, where he says on which.
+fn check_version(versions: Option<&Versions>, version: Option<i64>) -> Result<(), Error> {
+    let accepts = |versions: &Versions| version.is_some_and(|version| versions.accept(version));
+    if versions.is_none_or(accepts) { Ok(()) } else { Err(Error::Stale) }
+}
+
+/// Removes a role that nobody has, if it has one of these versions, where they are named. Nobody removes a role that may more than he.
+pub fn delete(conn: &mut Conn, caller: &Permissions, name: &str, versions: Option<&Versions>) -> Result<(), Error> {
     if built_in(name).is_some() {
         return Err(Error::BuiltIn(name.to_owned()));
     }
     transaction(conn, |conn| {
         store::raise_access(conn)?;
+        let role = store::roles::find(conn, name)?.ok_or(Error::NotFound)?;
+        may_handle(caller, &role.permissions)?;
+        check_version(versions, role.version)?;
         match store::roles::users(conn, name)? {
-            0 if store::roles::delete(conn, name)? => Ok(()),
-            0 => Err(Error::NotFound),
+            0 => Ok(store::roles::delete(conn, name)?),
             users => Err(Error::Used { role: name.to_owned(), users }),
         }
     })

@@ -65,6 +65,10 @@ pub fn sign_in(
     };
     let issued = transaction(conn, |conn| {
         attempts::succeed(conn, &attempt)?;
+        // The password took its time: meanwhile another one may have been set, or the user disabled.
+        if store::lock(conn, login.id)?.as_ref() != Some(&login) {
+            return Err(Error::WrongCredentials);
+        }
         store::signed_in(conn, login.id, now)?;
         store::sessions::insert(conn, &session)?;
         issue(conn, ring, &session, now)
@@ -87,7 +91,7 @@ pub fn refresh(conn: &mut Conn, (access, ring): (&Access, &Ring), token: &Secret
         if session.expires_at <= now {
             return Ok(None);
         }
-        let is_active = store::find(conn, session.user_id)?.is_some_and(|user| user.status == Status::Active);
+        let is_active = store::lock(conn, session.user_id)?.is_some_and(|login| login.status == Status::Active);
         if !is_active || !store::sessions::prolong(conn, id, now, session.expires_at)? {
             return Ok(None);
         }
@@ -110,14 +114,16 @@ pub fn refresh(conn: &mut Conn, (access, ring): (&Access, &Ring), token: &Secret
 /// Ends the session of a token that has been used before. Whether it still lived.
 fn end_if_reused(conn: &mut Conn, hash: Digest, now: Timestamp) -> Result<bool, Error> {
     transaction(conn, |conn| {
-        if let Some((session, true)) = store::sessions::of_token(conn, hash)?
-            && store::sessions::end(conn, session, None, now)?
-        {
-            store::raise_access(conn)?;
-            tracing::warn!(%session, "a refresh token came twice; its session is ended");
-            return Ok(true);
+        let Some((session, true)) = store::sessions::of_token(conn, hash)? else { return Ok(false) };
+        if store::sessions::find_live(conn, session, now)?.is_none() {
+            return Ok(false);
         }
-        Ok(false)
+        store::raise_access(conn)?;
+        let ended = store::sessions::end(conn, session, None, now)?;
+        if ended {
+            tracing::warn!(%session, "a refresh token came twice; its session is ended");
+        }
+        Ok(ended)
     })
 }
 

@@ -85,12 +85,23 @@ pub fn page(conn: &mut Conn, after: Option<&str>, limit: i64) -> Result<Vec<User
     with_roles(conn, rows)
 }
 
+fn to_login((id, key, password_hash): (Id, String, String)) -> Result<Login> {
+    Ok(Login { id, status: status(&key)?, password_hash })
+}
+
 /// What signing in needs of the user of this name, which must be in small letters.
 pub fn login(conn: &mut Conn, username: &str) -> Result<Option<Login>> {
     let named = users::table.filter(users::username.eq(username));
+    let row = named.select((users::id, users::status, users::password_hash)).first(conn).optional()?;
+    row.map(to_login).transpose()
+}
+
+/// The same of the user of this id, which stays so until the transaction ends. Whoever begins or prolongs a session, or ends all of a
+/// user, does it under this lock: so they come one after the other.
+pub fn lock(conn: &mut Conn, id: Id) -> Result<Option<Login>> {
     let columns = (users::id, users::status, users::password_hash);
-    let found: Option<(Id, String, String)> = named.select(columns).first(conn).optional()?;
-    found.map(|(id, key, password_hash)| Ok(Login { id, status: status(&key)?, password_hash })).transpose()
+    let row = users::table.find(id).select(columns).for_update().first(conn).optional()?;
+    row.map(to_login).transpose()
 }
 
 /// Adds a user; `Error::Taken` if somebody has the name. The caller has the transaction.

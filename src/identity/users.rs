@@ -166,13 +166,18 @@ pub fn change_password(
     let user = store::find(conn, principal.user_id)?.ok_or(Error::NotFound)?;
     let login = store::login(conn, &user.username)?.ok_or(Error::NotFound)?;
     let attempt = attempts::begin(conn, &user.username, address)?;
+    let wrong = || Error::invalid("/current_password", "wrong_password", "this isn't the current password");
     if !passwords::matches(current.reveal(), Some(&login.password_hash)) {
-        return Err(Error::invalid("/current_password", "wrong_password", "this isn't the current password"));
+        return Err(wrong());
     }
     let hash = checked_hash(new, &user.username, "/new_password")?;
     transaction(conn, |conn| {
         store::raise_access(conn)?;
         attempts::succeed(conn, &attempt)?;
+        // Hashing took its time: meanwhile somebody else may have set another one.
+        if store::lock(conn, user.id)?.as_ref() != Some(&login) {
+            return Err(wrong());
+        }
         store::set_password(conn, user.id, &hash)?;
         Ok(store::sessions::end_all(conn, user.id, Some(principal.session_id), Timestamp::now())?)
     })
@@ -198,6 +203,7 @@ pub fn end_sessions(conn: &mut Conn, caller: &Permissions, id: Id) -> Result<(),
         store::raise_access(conn)?;
         let user = store::find(conn, id)?.ok_or(Error::NotFound)?;
         roles::may_handle(caller, &roles::permissions(conn, &user.roles)?)?;
+        store::lock(conn, id)?;
         Ok(store::sessions::end_all(conn, id, None, Timestamp::now())?)
     })
 }

@@ -87,7 +87,7 @@ fn built_in_roles_stay_and_others_are_checked() {
     let put = |role: &str, permissions: Json| {
         app.send("PUT", &format!("/v1/roles/{role}"), &[], &json!({"permissions": permissions}))
     };
-    for role in ["administrator", "policy_author", "manager", "account_manager", "clerk", "reader"] {
+    for role in ["administrator", "policy_author", "manager", "account_manager", "clerk", "technician", "reader"] {
         assert_eq!(put(role, json!([])).with(409).json["code"], "conflict");
         app.send("DELETE", &format!("/v1/roles/{role}"), &[], &Json::Null).with(409);
     }
@@ -103,6 +103,36 @@ fn built_in_roles_stay_and_others_are_checked() {
     );
 }
 
+#[test]
+fn nobody_overwrites_a_role_that_he_has_not_read() {
+    let app = bakery();
+    let put = |tag: &str, permissions: Json| {
+        let headers = if tag.is_empty() { vec![] } else { vec![("If-Match", tag)] };
+        app.send("PUT", "/v1/roles/auditor", &headers, &json!({"permissions": permissions}))
+    };
+    assert_eq!(put("*", json!([])).with(412).json["code"], "stale");
+    let created = put("", json!(["runs:read"])).with(200);
+    assert_eq!((created.header("ETag"), &created.json["version"]), ("\"1\"", &json!(1)));
+    // The same once more, as when the answer was lost.
+    assert_eq!(put("", json!(["runs:read"])).with(200).json, created.json);
+    assert_eq!(put("", json!(["pack:read"])).with(428).json["code"], "precondition_required");
+    let changed = put("\"1\"", json!(["pack:read"])).with(200);
+    assert_eq!((changed.header("ETag"), &changed.json["permissions"]), ("\"2\"", &json!(["pack:read"])));
+    assert_eq!(put("\"1\"", json!(["events:read"])).with(412).json["code"], "stale");
+    let roles = app.get("/v1/roles").with(200).json;
+    let versions: Vec<&Json> = roles["items"].as_array().unwrap().iter().map(|role| &role["version"]).collect();
+    assert_eq!((versions[0], versions[7]), (&Json::Null, &json!(2)));
+    // Of two who add a permission to what both have read, one reads again.
+    let mut statuses = std::thread::scope(|scope| {
+        let first = scope.spawn(|| put("\"2\"", json!(["pack:read", "runs:read"])).status);
+        [put("\"2\"", json!(["pack:read", "events:read"])).status, first.join().unwrap()]
+    });
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 412]);
+    let delete = |tag: &str| app.send("DELETE", "/v1/roles/auditor", &[("If-Match", tag)], &Json::Null).status;
+    assert_eq!((delete("\"2\""), delete("\"3\""), delete("*")), (412, 204, 404));
+}
+
 /// An app with a user who may manage users, and nothing else.
 fn with_help_desk() -> (TestApp, String) {
     let app = bakery();
@@ -115,7 +145,10 @@ fn with_help_desk() -> (TestApp, String) {
 #[test]
 fn nobody_gives_what_he_may_not_do() {
     let (app, desk) = with_help_desk();
-    let send = |method: &str, path: &str, body: Json| app.send_as(&desk, method, path, &[("If-Match", "\"1\"")], &body);
+    let send = |method: &str, path: &str, body: Json| {
+        let tag: &[(&str, &str)] = if method == "PATCH" { &[("If-Match", "\"1\"")] } else { &[] };
+        app.send_as(&desk, method, path, tag, &body)
+    };
     let me = send("GET", "/v1/me", Json::Null).json;
     let own = format!("/v1/users/{}", me["user"]["id"].as_str().unwrap());
     let new = |roles: Json| json!({"username": "new", "password": PASSWORD, "roles": roles});
@@ -128,6 +161,13 @@ fn nobody_gives_what_he_may_not_do() {
     send("PUT", "/v1/roles/more", json!({"permissions": ["customers:write"]})).with(403);
     send("PUT", "/v1/roles/less", json!({"permissions": ["pack:read"]})).with(200);
     send("POST", "/v1/users", new(json!(["less"]))).with(201);
+    // Nor does he change or delete a role that may more.
+    app.send("PUT", "/v1/roles/more", &[], &json!({"permissions": ["customers:write"]})).with(200);
+    send("PUT", "/v1/roles/more", json!({"permissions": ["pack:read"]})).with(403);
+    assert_eq!(send("DELETE", "/v1/roles/more", Json::Null).with(403).json["code"], "forbidden");
+    app.send("DELETE", "/v1/roles/more", &[], &Json::Null).with(204);
+    send("PUT", "/v1/roles/unused", json!({"permissions": ["pack:read"]})).with(200);
+    send("DELETE", "/v1/roles/unused", Json::Null).with(204);
     // Nor by becoming somebody who may more.
     let admin = app.get("/v1/me").json["user"]["id"].as_str().unwrap().to_owned();
     send("POST", &format!("/v1/users/{admin}/password"), json!({"password": "a much better one"})).with(403);

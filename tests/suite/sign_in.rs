@@ -2,10 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
+use tokio::runtime::Builder;
 
 use crate::app::{PASSWORD, TestApp};
 use crate::base::{Answer, Base};
@@ -18,6 +22,11 @@ fn try_as(app: &TestApp, username: &str, password: &str) -> Answer {
 
 fn token(tokens: &Json) -> String {
     tokens["access_token"].as_str().unwrap().to_owned()
+}
+
+/// How a service answers a token.
+fn status(app: &TestApp, token: &str) -> u16 {
+    app.send_as(token, "GET", "/v1/me", &[], &Json::Null).status
 }
 
 /// A bakery in a quarter of an hour that doesn't end before the test: failures are counted by it.
@@ -128,8 +137,7 @@ fn ones_own_password_is_changed_by_who_knows_it() {
     );
     assert_eq!(change(PASSWORD, "too short").with(422).faults(), [("/new_password", "password")]);
     change(PASSWORD, "a much better one").with(204);
-    let status = |token: &str| app.send_as(token, "GET", "/v1/me", &[], &Json::Null).status;
-    assert_eq!((status(&here), status(&there)), (200, 401));
+    assert_eq!((status(&app, &here), status(&app, &there)), (200, 401));
     try_as(&app, "ana", PASSWORD).with(401);
     try_as(&app, "ana", "a much better one").with(200);
     // A stolen token isn't a way to try passwords.
@@ -138,6 +146,126 @@ fn ones_own_password_is_changed_by_who_knows_it() {
         change("wrong password", "a much better one").with(422);
     }
     change("a much better one", "another good one").with(429);
+}
+
+/// Lets Ana sign in again and again, in several places at once, beside what is `done`; gives the access tokens that came of it.
+fn beside_sign_ins(app: &TestApp, password: &str, done: impl FnOnce()) -> Vec<String> {
+    let going = Arc::new(());
+    let (given, tokens) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            let (given, going) = (given.clone(), Arc::downgrade(&going));
+            scope.spawn(move || {
+                while going.strong_count() > 0 {
+                    let answer = try_as(app, "ana", password);
+                    if answer.status == 200 {
+                        given.send(token(&answer.json)).unwrap();
+                    }
+                }
+            });
+        }
+        drop(given);
+        let first = tokens.recv_timeout(Duration::from_secs(60)).unwrap();
+        done();
+        drop(going);
+        [first].into_iter().chain(tokens).collect()
+    })
+}
+
+/// Forgets the failures so far, so that a test may have more of them.
+fn forget_failures(app: &TestApp) {
+    app.base.execute("DELETE FROM sign_in_attempts");
+}
+
+#[test]
+fn no_session_that_an_old_password_began_outlives_the_change() {
+    let app = bakery();
+    let user = format!("/v1/users/{}", app.user("ana", &["clerk"]));
+    let mut password = PASSWORD.to_owned();
+    for round in 0..20 {
+        let next = format!("password number {round}");
+        let here = token(&try_as(&app, "ana", &password).with(200).json);
+        let by_herself = round % 2 == 0;
+        let tokens = beside_sign_ins(&app, &password, || {
+            if by_herself {
+                let body = json!({"current_password": password, "new_password": next});
+                app.send_as(&here, "POST", "/v1/auth/password", &[], &body).with(204);
+            } else {
+                app.post(&format!("{user}/password"), &json!({"password": next})).with(204);
+            }
+        });
+        for outlived in tokens {
+            assert_eq!(status(&app, &outlived), 401, "round {round}");
+        }
+        assert_eq!(status(&app, &here), if by_herself { 200 } else { 401 }, "round {round}");
+        password = next;
+        forget_failures(&app);
+    }
+}
+
+#[test]
+fn no_session_that_began_before_a_user_was_disabled_lives_when_he_is_enabled() {
+    let app = bakery();
+    let user = format!("/v1/users/{}", app.user("ana", &["clerk"]));
+    for round in 0..20 {
+        let set = |status: &str| app.patch(&user, "*", &json!({"status": status})).with(200);
+        let tokens = beside_sign_ins(&app, PASSWORD, || drop(set("disabled")));
+        set("active");
+        for outlived in tokens {
+            assert_eq!(status(&app, &outlived), 401, "round {round}");
+        }
+        forget_failures(&app);
+    }
+}
+
+#[test]
+fn a_password_that_an_administrator_sets_is_not_undone_by_who_knew_the_one_before() {
+    let app = bakery();
+    let user = format!("/v1/users/{}", app.user("ana", &["clerk"]));
+    let mut password = PASSWORD.to_owned();
+    for round in 0..20 {
+        let (set, own) = (format!("password number {round}"), format!("password of her own {round}"));
+        let here = token(&try_as(&app, "ana", &password).with(200).json);
+        let body = json!({"current_password": password, "new_password": own});
+        let changed = thread::scope(|scope| {
+            let changing = scope.spawn(|| app.send_as(&here, "POST", "/v1/auth/password", &[], &body).status);
+            app.post(&format!("{user}/password"), &json!({"password": set})).with(204);
+            changing.join().unwrap()
+        });
+        assert!([204, 401, 422].contains(&changed), "round {round}: {changed}");
+        assert_eq!(try_as(&app, "ana", &own).status, 401, "round {round}");
+        assert_eq!(status(&app, &here), 401, "round {round}");
+        try_as(&app, "ana", &set).with(200);
+        password = set;
+        forget_failures(&app);
+    }
+}
+
+#[test]
+fn every_password_that_is_checked_or_made_waits_for_its_turn() {
+    let app = bakery();
+    let id = app.user("ana", &["clerk"]);
+    let here = token(&app.sign_in("ana"));
+    let access = app.state.access.clone();
+    let clock = Builder::new_current_thread().enable_time().build().unwrap();
+    let _entered = clock.enter();
+    let turns: Vec<_> = std::iter::from_fn(|| access.hashing().now_or_never()).collect();
+    let changed = json!({"current_password": PASSWORD, "new_password": "a much better one"});
+    let new = json!({"username": "new", "password": PASSWORD});
+    let (signs_in, is_unknown) = (|| try_as(&app, "ana", PASSWORD), || try_as(&app, "nobody", PASSWORD));
+    let changes = || app.send_as(&here, "POST", "/v1/auth/password", &[], &changed);
+    let is_set = || app.post(&format!("/v1/users/{id}/password"), &json!({"password": PASSWORD}));
+    let is_created = || app.post("/v1/users", &new);
+    let all: [&(dyn Fn() -> Answer + Sync); 5] = [&signs_in, &is_unknown, &changes, &is_set, &is_created];
+    thread::scope(|scope| {
+        let waiting = all.map(|request| scope.spawn(request));
+        for (at, waiting) in waiting.into_iter().enumerate() {
+            assert_eq!(waiting.join().unwrap().status, 503, "number {at} takes nobody's turn");
+        }
+    });
+    drop(turns);
+    let statuses = all.map(|request| request().status);
+    assert_eq!(statuses, [200, 401, 204, 204, 201]);
 }
 
 #[test]
@@ -173,7 +301,7 @@ fn what_has_expired_is_removed_in_bounded_pieces() {
     let (sessions, tokens, attempts) = (rows("sessions"), rows("refresh_tokens"), rows("sign_in_attempts"));
     let made = |days: u32| {
         format!(
-            "INSERT INTO sessions SELECT UNHEX(MD5(seq)), UNHEX(MD5(seq)), '', '', NOW(6), NOW(6), NOW(6) - INTERVAL {days} DAY FROM seq_1_to_150"
+            "INSERT INTO sessions SELECT UNHEX(MD5(seq)), UNHEX(MD5(seq)), '', '', NOW(6), NOW(6), NOW(6) - INTERVAL {days} DAY, FALSE FROM seq_1_to_150"
         )
     };
     app.base.execute(&made(31));

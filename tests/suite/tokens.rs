@@ -1,18 +1,23 @@
 //! Attacks on access tokens and refresh tokens, and how sessions end.
 
 use std::thread;
+use std::time::{Duration, Instant};
 
 use baremo::Id;
 use baremo::config::Secret;
 use baremo::identity::keys::{Cipher, Ring, Rotation, rotate};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use diesel::connection::{Connection, SimpleConnection};
+use diesel::mysql::MysqlConnection;
 use jiff::Timestamp;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value as Json, json};
 
 use crate::app::{KEY_SECRET, PASSWORD, TestApp};
+use crate::base::Answer;
+use crate::process::{number, until};
 use crate::transactions::{bakery, bakery_source};
 
 fn text(json: &Json) -> String {
@@ -146,6 +151,8 @@ fn every_claim_is_needed_and_must_be_right() {
         ("nbf", json!(now + 60)),
         ("exp", json!(now - 1)),
         ("exp", json!("never")),
+        ("exp", json!(i64::MAX)),
+        ("exp", json!(u64::MAX)),
         ("sub", json!(other)),
         ("sid", json!(other)),
         ("sid", json!("' OR 1 = 1 --")),
@@ -200,10 +207,129 @@ fn a_session_that_has_ended_is_gone_in_every_process() {
     app.sign_in("ana");
 }
 
-/// Another process notices within a second, or a little more where the machine has much to do.
+/// Longest time until another process has noticed: a second, and as much as a machine needs that has much to do.
+const NOTICED: Duration = Duration::from_secs(5);
+
 #[track_caller]
 fn gone(app: &TestApp, token: &str) {
-    crate::process::until("the other process notices", || (status(app, token) == 401).then_some(()));
+    let asked = Instant::now();
+    until("the other process notices", || (status(app, token) == 401).then_some(()));
+    assert!(asked.elapsed() < NOTICED, "noticed after {:?}", asked.elapsed());
+}
+
+#[test]
+fn a_token_that_is_known_already_ends_when_it_says() {
+    let app = bakery();
+    let ends = Timestamp::now().as_second() + 4;
+    let token = forged(&app, |_| {}, |claims| claims["exp"] = json!(ends));
+    assert_eq!((status(&app, &token), status(&app, &token)), (200, 200));
+    until("it has ended", || (status(&app, &token) == 401).then_some(()));
+    let ended = Timestamp::now().as_second();
+    assert!((ends..ends + 5).contains(&ended), "{ended} instead of {ends}");
+}
+
+/// Exchanges the refresh token of some tokens.
+fn refresh(app: &TestApp, tokens: &Json) -> Answer {
+    app.post("/v1/auth/refresh", &json!({"refresh_token": tokens["refresh_token"]}))
+}
+
+/// A transaction that keeps the refresh token of some tokens from being used, until it is dropped.
+fn held(app: &TestApp, tokens: &Json) -> MysqlConnection {
+    let mut conn = MysqlConnection::establish(&app.base.url()).unwrap();
+    let token = text(&tokens["refresh_token"]);
+    let lock = format!("SELECT hash FROM refresh_tokens WHERE hash = UNHEX(SHA2('{token}', 256)) FOR UPDATE");
+    conn.batch_execute(&format!("START TRANSACTION; {lock}")).unwrap();
+    conn
+}
+
+/// Waits until a refresh is on its way: it has looked at the clock, and is about to use its token.
+fn refresh_has_begun(app: &TestApp) {
+    let refreshing = "SELECT COUNT(*) FROM information_schema.processlist \
+                      WHERE db = DATABASE() AND info LIKE 'UPDATE%refresh_tokens%'";
+    until("the refresh has begun", || number(&app.base.url(), refreshing).filter(|begun| *begun > 0));
+}
+
+/// Ends the session of Ana's tokens, whose id is given; the tokens are those of before and after a refresh.
+fn end(app: &TestApp, how: &str, id: &str, (before, now): (&Json, &Json)) {
+    let user = format!("/v1/users/{id}");
+    let own = |method: &str, path: &str| app.send_as(&text(&now["access_token"]), method, path, &[], &Json::Null);
+    match how {
+        "signing out" => drop(own("POST", "/v1/auth/logout").with(204)),
+        "ending one" => {
+            let session = text(&part(&text(&now["access_token"]), 1)["sid"]);
+            own("DELETE", &format!("/v1/sessions/{session}")).with(204);
+        }
+        "ending all" => drop(app.send("DELETE", &format!("{user}/sessions"), &[], &Json::Null).with(204)),
+        "a password" => drop(app.post(&format!("{user}/password"), &json!({"password": PASSWORD})).with(204)),
+        "disabling" => {
+            app.patch(&user, "*", &json!({"status": "disabled"})).with(200);
+            app.patch(&user, "*", &json!({"status": "active"})).with(200);
+        }
+        "a token that comes twice" => drop(refresh(app, before).with(401)),
+        other => panic!("{other} ends nothing"),
+    }
+}
+
+#[test]
+fn a_session_that_ends_beside_a_refresh_stays_ended() {
+    let app = bakery();
+    let beside = TestApp::beside(&app, &bakery_source(), "2018-01-01");
+    let id = app.user("ana", &["clerk"]);
+    for how in ["signing out", "ending one", "ending all", "a password", "disabling", "a token that comes twice"] {
+        let before = app.sign_in("ana");
+        let now = refresh(&app, &before).with(200).json;
+        let token = held(&app, &now);
+        let late = thread::scope(|scope| {
+            let late = scope.spawn(|| refresh(&beside, &now));
+            refresh_has_begun(&app);
+            end(&app, how, &id, (&before, &now));
+            drop(token);
+            late.join().unwrap()
+        });
+        assert_eq!(late.status, 401, "{how} is outlived by a refresh");
+        assert_eq!(refresh(&app, &now).status, 401, "{how}");
+        assert_eq!(status(&app, &text(&now["access_token"])), 401, "{how}");
+        gone(&beside, &text(&now["access_token"]));
+        assert_eq!(app.get(&format!("/v1/users/{id}/sessions")).with(200).json["items"], json!([]), "{how}");
+    }
+}
+
+#[test]
+fn a_session_that_has_ended_lives_for_no_clock() {
+    let app = bakery();
+    let tokens = app.sign_in("admin");
+    let token = text(&tokens["access_token"]);
+    app.send_as(&token, "POST", "/v1/auth/logout", &[], &Json::Null).with(204);
+    // As a process sees it whose clock is an hour behind.
+    app.base.execute("UPDATE sessions SET expires_at = expires_at + INTERVAL 1 HOUR WHERE ended");
+    assert_eq!(status(&app, &token), 401);
+    assert_eq!(refresh(&app, &tokens).status, 401);
+    assert_eq!(app.get("/v1/sessions").with(200).json["items"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn whatever_refreshes_beside_signing_out_none_outlives_it() {
+    let app = bakery();
+    app.user("ana", &["clerk"]);
+    for round in 0..30 {
+        let first = app.sign_in("ana");
+        let last = thread::scope(|scope| {
+            let refreshing = scope.spawn(|| {
+                let mut last = first.clone();
+                for _ in 0..20 {
+                    let next = refresh(&app, &last);
+                    if next.status != 200 {
+                        break;
+                    }
+                    last = next.json;
+                }
+                last
+            });
+            app.send_as(&text(&first["access_token"]), "POST", "/v1/auth/logout", &[], &Json::Null).with(204);
+            refreshing.join().unwrap()
+        });
+        assert_eq!(status(&app, &text(&last["access_token"])), 401, "round {round}");
+    }
 }
 
 #[test]
@@ -272,15 +398,13 @@ fn keys_follow_each_other_and_old_tokens_hold() {
     let first = kids();
     turn(Rotation::IfDue);
     turn(Rotation::Overlapping);
-    let published = crate::process::until("the next key is published", || Some(kids()).filter(|kids| kids.len() == 2));
+    let published = until("the next key is published", || Some(kids()).filter(|kids| kids.len() == 2));
     assert_eq!(published[0], first[0]);
     assert_eq!(kid_of(&app.sign_in("admin")), first[0], "it signs before it has been published for an hour");
     // An hour and a little later.
     app.base.execute("UPDATE signing_keys SET signs_from = signs_from - INTERVAL 3601 SECOND");
     app.base.execute("UPDATE access_state SET version = version + 1");
-    let signed = crate::process::until("the next key signs", || {
-        Some(kid_of(&app.sign_in("admin"))).filter(|kid| *kid == published[1])
-    });
+    let signed = until("the next key signs", || Some(kid_of(&app.sign_in("admin"))).filter(|kid| *kid == published[1]));
     assert_eq!(status(&app, &app.token), 200, "the token of the key before");
     turn(Rotation::Revoking);
     gone(&app, &app.token);
@@ -289,7 +413,7 @@ fn keys_follow_each_other_and_old_tokens_hold() {
     // A month later the next one is made by whoever signs in.
     app.base.execute("UPDATE signing_keys SET signs_from = signs_from - INTERVAL 30 DAY");
     app.base.execute("UPDATE access_state SET version = version + 1");
-    crate::process::until("the next key is made", || {
+    until("the next key is made", || {
         app.sign_in("admin");
         (kids().len() == 2).then_some(())
     });

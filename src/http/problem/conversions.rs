@@ -32,6 +32,7 @@ impl From<identity::Error> for Problem {
         match error {
             Error::NotFound => Self::new(Code::NotFound),
             Error::Stale => Self::new(Code::Stale),
+            Error::Unread(_) => Self::detailed(Code::PreconditionRequired, said),
             Error::Invalid(faults) => Self::invalid(faults),
             Error::NameTaken => Self::detailed(Code::AlreadyExists, said),
             Error::LastAdministrator | Error::BuiltIn(_) | Error::Used { .. } => Self::detailed(Code::Conflict, said),

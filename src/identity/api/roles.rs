@@ -7,7 +7,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::Permit;
 use crate::db::Db;
-use crate::http::extract::Body;
+use crate::http::etag;
+use crate::http::extract::{Body, IfMatch};
 use crate::http::problem::{Problem, Problems};
 use crate::identity::access::Access;
 use crate::identity::model::{PERMISSIONS, ReadUsers, Role, WriteUsers};
@@ -16,7 +17,9 @@ use crate::identity::roles;
 /// A role: a set of permissions with a name.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Role, example = json!({
-    "name": "clerk", "built_in": true, "permissions": ["customers:read", "observations:write", "pack:read", "products:read", "transactions:write"]
+    "name": "clerk", "built_in": true, "permissions": [
+        "appeals:write", "customers:read", "observations:write", "pack:read", "products:read", "transactions:write"
+    ]
 }))]
 pub struct RoleView {
     /// Its name.
@@ -26,11 +29,15 @@ pub struct RoleView {
     built_in: bool,
     /// What who has it may do, sorted.
     permissions: Vec<&'static str>,
+    /// Counts its changes, from 1: in quotes, what `If-Match` wants. Absent for built-in roles.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, nullable = false)]
+    version: Option<i64>,
 }
 
 impl From<Role> for RoleView {
-    fn from(role: Role) -> Self {
-        Self { name: role.name, built_in: role.built_in, permissions: role.permissions.names() }
+    fn from(Role { name, permissions, version }: Role) -> Self {
+        Self { name, built_in: version.is_none(), permissions: permissions.names(), version }
     }
 }
 
@@ -55,7 +62,7 @@ pub struct RoleBody {
 
 /// List roles
 ///
-/// The six that every base has, and those of its own. A role says what its users may do, not to whom: until there are rules for
+/// Those that every base has, and those of its own. A role says what its users may do, not to whom: until there are rules for
 /// rows and fields, who may read customers reads all of them, with all their fields.
 #[utoipa::path(tag = "users", operation_id = "listRoles", security(("bearer" = ["users:read"])), responses(
     (status = 200, body = Roles, description = "All roles"),
@@ -69,11 +76,19 @@ pub async fn list_roles(_: Permit<ReadUsers>, db: web::Data<Db>) -> Result<web::
 
 /// Create or replace a role
 ///
-/// Nobody gives a permission that he lacks, nor changes a role that has one: 403. Built-in roles stay as they are: 409.
+/// Who replaces a role says by `If-Match` which version he has read: 428 without it, 412 where it is another one, or there is none. Nobody
+/// gives a permission that he lacks, nor changes a role that has one: 403. Built-in roles stay as they are: 409.
 #[utoipa::path(tag = "users", operation_id = "putRole", security(("bearer" = ["users:write"])), request_body = RoleBody,
-    params(("role" = String, Path, description = "Its name: a small letter, then small letters, digits and `_`",
-        min_length = 1, max_length = 64, pattern = "^[a-z][a-z0-9_]*$", example = "auditor")),
-    responses((status = 200, body = RoleView, description = "Created or replaced"), Problems)
+    params(
+        ("role" = String, Path, description = "Its name: a small letter, then small letters, digits and `_`",
+            min_length = 1, max_length = 64, pattern = "^[a-z][a-z0-9_]*$", example = "auditor"),
+        ("If-Match" = Option<String>, Header, description = "The version that the caller read; without it, a new role is created",
+            example = "\"3\"", nullable = false),
+    ),
+    responses(
+        (status = 200, body = RoleView, description = "Created or replaced", headers(("ETag" = String, description = "Its version"))),
+        Problems
+    )
 )]
 #[put("/v1/roles/{role}")]
 pub async fn put_role(
@@ -81,29 +96,47 @@ pub async fn put_role(
     db: web::Data<Db>,
     access: web::Data<Access>,
     name: web::Path<String>,
+    versions: Option<IfMatch>,
     body: Body<RoleBody>,
-) -> Result<web::Json<RoleView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let (name, permissions) = (name.into_inner(), body.0.permissions);
-    let put = access.change(&db, move |conn| roles::put(conn, &permit.principal.permissions, &name, &permissions));
-    Ok(web::Json(put.await?.into()))
+    let put = access.change(&db, move |conn| {
+        let versions = versions.as_ref().map(|IfMatch(versions)| versions);
+        roles::put(conn, &permit.principal.permissions, &name, versions, &permissions)
+    });
+    let role = put.await?;
+    let mut response = HttpResponse::Ok();
+    if let Some(version) = role.version {
+        response.insert_header(etag::tag(version));
+    }
+    Ok(response.json(RoleView::from(role)))
 }
 
 /// Delete a role
 ///
-/// 409 while a user has it, and for built-in roles.
+/// 409 while a user has it, and for built-in roles. Nobody deletes a role that may more than he himself: 403.
 #[utoipa::path(tag = "users", operation_id = "deleteRole", security(("bearer" = ["users:write"])),
-    params(("role" = String, Path, description = "Its name", example = "auditor")),
+    params(
+        ("role" = String, Path, description = "Its name", example = "auditor"),
+        ("If-Match" = Option<String>, Header, description = "The version that the caller read; without it, whichever there is",
+            example = "\"3\"", nullable = false),
+    ),
     responses((status = 204, description = "Deleted"), Problems)
 )]
 #[delete("/v1/roles/{role}")]
 pub async fn delete_role(
-    _: Permit<WriteUsers>,
+    permit: Permit<WriteUsers>,
     db: web::Data<Db>,
     access: web::Data<Access>,
     name: web::Path<String>,
+    versions: Option<IfMatch>,
 ) -> Result<HttpResponse, Problem> {
     let name = name.into_inner();
-    access.change(&db, move |conn| roles::delete(conn, &name)).await?;
+    let deleted = access.change(&db, move |conn| {
+        let versions = versions.as_ref().map(|IfMatch(versions)| versions);
+        roles::delete(conn, &permit.principal.permissions, &name, versions)
+    });
+    deleted.await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

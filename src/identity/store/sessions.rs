@@ -1,5 +1,7 @@
-//! Sessions and their refresh tokens in the database. A session lives until `expires_at`, and is ended by moving that to now.
+//! Sessions and their refresh tokens in the database. A session lives until `expires_at`, unless it is ended before. It is then marked as
+//! `ended`, which nothing takes back: an instant alone would let it live on for a process whose clock is behind.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Datetime};
 use jiff::Timestamp;
@@ -33,6 +35,11 @@ impl From<SessionRow> for Session {
     }
 }
 
+#[diesel::dsl::auto_type(no_type_alias)]
+fn is_live(now: jiff_diesel::Timestamp) -> _ {
+    sessions::ended.eq(false).and(sessions::expires_at.gt(now))
+}
+
 /// Adds a session.
 pub fn insert(conn: &mut Conn, session: &Session) -> Result<()> {
     diesel::insert_into(sessions::table)
@@ -53,7 +60,7 @@ pub fn insert(conn: &mut Conn, session: &Session) -> Result<()> {
 pub fn find_live(conn: &mut Conn, id: Id, now: Timestamp) -> Result<Option<Session>> {
     let row: Option<SessionRow> = sessions::table
         .find(id)
-        .filter(sessions::expires_at.gt(now.to_diesel()))
+        .filter(is_live(now.to_diesel()))
         .select(SessionRow::as_select())
         .first(conn)
         .optional()?;
@@ -64,7 +71,7 @@ pub fn find_live(conn: &mut Conn, id: Id, now: Timestamp) -> Result<Option<Sessi
 pub fn live_of(conn: &mut Conn, user: Id, now: Timestamp) -> Result<Vec<Session>> {
     let rows: Vec<SessionRow> = sessions::table
         .filter(sessions::user_id.eq(user))
-        .filter(sessions::expires_at.gt(now.to_diesel()))
+        .filter(is_live(now.to_diesel()))
         .order((sessions::used_at.desc(), sessions::id))
         .limit(500)
         .select(SessionRow::as_select())
@@ -74,15 +81,15 @@ pub fn live_of(conn: &mut Conn, user: Id, now: Timestamp) -> Result<Vec<Session>
 
 /// Lets a session live on, if it still lives. Whether it does.
 pub fn prolong(conn: &mut Conn, id: Id, now: Timestamp, until: Timestamp) -> Result<bool> {
-    let live = sessions::table.find(id).filter(sessions::expires_at.gt(now.to_diesel()));
+    let live = sessions::table.find(id).filter(is_live(now.to_diesel()));
     let times = (sessions::used_at.eq(now.to_diesel()), sessions::expires_at.eq(until.to_diesel()));
     Ok(diesel::update(live).set(times).execute(conn)? == 1)
 }
 
 /// Ends a session, if it lives and is this user's, where one is named. Whether it was ended.
 pub fn end(conn: &mut Conn, id: Id, user: Option<Id>, now: Timestamp) -> Result<bool> {
-    let live = sessions::table.find(id).filter(sessions::expires_at.gt(now.to_diesel()));
-    let ended = sessions::expires_at.eq(now.to_diesel());
+    let live = sessions::table.find(id).filter(is_live(now.to_diesel()));
+    let ended = (sessions::ended.eq(true), sessions::expires_at.eq(now.to_diesel()));
     let count = match user {
         Some(user) => diesel::update(live.filter(sessions::user_id.eq(user))).set(ended).execute(conn)?,
         None => diesel::update(live).set(ended).execute(conn)?,
@@ -90,13 +97,14 @@ pub fn end(conn: &mut Conn, id: Id, user: Option<Id>, now: Timestamp) -> Result<
     Ok(count == 1)
 }
 
-/// Ends all sessions of a user but one.
+/// Ends all sessions of a user but one: also those that have expired by this clock and not yet by another one. The caller holds the user.
 pub fn end_all(conn: &mut Conn, user: Id, but: Option<Id>, now: Timestamp) -> Result<()> {
-    let live = sessions::table
+    let others = sessions::table
         .filter(sessions::user_id.eq(user))
-        .filter(sessions::expires_at.gt(now.to_diesel()))
+        .filter(sessions::ended.eq(false))
         .filter(sessions::id.ne(but.unwrap_or(Id::NIL)));
-    diesel::update(live).set(sessions::expires_at.eq(now.to_diesel())).execute(conn)?;
+    let earlier = sql::<Datetime>("LEAST(expires_at, ").bind::<Datetime, _>(now.to_diesel()).sql(")");
+    diesel::update(others).set((sessions::ended.eq(true), sessions::expires_at.eq(earlier))).execute(conn)?;
     Ok(())
 }
 
