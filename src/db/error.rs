@@ -92,7 +92,7 @@ pub(super) fn without_values(message: &str) -> String {
     let mut quotes = message.match_indices(is_quote).filter_map(around);
     match quotes.find(|(before, _)| !before.ends_with(char::is_alphanumeric)) {
         Some((before, _)) if !names.iter().any(|name| before.ends_with(name)) => {
-            format!("{before}'…'{}", quotes.last().map(|(_, after)| after).unwrap_or_default())
+            format!("{before}'…'{}", quotes.next_back().map(|(_, after)| after).unwrap_or_default())
         }
         _ => message.to_owned(),
     }
