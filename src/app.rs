@@ -151,7 +151,10 @@ pub fn server_with(
             // Before the pattern that takes everything below.
             .service(docs::front_ends)
             .service(get_description)
-            .service(SwaggerUi::new("/docs/{_:.*}").config(utoipa_swagger_ui::Config::from("/openapi.json")))
+            .service(
+                SwaggerUi::new("/docs/{_:.*}")
+                    .config(utoipa_swagger_ui::Config::from("/openapi.json").validator_url("none")),
+            )
             .default_service(web::to(refuse))
             .configure(pages::configure)
             .configure(more.clone())

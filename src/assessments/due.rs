@@ -32,6 +32,7 @@ pub fn work(db: &Db, in_force: &InForce, owner: Owner, stop: &dyn Fn() -> bool) 
         let Some(lease) = transaction(conn, |conn| store::claim_due_shard(conn, &shards, owner))? else {
             return Ok(false);
         };
+        let _entered = tracing::info_span!("due", shard = lease.shard).entered();
         while !stop() && work_page(conn, &active, until, lease)? {}
         store::release_due_shard(conn, lease, shards.len() >= BUSY)?;
         Ok(true)

@@ -180,6 +180,7 @@ pub fn work(db: &Db, in_force: &InForce, owner: Owner, stop: &dyn Fn() -> bool) 
         for run in store::open_runs(conn)? {
             let lease = transaction(conn, |conn| store::claim_shard(conn, run.id, owner))?;
             if let Some(lease) = &lease {
+                let _entered = tracing::info_span!("run", run = %run.id, shard = lease.shard).entered();
                 work_on(conn, db, in_force, &run, lease, stop)?;
             }
             if store::is_done(conn, run.id)? {

@@ -31,6 +31,9 @@ pub enum Error {
     /// No turn to compute came in time.
     #[error("too much is being computed already")]
     Busy,
+    /// A statement took longer than the session allows.
+    #[error("the database took too long: {0}")]
+    TooLong(String),
     /// A use case that stopped before its end.
     #[error("the work stopped before its end: {0}")]
     Stopped(String),
@@ -66,7 +69,7 @@ impl Error {
     }
 }
 
-/// Whether a message of the server says that it cut off what may be tried again.
+/// Whether a message of the server, without its values, says that it cut off what may be tried again.
 pub(super) fn is_cut_off(message: &str) -> bool {
     const SAID: [&str; 7] = [
         "Deadlock found",
@@ -80,35 +83,40 @@ pub(super) fn is_cut_off(message: &str) -> bool {
     SAID.iter().any(|text| message.contains(text))
 }
 
-/// A message without what stands in quotes, from the first one to the last since values may hold quotes themselves. Messages that
-/// begin with the name of a table or column keep it.
-fn without_values(message: &str) -> String {
-    let names = ["Table '", "Unknown column '", "Column '", "Field '"];
+/// A message without what stands in quotes, from the first one to the last since values may hold quotes themselves. An apostrophe behind
+/// a letter opens nothing. A message that begins with the name of a table or column holds no values.
+pub(super) fn without_values(message: &str) -> String {
+    let names = ["Table ", "Unknown column ", "Column ", "Field "];
     let is_quote = |c: char| c == '\'' || c == '"';
-    match (message.find(is_quote), message.rfind(is_quote)) {
-        (Some(first), Some(last)) if !names.iter().any(|name| message.starts_with(name)) => {
-            format!("{}'…'{}", message.get(..first).unwrap_or_default(), message.get(last + 1..).unwrap_or_default())
+    let around = |(at, quote): (usize, &str)| Some((message.get(..at)?, message.get(at + quote.len()..)?));
+    let mut quotes = message.match_indices(is_quote).filter_map(around);
+    match quotes.find(|(before, _)| !before.ends_with(char::is_alphanumeric)) {
+        Some((before, _)) if !names.iter().any(|name| before.ends_with(name)) => {
+            format!("{before}'…'{}", quotes.next_back().map(|(_, after)| after).unwrap_or_default())
         }
         _ => message.to_owned(),
     }
 }
 
 impl From<Diesel> for Error {
-    /// Diesel keeps no error numbers, and text statements not even the kind: what is missing is told from the server's text.
+    /// Diesel keeps no error numbers, and text statements not even the kind: what is missing is told from the server's text, of which
+    /// values say nothing.
     fn from(error: Diesel) -> Self {
-        let (kind, information) = match &error {
-            Diesel::DatabaseError(kind, information) => (kind, information),
+        let (kind, message) = match &error {
+            Diesel::DatabaseError(kind, information) => (kind, without_values(information.message())),
             Diesel::DeserializationError(why) => return Self::Corrupt(why.to_string()),
             _ => return Self::Other(error),
         };
-        let message = information.message();
         let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
         match kind {
             DatabaseErrorKind::UniqueViolation => Self::Taken,
-            DatabaseErrorKind::SerializationFailure => Self::Transient(message.to_owned()),
-            _ if is_cut_off(message) => Self::Transient(message.to_owned()),
+            DatabaseErrorKind::SerializationFailure => Self::Transient(message),
+            _ if is_cut_off(&message) => Self::Transient(message),
             _ if says(&["Duplicate entry"]) => Self::Taken,
-            DatabaseErrorKind::ClosedConnection => Self::Lost { message: message.to_owned(), committing: false },
+            _ if says(&["max_statement_time exceeded", "maximum statement execution time exceeded"]) => {
+                Self::TooLong(message)
+            }
+            DatabaseErrorKind::ClosedConnection => Self::Lost { message, committing: false },
             _ if says(&[
                 "has gone away",
                 "Lost connection",
@@ -119,7 +127,7 @@ impl From<Diesel> for Error {
                 "Connection was killed",
             ]) =>
             {
-                Self::Lost { message: message.to_owned(), committing: false }
+                Self::Lost { message, committing: false }
             }
             _ => Self::Other(error),
         }
@@ -130,12 +138,42 @@ impl From<Diesel> for Error {
 mod tests {
     use super::*;
 
+    /// What becomes of a message that the server gives no kind.
+    fn told(message: &str) -> Error {
+        Diesel::DatabaseError(DatabaseErrorKind::Unknown, Box::new(message.to_owned())).into()
+    }
+
     #[test]
     fn messages_keep_names_and_lose_values() {
         let shown = without_values("Incorrect integer value: 'O'Brien' for column `b`.`t`.`name` at row 1");
         assert_eq!(shown, "Incorrect integer value: '…' for column `b`.`t`.`name` at row 1");
         assert_eq!(without_values("Table 'b.t' doesn't exist"), "Table 'b.t' doesn't exist");
+        assert_eq!(without_values("migrating: Table 'b.t' doesn't exist"), "migrating: Table 'b.t' doesn't exist");
+        assert_eq!(
+            without_values("Can't connect to server on '10.0.0.1' (115)"),
+            "Can't connect to server on '…' (115)"
+        );
+        assert_eq!(without_values("Can't create more threads"), "Can't create more threads");
+        assert_eq!(without_values("Incorrect value: 'that was cut"), "Incorrect value: '…'");
         let shown = without_values(r#"profile: invalid type: string "Ana", expected a map"#);
         assert_eq!(shown, "profile: invalid type: string '…', expected a map");
+    }
+
+    #[test]
+    fn what_has_happened_is_told_by_the_server_and_not_by_values() {
+        for said in ["Deadlock found zq", "Lost connection zq", "Duplicate entry zq", "max_statement_time exceeded"] {
+            let error = told(&format!("Incorrect integer value: '{said}' for column `b`.`t`.`n` at row 1"));
+            assert!(matches!(error, Error::Other(_)), "{error:?}");
+            assert!(!error.to_string().contains(said), "{error}");
+        }
+        let cut_off = told("Record has changed since last read in table 'zq'; try restarting transaction");
+        assert!(cut_off.is_transient() && !cut_off.to_string().contains("zq"), "{cut_off}");
+        let lost = told("Lost connection to server at 'zq', system error: 110");
+        assert!(matches!(lost, Error::Lost { committing: false, .. }) && !lost.to_string().contains("zq"), "{lost}");
+        assert!(matches!(told("Duplicate entry 'zq' for key 'code'"), Error::Taken));
+        let causes = ["(max_statement_time exceeded)", ", maximum statement execution time exceeded"];
+        for cause in causes.map(|cause| format!("Query execution was interrupted{cause}")) {
+            assert!(matches!(told(&cause), Error::TooLong(_)), "{cause}");
+        }
     }
 }

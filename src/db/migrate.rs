@@ -9,7 +9,7 @@ use diesel::mysql::Mysql;
 use diesel::sql_types::Text;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::error::is_cut_off;
+use super::error::{is_cut_off, without_values};
 use super::{Conn, Error, Result, ping, unless_cut_off};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -59,7 +59,7 @@ fn note(conn: &mut Conn, done: &dyn Migration<Mysql>) -> Result<()> {
 }
 
 fn failed(doing: &str, error: impl Display) -> Error {
-    let said = format!("{doing}: {error}");
+    let said = without_values(&format!("{doing}: {error}"));
     if is_cut_off(&said) { Error::Transient(said) } else { Error::Stopped(said) }
 }
 

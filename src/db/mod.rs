@@ -18,6 +18,7 @@ use diesel::mysql::MysqlConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinError;
 
 pub use error::{Error, Result};
 pub use subjects::Subjects;
@@ -34,15 +35,15 @@ const BEGIN: &str = "SET autocommit = 0; START TRANSACTION; SAVEPOINT begun";
 const COMMIT: &str = "RELEASE SAVEPOINT begun; COMMIT; SET autocommit = 1";
 const ROLLBACK: &str = "ROLLBACK; SET autocommit = 1";
 /// How long a caller waits for his turn, and then for a connection that works.
-const WAIT: Duration = Duration::from_secs(5);
+pub const WAIT: Duration = Duration::from_secs(5);
 /// Most use cases that wait for a turn to compute.
 const MOST_WAITING: usize = 64;
 /// How many tables ahead the database plans a join.
 const JOINS_PLANNED: u32 = 4;
 /// How long a transaction that has written may stand still between two statements before the database rolls it back, in seconds.
 const IDLE_SECONDS: u32 = 10;
-/// Longest time that reading statements of the service may take, in seconds.
-const STATEMENT_SECONDS: u32 = 60;
+/// Longest time that a statement of the service may take. With the waiting before it, it ends before the request's own time does.
+pub const STATEMENT_TIME: Duration = Duration::from_secs(45);
 
 /// The pool, and the threads on which use cases run. Cheap to clone.
 #[derive(Clone)]
@@ -124,7 +125,9 @@ impl Db {
             let _turn = turn;
             span.in_scope(work)
         };
-        self.threads.spawn_blocking(work).await.map_err(|stopped| Error::Stopped(stopped.to_string()))
+        // Without the message of a panic, which may hold values.
+        let why = |stopped: JoinError| if stopped.is_panic() { "it panicked" } else { "it was cancelled" };
+        self.threads.spawn_blocking(work).await.map_err(|stopped| Error::Stopped(why(stopped).to_owned()))
     }
 
     /// Connections of the pool: busy ones, idle ones, and how many there may be.
@@ -139,8 +142,9 @@ impl Db {
         E: Failure + std::fmt::Display,
         F: FnOnce(&mut Conn) -> std::result::Result<(), E> + Send + 'static,
     {
-        let db = self.clone();
+        let (db, span) = (self.clone(), tracing::Span::current());
         self.threads.spawn_blocking(move || {
+            let _entered = span.enter();
             if let Err(error) = db.run_here(work) {
                 tracing::warn!(%error, "work that nobody waits for failed");
             }
@@ -253,10 +257,9 @@ pub fn set_session(conn: &mut Conn) -> diesel::QueryResult<()> {
     if let Err(error) = idle {
         tracing::debug!(%error, "the database doesn't end transactions that stand still");
     }
-    let milliseconds = STATEMENT_SECONDS * 1000;
     // The two dialects name the limit differently, and each refuses the other's name.
-    conn.batch_execute(&format!("SET max_statement_time = {STATEMENT_SECONDS}"))
-        .or_else(|_| conn.batch_execute(&format!("SET max_execution_time = {milliseconds}")))?;
+    conn.batch_execute(&format!("SET max_statement_time = {}", STATEMENT_TIME.as_secs()))
+        .or_else(|_| conn.batch_execute(&format!("SET max_execution_time = {}", STATEMENT_TIME.as_millis())))?;
     // A node of a Galera cluster first applies what the others had committed before a transaction or a single statement came: leases,
     // sequences and the basis are read on one node and written on another. Who knows no Galera refuses the setting.
     if let Err(error) = conn.batch_execute("SET wsrep_sync_wait = 7") {

@@ -225,6 +225,9 @@ impl Parameters {
 /// The language that a reader prefers, from `Accept-Language`: primary tags in the order of preference.
 pub struct Languages(pub Vec<String>);
 
+/// Marks a request whose answer depends on the reader's language.
+pub struct Localised;
+
 impl Languages {
     /// Those of a request.
     pub fn of(request: &HttpRequest) -> Self {
@@ -240,6 +243,7 @@ impl FromRequest for Languages {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        request.extensions_mut().insert(Localised);
         ready(Ok(Self::of(request)))
     }
 }

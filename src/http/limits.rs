@@ -46,3 +46,15 @@ impl Default for Limits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::{STATEMENT_TIME, WAIT};
+
+    #[test]
+    fn a_statement_that_takes_too_long_ends_before_its_request() {
+        // For a turn, then for a connection, then for the answer.
+        assert!(WAIT + WAIT + STATEMENT_TIME < Limits::default().request_time);
+    }
+}

@@ -16,7 +16,6 @@ use super::request_log::RequestId;
 use crate::config::Secret;
 
 /// The header by which clients name their requests and answers repeat the name.
-/// The header that names a request.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUESTS: &str = "baremo_http_requests_total";
 const REQUEST_SECONDS: &str = "baremo_http_request_seconds";
@@ -95,8 +94,8 @@ pub async fn observe(
     })
 }
 
-/// A client may send any word as a method.
-fn method(method: &Method) -> &'static str {
+/// What a method is called in metrics, logs and traces: a client may send any word as one.
+pub(super) fn method(method: &Method) -> &'static str {
     let known = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
     known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }

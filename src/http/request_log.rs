@@ -7,6 +7,8 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
+use super::metrics::method;
+
 /// Longest id that a client may give its request.
 const MAX_ID: usize = 64;
 
@@ -43,7 +45,7 @@ impl RootSpanBuilder for RequestSpan {
         let span = tracing::info_span!(
             "request",
             id = RequestId::of(request).as_str(),
-            method = %request.method(),
+            method = method(request.method()),
             route = request.match_pattern().unwrap_or_default(),
             status = tracing::field::Empty,
         );

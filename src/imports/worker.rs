@@ -44,6 +44,7 @@ impl Importer {
             self.tidy()?;
             return Ok(false);
         };
+        let _entered = tracing::info_span!("import", import = %import.id).entered();
         let mut work = Work { db: &self.db, lease, stop, told: None, done: 0, outcome: Outcome::default() };
         if import.attempts > ATTEMPTS {
             let detail = format!("the import was begun {ATTEMPTS} times and never came to its end");

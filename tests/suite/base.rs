@@ -81,6 +81,11 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 
+    /// Whether one of the headers of this name has this value.
+    pub fn says(&self, name: &str, value: &str) -> bool {
+        self.headers.get_all(name).iter().any(|said| said == value)
+    }
+
     /// The answer, which must have this status.
     #[track_caller]
     pub fn with(self, status: u16) -> Self {

@@ -1,8 +1,11 @@
-//! A transaction that the database cuts off without a word: nothing of what follows stands, and it is tried again as a whole.
+//! What the database cuts off: a transaction, without a word, so that nothing of what follows stands and it is tried again as a whole; and a
+//! statement that takes too long.
 
 use baremo::db::{Error, transaction};
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, MysqlConnection};
+use diesel::dsl::sql;
+use diesel::sql_types::BigInt;
+use diesel::{Connection, MysqlConnection, RunQueryDsl};
 
 use crate::base::Base;
 use crate::process::number;
@@ -36,4 +39,17 @@ fn what_follows_a_silent_rollback_never_stands_for_itself() {
         Some(121),
         "a statement beside transactions stands at once"
     );
+}
+
+#[test]
+fn a_statement_that_takes_too_long_is_told_as_such() {
+    let base = Base::new();
+    let mut conn = MysqlConnection::establish(&base.url()).unwrap();
+    let (here, there) = ("SET max_statement_time = 0.1", "SET max_execution_time = 100");
+    conn.batch_execute(here).or_else(|_| conn.batch_execute(there)).unwrap();
+    let tables = ["a", "b", "c", "d", "e"].map(|name| format!("information_schema.COLLATIONS {name}")).join(", ");
+    let endless =
+        diesel::select(sql::<BigInt>(&format!("(SELECT COUNT(*) FROM {tables})"))).get_result::<i64>(&mut conn);
+    let error = Error::from(endless.unwrap_err());
+    assert!(matches!(error, Error::TooLong(_)) && !error.is_transient(), "{error:?}");
 }

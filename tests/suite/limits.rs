@@ -336,6 +336,8 @@ fn answers_say_what_browsers_and_caches_may_do_with_them() {
     assert_eq!(customer.header("Cache-Control"), "private, no-cache");
     let list = app.get("/v1/customers").with(200);
     assert_eq!(list.header("Cache-Control"), "no-store");
+    let decisions = app.get(&format!("/v1/customers/{id}/decisions")).with(200);
+    assert!(decisions.says("Vary", "Accept-Language") && !customer.says("Vary", "Accept-Language"));
     let page = app.send_raw("GET", "/problems", &[], String::new()).with(200);
     assert!(page.header("Content-Security-Policy").contains("default-src 'none'"));
     for answer in [&customer, &list, &page, &app.get("/v1/nothing")] {

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use crate::app::PASSWORD;
-use crate::base::Base;
-use crate::process::{Place, Service, number, until};
+use crate::base::{Answer, Base};
+use crate::limits::Wire;
+use crate::process::{Client, Place, Service, number, until};
 use crate::transactions::{BAKERY, bakery};
+use crate::uploads::FORM;
 
 const SCRAPER: &str = "a-scraper-has-its-own-token";
 
@@ -25,7 +27,10 @@ fn serve(place: &Place, base: &Base, environment: &[(&str, &str)]) -> Service {
 /// The metrics by their names with labels.
 fn metrics(service: &mut Service) -> BTreeMap<String, f64> {
     let authorization = format!("Bearer {SCRAPER}");
-    let answer = service.client().send_raw("GET", "/metrics", &[("Authorization", &authorization)], "").with(200);
+    values(&service.client().send_raw("GET", "/metrics", &[("Authorization", &authorization)], "").with(200))
+}
+
+fn values(answer: &Answer) -> BTreeMap<String, f64> {
     let lines = answer.text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     lines
         .map(|line| line.rsplit_once(' ').map(|(name, value)| (name.to_owned(), value.parse().unwrap())).unwrap())
@@ -68,6 +73,31 @@ fn metrics_count_requests_by_route_and_tell_the_work_and_what_is_in_force() {
     }
     let number = |name: &str| read[name];
     assert_eq!(number("baremo_basis_number"), basis["number"].as_f64().unwrap());
+
+    service.send("POST", "/v1/runs", &json!({})).with(202);
+    until("a run has assessed them again", || {
+        let read = metrics(&mut service);
+        let again = *read.get("baremo_assessed_customers_total{cause=\"run\",result=\"unchanged\"}")?;
+        (again == 3.0 && read["baremo_open_runs"] == 0.0).then_some(())
+    });
+}
+
+#[test]
+fn metrics_tell_what_waits_while_nobody_works_on_it() {
+    let app = bakery();
+    app.state.workers.stop();
+    for code in ["A1", "A2", "A3"] {
+        app.customer(code, json!({}));
+    }
+    app.post("/v1/runs", &json!({})).with(202);
+    app.base.execute("UPDATE run_shards SET assessed = 1 LIMIT 1");
+    // One connection is taken while the metrics are read.
+    let read = app.state.db.run_here(|_| Ok::<_, baremo::db::Error>(values(&app.get("/metrics").with(200)))).unwrap();
+    assert_eq!((read["baremo_due_customers"], read["baremo_open_runs"]), (3.0, 1.0));
+    let run = |state: &str| read[&format!("baremo_run_customers{{state=\"{state}\"}}")];
+    assert_eq!((run("assessed"), run("waiting")), (1.0, 2.0));
+    let connections = |state: &str| read[&format!("baremo_database_connections{{state=\"{state}\"}}")];
+    assert!(connections("busy") == 1.0 && connections("idle") >= 1.0, "{read:?}");
 }
 
 #[test]
@@ -95,7 +125,8 @@ fn a_request_keeps_the_id_that_its_client_gave_it_in_answer_and_log() {
     assert_eq!(app.get("/v1/nothing").with(404).header("X-Request-Id").len(), 36);
 
     let (place, base) = (Place::new(), Base::new());
-    let mut service = serve(&place, &base, &[("BAREMO_LOG", "baremo=debug")]);
+    // Lines of every level bear it. Where the service is stands in those of its start.
+    let mut service = serve(&place, &base, &[("BAREMO_LOG", "warn,baremo::cli=info")]);
     base.execute("RENAME TABLE products TO elsewhere");
     let authorization = format!("Bearer {}", service.token());
     let headers = [("Authorization", authorization.as_str()), ("X-Request-Id", "find-me")];
@@ -131,6 +162,9 @@ function = "sum"
 kind = "order"
 measure = "quantity"
 window = { full_months = 3 }
+[observations.visit]
+min = "0"
+max = "100"
 [policies.size]
 subject = "customer"
 outcomes = ["one"]
@@ -165,6 +199,7 @@ personal = true
         r#"kinds.order = "o"
 measures.quantity = "q"
 metrics.volume = "v"
+observations.visit = "v"
 policies.size = "s"
 outcomes.size.one = "1"
 fields.contact_person = "c"
@@ -185,6 +220,47 @@ const MARK: &str = "zqmarkedzq";
 /// The marked number of a telephone, and of children.
 const NUMBER: &str = "660918273645";
 
+/// Uploads a marked file whose code stands in a marked column, and gives the import when it has ended.
+fn upload(client: &Client, token: &str, columns: &str) -> Json {
+    let mapping = format!("{{\"code\": \"{MARK}\"}}");
+    let rows = format!("C7,{MARK},{MARK},+{NUMBER},1970-01-01\nC8,{MARK},{MARK},{MARK},{MARK}\n");
+    let part = |rest: &str, content: &str| {
+        format!("--the-end-of-a-part\r\nContent-Disposition: form-data; name={rest}\r\n\r\n{content}\r\n")
+    };
+    let file = format!("\"file\"; filename=\"{MARK}.csv\"");
+    let parts = [("\"kind\"", "customers"), ("\"mapping\"", &mapping), (&file, &format!("{columns}\n{rows}"))];
+    let body = parts.map(|(rest, content)| part(rest, content)).concat() + "--the-end-of-a-part--\r\n";
+    let headers = [("Authorization", token), ("Content-Type", FORM), ("Idempotency-Key", &format!("{MARK}{columns}"))];
+    let taken = client.send_raw("POST", "/v1/imports", &headers, &body).with(202).json;
+    until("the import has ended", || {
+        let import = client.send("GET", &format!("/v1/imports/{}", taken["id"].as_str()?), &Json::Null).json;
+        import.get("finished_at").is_some().then_some(import)
+    })
+}
+
+/// Sends what is marked and taken.
+fn enter(client: &Client, token: &str) {
+    let columns = format!("{MARK},name,contact_person,telephone,born_on");
+    let import = upload(client, token, &columns);
+    assert_eq!((&import["status"], &import["counts"]["created"]), (&json!("finished"), &json!(1)), "{import}");
+    assert_eq!(upload(client, token, "code,name,contact_person,telephone,born_on")["status"], "failed");
+    let user =
+        json!({"username": MARK, "display_name": MARK, "roles": ["clerk"], "password": format!("{MARK}-secret")});
+    client.send("POST", "/v1/users", &user).with(201);
+    let signs_in = json!({"username": MARK, "password": format!("{MARK}-secret")});
+    client.send("POST", "/v1/auth/token", &signs_in).with(200);
+    let employee = json!({"code": MARK, "name": MARK, "username": MARK});
+    client.send("POST", "/v1/employees", &employee).with(201);
+    let observation = |kind: &str| {
+        json!({"source": MARK, "external_id": format!("{MARK}{kind}"), "kind": kind, "customer_code": "C1",
+            "observed_on": "2018-01-01", "value": "7", "evidence": MARK, "reported_by": MARK})
+    };
+    let batch = json!({"items": [observation("visit"), observation(MARK)]});
+    let answer = client.send("POST", "/v1/observations/batches", &batch).with(207).json;
+    let became = |index: usize| answer["items"][index]["status"].clone();
+    assert_eq!((became(0), became(1)), (json!("created"), json!("refused")), "{answer}");
+}
+
 #[test]
 fn logs_metrics_and_errors_hold_no_personal_data_and_no_secrets() {
     let (place, base) = (Place::new(), Base::new());
@@ -199,7 +275,7 @@ fn logs_metrics_and_errors_hold_no_personal_data_and_no_secrets() {
     let mut service = place.serve(&place.pack("gossip", &GOSSIP), &environment).ready();
     service.sign_in(&secrets[0]);
     let mut errors = Vec::new();
-    let mut refused = |answer: crate::base::Answer| {
+    let mut refused = |answer: Answer| {
         assert!(answer.status >= 400, "{}", answer.text);
         errors.push(format!("{} {}", answer.status, answer.text));
     };
@@ -225,6 +301,8 @@ fn logs_metrics_and_errors_hold_no_personal_data_and_no_secrets() {
     refused(service.send("POST", "/v1/evaluations", &document));
     service.send("POST", "/v1/evaluations", &json!({"customer_id": id})).with(200);
     let client = service.client();
+    let token = service.token();
+    enter(&client, &format!("Bearer {token}"));
     let json_type = ("Content-Type", "application/json");
     refused(client.send_raw(
         "POST",
@@ -251,14 +329,20 @@ fn logs_metrics_and_errors_hold_no_personal_data_and_no_secrets() {
     base.execute("UPDATE customers SET name = '1'");
     base.execute("ALTER TABLE customers MODIFY name INT NOT NULL");
     refused(service.send("POST", "/v1/customers", &json!({"code": "C3", "name": MARK})).with(500));
+    // One that says what the database says of something else.
+    let said = json!({"code": "C4", "name": format!("Deadlock found {MARK}")});
+    refused(service.send("POST", "/v1/customers", &said).with(500));
     base.execute("DROP TABLE products");
     refused(service.get(&format!("/v1/products/{MARK}")));
+    let mut wire = Wire::to(&service.access().0);
+    let head = format!("{MARK} /v1/customers HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {token}\r\n\r\n");
+    wire.write(head.as_bytes());
+    assert_eq!(wire.answer().map(|(status, _)| status), Some(405));
     let metrics =
         client.send_raw("GET", "/metrics", &[("Authorization", &format!("Bearer {}", secrets[1]))], "").with(200).text;
-    let token = service.token();
-    let log = until("the last failure is logged", || {
+    let log = until("the last failure and the strange method are logged", || {
         let log = service.log();
-        (log.matches("the database failed").count() >= 2).then_some(log)
+        (log.matches("the database failed").count() >= 3 && log.contains("\"method\":\"other\"")).then_some(log)
     });
     assert!(log.contains("a request was answered") && metrics.contains("baremo_http_requests_total"), "{log}");
     let told = |text: &str| [MARK, NUMBER, token.as_str()].iter().any(|mark| text.contains(mark));

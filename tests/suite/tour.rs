@@ -84,7 +84,11 @@ fn the_page_for_front_ends_gives_what_it_says_and_is_served() {
     assert!(served.text.contains("<h1>For front-end builders</h1>"), "{}", served.text);
     let loaded = regex::Regex::new(r#"<(script|link|img|iframe)|(src|href)="https?:"#).unwrap();
     assert!(!loaded.is_match(&served.text), "it needs a network");
-    assert!(app.send_raw("GET", "/docs/", &[], "").with(200).text.contains("swagger-ui"));
+    let docs = app.send_raw("GET", "/docs/", &[], "").with(200);
+    assert!(docs.text.contains("swagger-ui"));
+    assert_eq!(docs.header("Cache-Control"), "public, max-age=3600");
+    let settings = app.send_raw("GET", "/docs/swagger-initializer.js", &[], "").with(200);
+    assert!(settings.text.contains(r#""validatorUrl": "none""#), "{}", settings.text);
 }
 
 #[test]

@@ -6,10 +6,10 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpResponse};
+use actix_web::{Error, HttpMessage, HttpResponse};
 
 use crate::http::etag;
-use crate::http::extract::Languages;
+use crate::http::extract::{Languages, Localised};
 use crate::http::metrics::REQUEST_ID;
 use crate::http::problem::{LANGUAGES, MEDIA_TYPE, Problem};
 use crate::http::request_log::RequestId;
@@ -20,6 +20,8 @@ struct Reader {
     id: RequestId,
     /// Whether it is an answer of the API, and not a page.
     of_api: bool,
+    /// Whether it is a file of the API's documentation, which changes with the program alone.
+    of_docs: bool,
 }
 
 /// What a page may load: its own files only.
@@ -39,8 +41,14 @@ pub async fn write(
     match next.call(request).await {
         Ok(response) => {
             let (request, response) = response.into_parts();
-            let response = etag::unless_known(&request, response.map_into_boxed_body());
-            Ok(ServiceResponse::new(request, reader.write(response)))
+            let mut response = reader.write(etag::unless_known(&request, response.map_into_boxed_body()));
+            // A problem, which has a language of its own, says so itself.
+            if request.extensions().contains::<Localised>()
+                && !response.headers().contains_key(header::CONTENT_LANGUAGE)
+            {
+                response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Language"));
+            }
+            Ok(ServiceResponse::new(request, response))
         }
         Err(mut error) => {
             error.add_response_mapper(move |response| reader.write(response));
@@ -58,11 +66,13 @@ impl Reader {
             language: known.unwrap_or(english),
             id: RequestId::of(request),
             of_api: request.path().starts_with("/v1/"),
+            of_docs: request.path().starts_with("/docs/"),
         }
     }
 
     fn write(&self, response: HttpResponse<BoxBody>) -> HttpResponse<BoxBody> {
         let mut response = self.explained(response);
+        let docs = self.of_docs && response.status().is_success();
         let headers = response.headers_mut();
         let content = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let (page, events) = (content.starts_with("text/html"), content.starts_with("text/event-stream"));
@@ -71,6 +81,7 @@ impl Reader {
             (true, header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (true, header::REFERRER_POLICY, "no-referrer"),
             (self.of_api, header::CACHE_CONTROL, cached),
+            (docs, header::CACHE_CONTROL, "public, max-age=3600"),
             (page, header::CONTENT_SECURITY_POLICY, PAGES),
             // Compressing would hold events back.
             (events, header::CONTENT_ENCODING, "identity"),

@@ -13,14 +13,20 @@ use crate::transactions::record;
 impl From<db::Error> for Problem {
     /// The database's text stays in the log: it may hold values.
     fn from(error: db::Error) -> Self {
-        if matches!(error, db::Error::Busy) {
-            Self::new(Code::Busy)
-        } else if error.is_unavailable() {
-            tracing::warn!(%error, "the database is away");
-            Self::new(Code::Unavailable)
-        } else {
-            tracing::error!(%error, "the database failed");
-            Self::new(Code::Internal)
+        match error {
+            db::Error::Busy => Self::new(Code::Busy),
+            db::Error::TooLong(_) => {
+                tracing::warn!(%error, "the database didn't answer in time");
+                Self::new(Code::TimedOut)
+            }
+            _ if error.is_unavailable() => {
+                tracing::warn!(%error, "the database is away");
+                Self::new(Code::Unavailable)
+            }
+            _ => {
+                tracing::error!(%error, "the database failed");
+                Self::new(Code::Internal)
+            }
         }
     }
 }
