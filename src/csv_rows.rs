@@ -6,6 +6,7 @@ mod input;
 mod progress;
 mod report;
 mod scan;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -18,6 +19,7 @@ pub use encoding::Encoding;
 pub use input::Input;
 pub use progress::{Progress, Stopped, Watch};
 pub use report::{Counts, Report, Severity, safe_cell};
+pub use seen::{Seen, doubled};
 
 use crate::faults::{did_you_mean, excerpt};
 
