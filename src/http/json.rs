@@ -27,8 +27,32 @@ static RUST_TYPES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     names.into_iter().filter_map(|(pattern, name)| Some((Regex::new(pattern).ok()?, name))).collect()
 });
 
+/// Why a JSON text can't be read.
+enum Refused {
+    /// It is no JSON.
+    Broken(serde_json::Error),
+    /// It is another one.
+    Faulty(Vec<Fault>),
+}
+
 /// Reads a body: an object in which no key stands twice. Tells every fault in its shape.
 pub fn body<T: DeserializeOwned + ToSchema + 'static>(bytes: &[u8]) -> Result<T, Problem> {
+    object("the body", bytes).map_err(|refused| match refused {
+        Refused::Broken(error) => Problem::detailed(Code::BadRequest, format!("the body is not JSON: {error}")),
+        Refused::Faulty(faults) => Problem::invalid(faults),
+    })
+}
+
+/// Reads the JSON text of a part of a form, as a body is read.
+pub fn part<T: DeserializeOwned + ToSchema + 'static>(name: &str, text: &str) -> Result<T, Vec<Fault>> {
+    let at = pointer_segment(name);
+    object(&format!("'{name}'"), text.as_bytes()).map_err(|refused| match refused {
+        Refused::Broken(error) => vec![Fault::new(at, "wrong_type", format!("'{name}' is not JSON: {error}"))],
+        Refused::Faulty(faults) => faults.into_iter().map(|fault| fault.under(&at)).collect(),
+    })
+}
+
+fn object<T: DeserializeOwned + ToSchema + 'static>(what: &str, bytes: &[u8]) -> Result<T, Refused> {
     // What is right is read without noting at each step where it stands.
     let is_object = bytes.trim_ascii_start().first() == Some(&b'{');
     if is_object
@@ -37,22 +61,20 @@ pub fn body<T: DeserializeOwned + ToSchema + 'static>(bytes: &[u8]) -> Result<T,
     {
         return Ok(read);
     }
-    let broken =
-        |error: &serde_json::Error| Problem::detailed(Code::BadRequest, format!("the body is not JSON: {error}"));
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let unique = serde_path_to_error::deserialize::<_, UniqueKeys>(&mut deserializer);
     unique.map_err(|error| match error.inner().is_data() {
-        true => Problem::invalid(vec![fault(&error)]),
-        false => broken(error.inner()),
+        true => Refused::Faulty(vec![fault(&error)]),
+        false => Refused::Broken(error.into_inner()),
     })?;
-    deserializer.end().map_err(|error| broken(&error))?;
+    deserializer.end().map_err(Refused::Broken)?;
     if !is_object {
-        return Err(Problem::invalid(vec![Fault::new("", "wrong_type", "the body must be an object")]));
+        return Err(Refused::Faulty(vec![Fault::new("", "wrong_type", format!("{what} must be an object"))]));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let json = serde_json::from_slice(bytes).unwrap_or_default();
-        Problem::invalid(shape::faults::<T>(&json, fault(&error)))
+        Refused::Faulty(shape::faults::<T>(&json, fault(&error)))
     })
 }
 
