@@ -226,6 +226,25 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_form_is_read_as_a_body_is() {
+        let told = |text: &str| {
+            let faults = part::<BTreeMap<String, String>>("mapping", text).unwrap_err();
+            faults.iter().map(|fault| format!("{} {} {}", fault.pointer, fault.code, fault.detail)).collect::<Vec<_>>()
+        };
+        assert_eq!(part::<BTreeMap<String, String>>("mapping", r#"{"a": "b"}"#).unwrap()["a"], "b");
+        assert_eq!(told(r#"{"a": "1", "a": "2"}"#), ["/mapping doubled the key 'a' stands twice"]);
+        assert_eq!(told("[1]"), ["/mapping wrong_type 'mapping' must be an object"]);
+        assert!(told("{a: 1}")[0].starts_with("/mapping wrong_type 'mapping' is not JSON: "));
+        assert_eq!(
+            told(r#"{"a": 1, "b": []}"#),
+            [
+                "/mapping/a wrong_type this is a whole number, but must be a text",
+                "/mapping/b wrong_type this is a list, but must be a text"
+            ]
+        );
+    }
+
+    #[test]
     fn all_faults_of_a_shape_are_told_at_once() {
         let text = faults(r#"{"measures": {"a": 1, "b": "1", "c/d": []}, "cuont": 2, "none": null}"#);
         let pointers: Vec<&str> = text.lines().map(|line| line.split(" ").next().unwrap()).collect();
