@@ -15,6 +15,7 @@ use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::assessments::api::OpenImports;
 use crate::assessments::worker::Workers;
 use crate::customers::model::Fields;
 use crate::customers::record::Rules as CustomerRules;
@@ -137,6 +138,7 @@ pub fn server_with(
             .app_data(web::Data::new(state.workers.clone()))
             .app_data(web::Data::new(state.readiness.clone()))
             .app_data(web::Data::new(state.metrics.clone()))
+            .app_data(web::Data::new(OpenImports(imports::store::count_open)))
             .app_data(web::Data::new(state.upload_limit))
             .app_data(web::Data::new(state.streams.clone()))
             .app_data(active.clone())

@@ -2,10 +2,12 @@
 //! tab, with columns under names of their own. Shared by all imports.
 
 mod encoding;
+mod header;
 mod input;
 mod progress;
 mod report;
 mod scan;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -15,9 +17,11 @@ use std::sync::Arc;
 
 use encoding::Decoded;
 pub use encoding::Encoding;
+pub use header::{MAX_MAPPED, MAX_NAME, mapping};
 pub use input::Input;
 pub use progress::{Progress, Stopped, Watch};
 pub use report::{Counts, Report, Severity, safe_cell};
+pub use seen::{Seen, doubled};
 
 use crate::faults::{did_you_mean, excerpt};
 
@@ -81,6 +85,9 @@ pub enum FileFault {
     /// It is something else than text.
     #[error("this is {0}; save it as CSV (UTF-8)")]
     NoText(&'static str),
+    /// Its lines end as nothing reads them.
+    #[error("the lines end with a carriage return alone, as old programs write them; save the file as CSV (UTF-8)")]
+    LineEnds,
     /// Its encoding is another one.
     #[error(
         "line {line}, character {character} of the line (byte 0x{byte:02X}) is not {encoding}; say by --encoding, or by the part \
@@ -116,6 +123,7 @@ impl FileFault {
             Self::Unreadable(_) => "unreadable",
             Self::Empty => "empty",
             Self::NoText(_) => "no_text",
+            Self::LineEnds => "line_ends",
             Self::Encoding { .. } => "encoding",
             Self::Columns(_) => "columns",
             Self::LongRow { .. } => "long_row",
@@ -220,7 +228,7 @@ impl Rows {
         if names.iter().all(String::is_empty) {
             return Err(refused(FileFault::Empty));
         }
-        let places = places(&names, columns, mapping).map_err(|faults| refused(FileFault::Columns(faults)))?;
+        let places = header::places(&names, columns, mapping).map_err(|faults| refused(FileFault::Columns(faults)))?;
         Ok(Self { path: path.to_owned(), reader, header: Arc::new(Header { columns: names, places }), scan })
     }
 
@@ -313,62 +321,6 @@ fn broken(line: u64, error: csv::Error) -> FileFault {
         csv::ErrorKind::Io(error) => error.into(),
         other => io::Error::other(format!("{other:?}")).into(),
     }
-}
-
-/// Which column of the file has which target, or everything that is wrong with header and mapping.
-fn places(
-    names: &[String],
-    columns: &[Column],
-    mapping: &BTreeMap<String, String>,
-) -> Result<BTreeMap<String, usize>, Vec<String>> {
-    let mut faults = Vec::new();
-    let mut seen = BTreeSet::new();
-    for name in names.iter().filter(|name| !name.is_empty()) {
-        if !seen.insert(name.to_ascii_lowercase()) {
-            faults.push(format!("the column '{}' stands twice in the header", excerpt(name)));
-        }
-    }
-    let mut wanted: BTreeMap<&str, &str> = BTreeMap::new();
-    for (target, name) in mapping {
-        match columns.iter().find(|column| column.is_named(target)) {
-            Some(column) => drop(wanted.insert(&column.target, name)),
-            None => {
-                let hint = did_you_mean(target, columns.iter().flat_map(Column::names));
-                faults.push(format!("nothing can be imported into '{}'{hint}", excerpt(target)));
-            }
-        }
-    }
-    let mut places = BTreeMap::new();
-    for column in columns {
-        let mapped = wanted.get(column.target.as_str());
-        let is_it = |name: &String| match mapped {
-            Some(wanted) => name.eq_ignore_ascii_case(wanted.trim()),
-            None => column.is_named(name),
-        };
-        let mut found = names.iter().enumerate().filter(|(_, name)| is_it(name));
-        match (found.next(), found.next()) {
-            (Some((place, _)), None) => drop(places.insert(column.target.clone(), place)),
-            (Some((_, first)), Some((_, second))) if !first.eq_ignore_ascii_case(second) => {
-                faults.push(format!("'{first}' and '{second}' are the same column '{}'", column.target));
-            }
-            (None, _) if mapped.is_some() || column.required => {
-                let name = mapped.copied().unwrap_or(&column.target);
-                let hint = did_you_mean(&name.to_lowercase(), names.iter().map(String::as_str));
-                let have: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
-                let have = excerpt_list(&have);
-                faults.push(format!("the column '{}' is missing{hint} (the header has {have})", excerpt(name)));
-            }
-            _ => {}
-        }
-    }
-    if faults.is_empty() { Ok(places) } else { Err(faults) }
-}
-
-fn excerpt_list(names: &[&str]) -> String {
-    const SHOWN: usize = 20;
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| excerpt(name)).collect();
-    let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
-    format!("{}{more}", shown.join(", "))
 }
 
 /// A file of which a row may read only so much.

@@ -27,6 +27,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("immutable", "The value can't change once it is there."),
     ("internal", "Something went wrong inside the service; its log says what."),
     ("invalid_character", "The name has a character that names don't have; `detail` says which they may have."),
+    ("line_ends", "The lines of the file end with a carriage return alone."),
     ("long_row", "A row of a file is too long: perhaps a quote is left open."),
     ("no_products", "Transactions of this kind name no products."),
     ("no_text", "The file is no CSV file, but a workbook or an archive."),

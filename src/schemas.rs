@@ -5,6 +5,8 @@ use serde_json::json;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::csv_rows::{MAX_MAPPED, MAX_NAME};
+
 macro_rules! schemas {
     ($($(#[doc = $doc:literal])+ $name:ident: $schema:tt;)+) => {$(
         $(#[doc = $doc])+
@@ -49,6 +51,12 @@ schemas! {
     /// Texts by name: values that a sentence mentions, or the figures of a computation.
     NamedTexts: {"type": "object", "additionalProperties": {"type": "string"}, "example": {"months": "3", "sum": "37.5"}};
 
+    /// A JSON object: column of the file by target, where its name is another one. Each target stands once, in whatever letters.
+    ColumnMapping: {
+        "type": "object", "maxProperties": MAX_MAPPED, "propertyNames": {"type": "string", "minLength": 1, "maxLength": MAX_NAME},
+        "additionalProperties": {"type": "string", "minLength": 1, "maxLength": MAX_NAME}, "example": {"code": "shop_no"}
+    };
+
     /// Values of the customer file by section and field, as the pack in force declares them (`GET /v1/pack`). Decimals and dates are
     /// strings; absent values are left out.
     Profile: {
@@ -89,6 +97,8 @@ mod tests {
         assert_eq!(described(DecimalText::schema())["pattern"], r"^-?[0-9]+(\.[0-9]+)?$");
         assert_eq!(described(EntitlementValue::schema())["oneOf"][2]["items"]["type"], "string");
         assert_eq!(described(PolicyDays::schema())["additionalProperties"]["format"], "date");
+        let mapping = described(ColumnMapping::schema());
+        assert_eq!((&mapping["maxProperties"], &mapping["propertyNames"]["maxLength"]), (&json!(1000), &json!(200)));
         let patch = described(ProfilePatch::schema());
         assert_eq!(patch["additionalProperties"]["type"], serde_json::json!(["object", "null"]));
         assert!(patch["description"].as_str().unwrap().starts_with("Changes of the customer file"));

@@ -27,6 +27,7 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use self::basis::next_closing;
+pub use self::metrics::OpenImports;
 use super::evaluate::{self, Document, Evaluated, Prepared};
 use super::store::{self, Compared};
 use super::view::{AssessmentView, CurrentDecision, OverrideInForce, Renderer};

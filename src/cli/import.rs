@@ -10,7 +10,7 @@ use super::Failure;
 use super::base::{self, FailingCases};
 use crate::app::import_rules;
 use crate::config::Config;
-use crate::csv_rows::{Encoding, Input, Progress, Report};
+use crate::csv_rows::{self, Encoding, Input, Progress, Report};
 use crate::db::Db;
 use crate::imports::import::{self, ImportFile};
 use crate::imports::model::ImportKind;
@@ -114,7 +114,9 @@ impl ImportCommand {
             }
         };
         let Options { file, mapping, encoding, dry_run, report, .. } = options;
-        let input = Input { file, mapping: mapping.into_iter().collect(), encoding, dry_run, report };
+        let mapping =
+            csv_rows::mapping(mapping).map_err(|target| format!("--map names the column of '{target}' twice"))?;
+        let input = Input { file, mapping, encoding, dry_run, report };
         let file = ImportFile { kind, input, transaction_kind, source, user_id: None };
         Ok(import::import(db, &import_rules(active), file, &mut Progress::shown("importing"))?)
     }

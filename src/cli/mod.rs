@@ -39,7 +39,7 @@ enum Command {
     Serve(serve::Serve),
     /// Bring the database to the schema of this version
     Migrate(migrate::Migrate),
-    /// Import customers, products or transactions from CSV files
+    /// Import customers, products, transactions or observations from CSV files
     #[command(subcommand)]
     Import(import::ImportCommand),
     /// See to users and roles, and let new keys sign tokens

@@ -21,10 +21,14 @@ pub struct Input {
 }
 
 impl Input {
-    /// Opens the file, whose header must name `columns`, and begins the report.
+    /// Opens the file, whose header must name `columns`, and begins the report with the columns that aren't read.
     pub fn open(&self, columns: &[Column]) -> Result<(Rows, Report), FileError> {
         let rows = Rows::open(&self.file, self.encoding, columns, &self.mapping)?;
-        Ok((rows, Report::new(self.report.as_deref())?))
+        let mut report = Report::new(self.report.as_deref())?;
+        for remark in rows.unused(columns) {
+            report.warning(remark)?;
+        }
+        Ok((rows, report))
     }
 }
 

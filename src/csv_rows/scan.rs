@@ -75,11 +75,27 @@ fn begin(block: &str, scan: &mut Scan) -> Result<(), FileFault> {
         return Err(FileFault::NoText("a workbook or an archive"));
     }
     if block.contains('\0') {
-        return Err(FileFault::NoText("no text in this encoding; text in UTF-16 is named by --encoding utf-16le"));
+        return Err(FileFault::NoText(
+            "no text in this encoding; text in UTF-16 says utf-16le by --encoding, or by the part 'encoding' of an upload",
+        ));
+    }
+    if ends_lines_by_returns(block) {
+        return Err(FileFault::LineEnds);
     }
     let header = block.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     scan.delimiter = delimiter(header.as_bytes());
     Ok(())
+}
+
+/// Whether the first line that ends ends with a carriage return alone. Breaks inside of quotes end no line.
+fn ends_lines_by_returns(block: &str) -> bool {
+    let mut quoted = false;
+    let end = block.bytes().position(|byte| {
+        quoted ^= byte == b'"';
+        !quoted && matches!(byte, b'\r' | b'\n')
+    });
+    let rest = end.and_then(|end| block.as_bytes().get(end..)).unwrap_or_default();
+    matches!(rest, [b'\r', next, ..] if *next != b'\n')
 }
 
 /// The separator that the header has most often outside quotes.

@@ -106,7 +106,8 @@ fn a_wrong_encoding_is_told_with_its_line_and_those_that_are_likely() {
 
 #[test]
 fn what_is_no_text_is_refused() {
-    assert!(refusal(b"c\0o\0d\0e\0\n\0", &[]).contains("UTF-16"));
+    let text = refusal(b"c\0o\0d\0e\0\n\0", &[]);
+    assert!(text.contains("UTF-16") && text.contains("'encoding' of an upload"), "{text}");
     assert!(refusal(b"PK\x03\x04abc", &[]).contains("workbook"));
     assert!(refusal(b"", &[]).contains("empty"));
     assert!(refusal(b"\xef\xbb\xbf", &[]).contains("empty"));
@@ -134,6 +135,39 @@ fn every_fault_of_header_and_mapping_is_named() {
         assert!(text.contains(part), "{part} is missing in: {text}");
     }
     assert!(refusal(b"code,name,city,basic.city\n", &[]).contains("the same column"));
+    let twice = refusal(b"code,name,town,place\n", &[("city", "town"), ("basic.city", "place")]);
+    assert!(twice.contains("the mapping names the column of 'basic.city' twice"), "{twice}");
+}
+
+#[test]
+fn a_first_row_of_data_is_not_repeated() {
+    let text = refusal("S112,Li Xiaodong,000-84927258,000-84927258\nS113,Min Zhao,1,2\n".as_bytes(), &[]);
+    assert!(
+        text.ends_with("none of the 4 columns of the first line is known: it must be a header, which names code, name"),
+        "{text}"
+    );
+    let text = refusal(b"S112,Li Xiaodong\n", &[("code", "shop_no"), ("city", "town")]);
+    assert!(text.ends_with("which names shop_no, name, town") && !text.contains("S112"), "{text}");
+    let text = refusal(b"S112,Li Xiaodong\n", &[("cody", "shop_no")]);
+    assert!(text.contains("imported into 'cody'") && !text.contains("Li"), "{text}");
+}
+
+#[test]
+fn lines_that_end_with_a_carriage_return_alone_are_refused() {
+    for content in ["code,name\rA,a\r", "code,name\rA,\"two\nlines\"\r", "\"co\nde\",name\rA,a"] {
+        assert!(refusal(content.as_bytes(), &[]).contains("a carriage return alone"), "{content:?}");
+    }
+    let large = format!("code,name\r{}", "A,a\r".repeat(500_000));
+    assert!(refusal(large.as_bytes(), &[]).contains("a carriage return alone"));
+    assert_eq!(cells(b"code,name\r\nA,a\rb\r\n").len(), 1, "one in a cell ends nothing");
+    assert_eq!(cells(b"code,name\r"), []);
+}
+
+#[test]
+fn a_target_is_mapped_once_in_whatever_letters() {
+    let pairs = |targets: &[&str]| mapping(targets.iter().map(|target| ((*target).to_owned(), "x".to_owned())));
+    assert_eq!(pairs(&["code", "name"]).unwrap().len(), 2);
+    assert_eq!(pairs(&["code", "name", "Code"]), Err("Code".to_owned()));
 }
 
 #[test]

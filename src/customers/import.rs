@@ -1,7 +1,7 @@
 //! Importing customers from CSV: new ones are created, known ones changed where the file says something else. Good rows go in,
 //! each faulty one is reported; a second import of the same file changes nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
@@ -10,7 +10,7 @@ use super::model::{Fields, Value};
 use super::record::{self, Rules};
 use super::store::{self, subjects::Change};
 use crate::Id;
-use crate::csv_rows::{Column, FileError, Input, Report, Row, RowFault, Rows, Stopped, Watch};
+use crate::csv_rows::{Column, FileError, Input, Report, Row, RowFault, Rows, Seen, Stopped, Watch, doubled};
 use crate::db::{self, Db, Failure};
 use crate::faults::Fault;
 use crate::faults::excerpt;
@@ -45,15 +45,12 @@ pub fn import(db: &Db, rules: &Rules, input: &Input, watch: &mut dyn Watch) -> R
     let fields = rules.fields.as_ref();
     let columns = Columns::new(fields);
     let (rows, mut report) = input.open(&columns.declared)?;
-    for remark in rows.unused(&columns.declared) {
-        report.warning(remark)?;
-    }
     let present = columns.present(&rows);
-    let mut lines: HashMap<String, u64> = HashMap::new();
+    let mut seen = Seen::default();
     rows.take_in(CHUNK, &mut report, watch, |rows, report| {
         let mut chunk = BTreeMap::new();
         for row in rows {
-            match read(fields, &present, &row, &mut lines) {
+            match read(fields, &present, &row, &mut seen) {
                 Ok(entry) => drop(chunk.insert(entry.code.clone(), entry)),
                 Err(faults) => report.faulty(faults)?,
             }
@@ -108,21 +105,16 @@ struct Entry {
     fields: Vec<(Target, Option<Value>)>,
 }
 
-fn read(
-    fields: &Fields,
-    present: &[Target],
-    row: &Row,
-    lines: &mut HashMap<String, u64>,
-) -> Result<Entry, Vec<RowFault>> {
+fn read(fields: &Fields, present: &[Target], row: &Row, seen: &mut Seen<String>) -> Result<Entry, Vec<RowFault>> {
     let mut faults = Vec::new();
     let mut refuse = |target: &str, (code, detail): (&str, String)| faults.push(row.fault(target, code, detail));
     let code = record::check_text("code", MAX_CODE, row.get("code").unwrap_or_default())
         .map_err(|refusal| refuse("code", refusal))
         .unwrap_or_default();
-    if let Some(line) = lines.get(&code) {
-        refuse("code", ("doubled", format!("the code '{code}' stands on line {line} already")));
-    } else if !code.is_empty() {
-        lines.insert(code.clone(), row.line());
+    if !code.is_empty()
+        && let Err(line) = seen.note(code.clone(), row)
+    {
+        refuse("code", doubled(&format!("the code '{code}' stands"), line));
     }
     let name = row
         .get("name")

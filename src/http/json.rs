@@ -27,8 +27,32 @@ static RUST_TYPES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     names.into_iter().filter_map(|(pattern, name)| Some((Regex::new(pattern).ok()?, name))).collect()
 });
 
+/// Why a JSON text can't be read.
+enum Refused {
+    /// It is no JSON.
+    Broken(serde_json::Error),
+    /// It is another one.
+    Faulty(Vec<Fault>),
+}
+
 /// Reads a body: an object in which no key stands twice. Tells every fault in its shape.
 pub fn body<T: DeserializeOwned + ToSchema + 'static>(bytes: &[u8]) -> Result<T, Problem> {
+    object("the body", bytes).map_err(|refused| match refused {
+        Refused::Broken(error) => Problem::detailed(Code::BadRequest, format!("the body is not JSON: {error}")),
+        Refused::Faulty(faults) => Problem::invalid(faults),
+    })
+}
+
+/// Reads the JSON text of a part of a form, as a body is read.
+pub fn part<T: DeserializeOwned + ToSchema + 'static>(name: &str, text: &str) -> Result<T, Vec<Fault>> {
+    let at = pointer_segment(name);
+    object(&format!("'{name}'"), text.as_bytes()).map_err(|refused| match refused {
+        Refused::Broken(error) => vec![Fault::new(at, "wrong_type", format!("'{name}' is not JSON: {error}"))],
+        Refused::Faulty(faults) => faults.into_iter().map(|fault| fault.under(&at)).collect(),
+    })
+}
+
+fn object<T: DeserializeOwned + ToSchema + 'static>(what: &str, bytes: &[u8]) -> Result<T, Refused> {
     // What is right is read without noting at each step where it stands.
     let is_object = bytes.trim_ascii_start().first() == Some(&b'{');
     if is_object
@@ -37,22 +61,20 @@ pub fn body<T: DeserializeOwned + ToSchema + 'static>(bytes: &[u8]) -> Result<T,
     {
         return Ok(read);
     }
-    let broken =
-        |error: &serde_json::Error| Problem::detailed(Code::BadRequest, format!("the body is not JSON: {error}"));
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let doubled = match serde_path_to_error::deserialize::<_, UniqueKeys>(&mut deserializer) {
-        Ok(UniqueKeys) => deserializer.end().map(|()| None).map_err(|error| broken(&error))?,
+        Ok(UniqueKeys) => deserializer.end().map(|()| None).map_err(Refused::Broken)?,
         Err(error) if error.inner().is_data() => Some(fault(&error)),
-        Err(error) => return Err(broken(error.inner())),
+        Err(error) => return Err(Refused::Broken(error.into_inner())),
     };
     if !is_object {
-        return Err(Problem::invalid(vec![Fault::new("", "wrong_type", "the body must be an object")]));
+        return Err(Refused::Faulty(vec![Fault::new("", "wrong_type", format!("{what} must be an object"))]));
     }
-    let json = serde_json::from_slice(bytes).map_err(|error| broken(&error))?;
+    let json = serde_json::from_slice(bytes).map_err(Refused::Broken)?;
     let read = serde_path_to_error::deserialize(&json);
     match doubled.or_else(|| read.as_ref().err().map(fault)) {
-        None => read.map_err(|error| Problem::invalid(vec![fault(&error)])),
-        Some(met) => Err(Problem::invalid(shape::faults::<T>(&json, met))),
+        None => read.map_err(|error| Refused::Faulty(vec![fault(&error)])),
+        Some(met) => Err(Refused::Faulty(shape::faults::<T>(&json, met))),
     }
 }
 
@@ -212,6 +234,25 @@ mod tests {
         assert_eq!(text, "/count wrong_type this is a text, but must be a whole number");
         let text = faults(r#"{"measures": 1, "count": 1}"#);
         assert_eq!(text, "/measures wrong_type this is a whole number, but must be an object");
+    }
+
+    #[test]
+    fn a_part_of_a_form_is_read_as_a_body_is() {
+        let told = |text: &str| {
+            let faults = part::<BTreeMap<String, String>>("mapping", text).unwrap_err();
+            faults.iter().map(|fault| format!("{} {} {}", fault.pointer, fault.code, fault.detail)).collect::<Vec<_>>()
+        };
+        assert_eq!(part::<BTreeMap<String, String>>("mapping", r#"{"a": "b"}"#).unwrap()["a"], "b");
+        assert_eq!(told(r#"{"a": "1", "a": "2"}"#), ["/mapping doubled the key 'a' stands twice"]);
+        assert_eq!(told("[1]"), ["/mapping wrong_type 'mapping' must be an object"]);
+        assert!(told("{a: 1}")[0].starts_with("/mapping wrong_type 'mapping' is not JSON: "));
+        assert_eq!(
+            told(r#"{"a": 1, "b": []}"#),
+            [
+                "/mapping/a wrong_type this is a whole number, but must be a text",
+                "/mapping/b wrong_type this is a list, but must be a text"
+            ]
+        );
     }
 
     #[test]

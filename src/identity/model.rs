@@ -344,7 +344,7 @@ permissions! {
     WriteProducts = "products:write",
     /// See imports and their reports.
     ReadImports = "imports:read",
-    /// Start and cancel imports.
+    /// Start and cancel imports: of what one may write otherwise too.
     WriteImports = "imports:write",
     /// Record transactions.
     WriteTransactions = "transactions:write",

@@ -86,7 +86,7 @@ pub struct ImportView {
     progress: ImportProgress,
     /// Rows read so far, by their fate.
     counts: Counts,
-    /// The first faults and remarks, at most 20. The report has them all.
+    /// The first faults and remarks, at most 20; 30 days after the end none. The report has them all.
     #[schema(max_items = 20)]
     faults: Vec<ReportedFault>,
     /// Why it has failed; absent where it hasn't.
@@ -139,9 +139,12 @@ impl ImportView {
 /// Import a file
 ///
 /// Takes a CSV file and imports it in the background; follow it at the address in `Location`. Imports are worked one after the other.
-/// Good rows go in, each faulty one is reported; importing a file again changes nothing. The parts may come in any order.
+/// Good rows go in, each faulty one is reported, also one of what a row before it is known by; importing a file again changes nothing. The
+/// parts may come in any order. Besides `imports:write` it needs the permission to write what the file holds: `customers:write`,
+/// `products:write`, `transactions:write`, or for observations `observations:write` and `staff:evaluate`.
 #[utoipa::path(tag = "imports", operation_id = "createImport", security(("bearer" = ["imports:write"])),
-    request_body(content = upload::ImportForm, content_type = "multipart/form-data"), responses(
+    request_body(content = upload::ImportForm, content_type = "multipart/form-data",
+        encoding(("mapping" = (content_type = "application/json")))), responses(
     (status = 202, body = ImportView, description = "Received", headers(("Location" = String, description = "Address of the import"))),
     Problems
 ))]

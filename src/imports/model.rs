@@ -112,6 +112,19 @@ pub struct Outcome {
     pub error: Option<ImportError>,
 }
 
+/// What stands for the detail of an error that is no longer told.
+pub const NO_LONGER_TOLD: &str = "what was wrong was told for 30 days";
+
+impl Outcome {
+    /// Leaves counts and codes: what else it says may repeat values of the file.
+    pub fn forget(&mut self) {
+        self.faults.clear();
+        if let Some(error) = &mut self.error {
+            NO_LONGER_TOLD.clone_into(&mut error.detail);
+        }
+    }
+}
+
 /// A fault of a row, or a remark, as a line of the report says it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"line": 5, "severity": "fault", "column": "area", "code": "out_of_range", "detail": "-1 is below the minimum 0"}))]
@@ -141,7 +154,7 @@ impl ReportedFault {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"code": "columns", "detail": "the column 'code' is missing; did you mean 'kode'? (the header has kode, name)"}))]
 pub struct ImportError {
-    /// Stable code: `columns`, `encoding`, `empty`, `no_text`, `long_row`, `given_up` or `internal`.
+    /// Stable code: `columns`, `encoding`, `empty`, `no_text`, `line_ends`, `long_row`, `given_up` or `internal`.
     pub code: String,
     /// What is wrong and what would be right.
     pub detail: String,

@@ -1,11 +1,12 @@
 //! Imports in the database: their files and reports in parts, and the lease under which one of them is worked.
 
+use diesel::dsl::{count_star, not};
 use diesel::prelude::*;
 use diesel::sql_types;
 use jiff::Timestamp;
 use jiff_diesel::ToDiesel;
 
-use super::model::{Import, ImportKind, ImportStatus, NewImport, Options, Outcome, REPORT_DAYS, Terms};
+use super::model::{Import, ImportKind, ImportStatus, NO_LONGER_TOLD, NewImport, Options, Outcome, REPORT_DAYS, Terms};
 use crate::Id;
 use crate::db::schema::{import_files, import_reports, imports};
 use crate::db::{Conn, Error, Result};
@@ -112,7 +113,22 @@ fn remove_report(conn: &mut Conn, id: Id) -> Result<()> {
     Ok(())
 }
 
-/// Removes what nobody needs any more: files that broke off, files of imports that have ended, and old reports.
+/// Forgets which faults old imports had: they repeat values of the file.
+fn forget_faults(conn: &mut Conn) -> Result<()> {
+    let tells = imports::outcome.like("%\"detail\":%");
+    // The error is the last that an outcome says, so no fault reads like it.
+    let forgotten = imports::outcome.like(format!("%\"detail\":\"{NO_LONGER_TOLD}\"}}}}"));
+    let old = imports::table.filter(imports::finished_at.lt(reports_end())).filter(tells.and(not(forgotten)));
+    for (id, outcome) in old.select((imports::id, imports::outcome)).load::<(Id, String)>(conn)? {
+        let mut outcome: Outcome =
+            serde_json::from_str(&outcome).map_err(|error| Error::corrupt("an import", error))?;
+        outcome.forget();
+        diesel::update(imports::table.find(id)).set(imports::outcome.eq(json("outcome", &outcome)?)).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Removes what nobody needs any more: files that broke off, files of imports that have ended, old reports, and the faults of old imports.
 pub fn tidy(conn: &mut Conn) -> Result<()> {
     let left = imports::status.eq(RECEIVING).and(imports::lease_until.lt(utc_now().nullable()));
     for id in imports::table.filter(left).select(imports::id).load::<Id>(conn)? {
@@ -135,7 +151,7 @@ pub fn tidy(conn: &mut Conn) -> Result<()> {
     for id in reports.select(imports::id).load::<Id>(conn)? {
         remove_report(conn, id)?;
     }
-    Ok(())
+    forget_faults(conn)
 }
 
 #[derive(Queryable, Selectable)]
@@ -212,6 +228,12 @@ pub fn cancel(conn: &mut Conn, id: Id) -> Result<bool> {
 }
 
 const OPEN: [&str; 2] = ["waiting", "running"];
+
+/// How many imports wait and how many are worked on, by status.
+pub fn count_open(conn: &mut Conn) -> Result<Vec<(&'static str, i64)>> {
+    let of = |status| imports::table.filter(imports::status.eq(status)).select(count_star());
+    OPEN.into_iter().map(|status| Ok((status, of(status).first(conn)?))).collect()
+}
 
 /// An import that a process works on: every write names the token, so that one that lost it writes nothing.
 #[derive(Clone, Copy, Debug)]

@@ -1,16 +1,19 @@
-//! Importing transactions from CSV: each row is an item, known by its order and product. Good rows go in, each faulty one is
-//! reported; a second import of the same file changes nothing.
+//! Importing transactions from CSV: each row is an item, known by its order and product, which stand once in a file or with different
+//! revisions. Good rows go in, each faulty one is reported; a second import of the same file changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod items;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use rust_decimal::Decimal;
 
+use self::items::Items;
 use super::model::{AMOUNT, Definitions, QUANTITY};
 use super::products::{Product, ProductBody};
 use super::record::{self, NewLine, NewTransaction, Recorded, Rules};
 use super::store;
-use crate::csv_rows::{Column, FileError, Input, Report, Row, RowFault, Stopped, Watch};
+use crate::csv_rows::{Column, FileError, Input, Report, Row, RowFault, Seen, Stopped, Watch};
 use crate::customers::model::decimal;
 use crate::db::{self, Db, Failure, transaction};
 use crate::faults::Fault;
@@ -64,22 +67,22 @@ impl Failure for Error {
 pub fn import(db: &Db, rules: &Rules, import: &Import, watch: &mut dyn Watch) -> Result<Report, Error> {
     let measures = measures(&rules.definitions);
     let (rows, mut report) = import.input.open(&columns(import, &measures))?;
-    let mut seen = HashMap::new();
+    let (mut items, dry_run) = (Items::default(), import.input.dry_run);
     // While a batch is being recorded the next one is read.
     thread::scope(|scope| {
         let mut recording: Option<Recording<'_>> = None;
         rows.take_in(BATCH, &mut report, watch, |rows, report| {
             let mut batch = Batch::default();
             for row in rows {
-                if let Err(faults) = batch.add(row, import, &measures, &mut seen, report)? {
+                if let Err(faults) = batch.add(row, import, &measures, &mut items, report)? {
                     report.faulty(faults)?;
                 }
             }
-            finish(recording.take(), report)?;
-            recording = Some(batch.record(scope, db, rules, import.input.dry_run)?);
+            finish(recording.take(), &mut items, dry_run, report)?;
+            recording = Some(batch.record(scope, db, rules, dry_run)?);
             Ok::<_, Error>(())
         })?;
-        finish(recording, &mut report)
+        finish(recording, &mut items, dry_run, &mut report)
     })?;
     Ok(report.finish()?)
 }
@@ -88,9 +91,10 @@ pub fn import(db: &Db, rules: &Rules, import: &Import, watch: &mut dyn Watch) ->
 pub fn import_products(db: &Db, input: &Input, watch: &mut dyn Watch) -> Result<Report, Error> {
     let columns = ["code", "name", "category", "unit", "factor"].map(Column::required);
     let (rows, mut report) = input.open(&columns)?;
+    let mut seen = Seen::default();
     rows.take_in(BATCH, &mut report, watch, |rows, report| {
         let mut products = Vec::with_capacity(rows.len());
-        for row in rows {
+        for row in seen.first(rows, "code", report)? {
             let text = |target: &str| row.get(target).unwrap_or_default().to_owned();
             let body = ProductBody {
                 name: text("name"),
@@ -142,7 +146,7 @@ struct Batch {
     rows: Vec<Row>,
     items: Vec<NewTransaction>,
     products: BTreeMap<String, Product>,
-    /// Whether an item stands twice under two customers: who has it in the end depends on the order.
+    /// Whether an item stands here again, with another revision: what becomes of either depends on the order.
     is_ordered: bool,
 }
 
@@ -150,9 +154,17 @@ struct Batch {
 type Recording<'scope> = Vec<(Vec<Row>, ScopedJoinHandle<'scope, Result<Vec<Recorded>, record::Error>>)>;
 
 /// Waits till a batch is recorded, and reports what became of its rows.
-fn finish(recording: Option<Recording<'_>>, report: &mut Report) -> Result<(), Error> {
+fn finish(
+    recording: Option<Recording<'_>>,
+    items: &mut Items,
+    dry_run: bool,
+    report: &mut Report,
+) -> Result<(), Error> {
     for (rows, lane) in recording.into_iter().flatten() {
-        let answers = lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let mut answers = lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        if dry_run {
+            answers = rows.iter().zip(answers).map(|(row, answer)| items.foresee(row, answer)).collect();
+        }
         account(report, &rows, answers, |row, fault| in_row(row, fault, ""))?;
     }
     Ok(())
@@ -182,16 +194,19 @@ impl Batch {
         row: Row,
         import: &Import,
         measures: &BTreeSet<String>,
-        seen: &mut HashMap<(String, Option<String>), u64>,
+        items: &mut Items,
         report: &mut Report,
     ) -> Result<Result<(), Vec<RowFault>>, FileError> {
         let text = |target: &str| row.get(target).unwrap_or_default().to_owned();
-        let order = text("order");
         let product = row.get("product").map(str::to_owned);
-        let revision = match row.get("revision").map(str::parse).transpose() {
+        let revision = match items::revision(&row) {
             Ok(revision) => revision,
-            Err(_) => return Ok(Err(vec![row.fault("revision", "wrong_type", "a revision is a whole number")])),
+            Err(fault) => return Ok(Err(vec![fault])),
         };
+        match items.note(&row, revision) {
+            Ok(stood_before) => self.is_ordered |= stood_before,
+            Err(fault) => return Ok(Err(vec![fault])),
+        }
         if let Some(code) = &product
             && let Some(described) = describe(&row)
         {
@@ -199,11 +214,6 @@ impl Batch {
                 Ok(product) => drop(self.products.insert(code.clone(), product)),
                 Err(faults) => return Ok(Err(faults.iter().map(|fault| in_row(&row, fault, "product_")).collect())),
             }
-        }
-        if let Some(first) = seen.insert((order.clone(), product.clone()), row.line()) {
-            self.is_ordered |= self.has_another_customer(first, row.get("customer").unwrap_or_default());
-            let detail = format!("the order and product of line {first} stand here again: this row corrects that one");
-            report.warning(row.fault("order", "doubled", detail))?;
         }
         let measures: BTreeMap<String, String> = measures
             .iter()
@@ -215,23 +225,17 @@ impl Batch {
         }
         self.items.push(NewTransaction {
             source: import.source.clone().unwrap_or_else(|| DEFAULT_SOURCE.to_owned()),
-            external_id: product.as_ref().map_or_else(|| order.clone(), |product| format!("{order}/{product}")),
+            external_id: items::id(&row),
             kind: row.get("kind").map(str::to_owned).or_else(|| import.kind.clone()).unwrap_or_default(),
             customer_code: text("customer"),
             occurred_at: text("on"),
-            order: Some(order),
+            order: Some(text("order")),
             revision,
             cancelled: false,
             lines: vec![NewLine { product, measures }],
         });
         self.rows.push(row);
         Ok(Ok(()))
-    }
-
-    /// Whether the row of a line is in the batch, for another customer than this one.
-    fn has_another_customer(&self, line: u64, customer: &str) -> bool {
-        let found = self.rows.binary_search_by_key(&line, Row::line).ok().and_then(|place| self.items.get(place));
-        found.is_some_and(|item| item.customer_code != customer)
     }
 
     /// Begins to record on threads of its own, each with a connection: the rows of one customer stay together, so that no lane waits for

@@ -1,11 +1,11 @@
-//! Importing observations from CSV: each row is one, known by its id. Good rows go in, each faulty one is reported; a second import of the same
-//! file changes nothing.
+//! Importing observations from CSV: each row is one, known by its id, which stands once in a file. Good rows go in, each faulty one is reported; a
+//! second import of the same file changes nothing.
 
 use super::import::{DEFAULT_SOURCE, Error, account};
 use super::observe::{NewObservation, Recorder, observe};
 use super::record::Rules;
 use crate::Id;
-use crate::csv_rows::{Column, Input, Report, Row, Watch};
+use crate::csv_rows::{Column, Input, Report, Row, Seen, Watch};
 use crate::db::Db;
 
 /// Rows that are recorded together.
@@ -35,7 +35,9 @@ pub fn import_observations(
     let source = import.source.as_deref().unwrap_or(DEFAULT_SOURCE);
     // Files are taken from those alone who may evaluate staff.
     let recorder = Recorder { user_id: import.user_id, evaluates: true };
+    let mut seen = Seen::default();
     rows.take_in(BATCH, &mut report, watch, |rows, report| {
+        let rows = seen.first(rows, "id", report)?;
         let items = rows.iter().map(|row| item(row, source)).collect();
         let answers = db.run_here(|conn| observe(conn, rules, recorder, items, import.input.dry_run))?;
         account(report, &rows, answers, |row, fault| row.fault(column(&fault.pointer), &fault.code, &fault.detail))?;

@@ -37,6 +37,7 @@ mod hostile;
 mod hostile_rules;
 mod idempotency;
 mod import_customers;
+mod import_kinds;
 mod imports;
 mod industries;
 mod interleavings;

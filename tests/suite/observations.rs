@@ -57,7 +57,7 @@ const TRUST: &str = "//! Whom we trust.\nfn decide(customer, context) {\n    \
     if customer.breached == 1 { decision(\"watched\") } else { decision(\"trusted\") }\n}\n";
 
 /// The bakery, which also sees breaches and praise.
-fn pack() -> Vec<(String, String)> {
+pub fn pack() -> Vec<(String, String)> {
     let labels = "observations = { breach = \"Breach\", praise = \"Praise\" }\n\
                   outcomes.trust = { trusted = \"Trusted\", watched = \"Watched\" }\n";
     let metrics = "breached = \"B\"\nbreaches = \"Breaches\"\npoints = \"Points\"\nlast_breach = \"Last\"\nworst = \"Worst\"\npraised = \"P\"\n";
@@ -80,7 +80,7 @@ fn pack() -> Vec<(String, String)> {
 }
 
 /// A service of it, with two customers.
-fn served() -> TestApp {
+pub fn served() -> TestApp {
     let pack = pack();
     let pack: Vec<(&str, &str)> = pack.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let app = TestApp::new(&files(&pack), "2018-01-01");

@@ -1,12 +1,13 @@
 //! Imports by upload: the same as on the command line, followed over HTTP, and taken over from processes that are killed.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use baremo::imports::model::NO_LONGER_TOLD;
 use baremo::imports::store;
 use serde_json::{Value as Json, json};
 
-use crate::app::{PASSWORD, TestApp, pack, with_fields};
+use crate::app::{PASSWORD, TestApp, with_fields};
 use crate::base::{Answer, Base};
 use crate::interleavings::mill_files;
 use crate::limits::Wire;
@@ -205,6 +206,76 @@ fn a_file_that_lacks_columns_fails_with_their_names() {
 }
 
 #[test]
+fn a_first_row_of_data_is_not_told_and_lines_of_old_programs_are_refused() {
+    let app = shops();
+    let failed = |file: &[u8]| {
+        let import = ended(&app, &upload(&app, &[("kind", "customers")], file));
+        assert_eq!(import["status"], "failed", "{import}");
+        import["error"].clone()
+    };
+    let error = failed("S112,Li Xiaodong,000-84927258,000-84927258\nS113,Min Zhao,1,2\n".as_bytes());
+    let detail = "none of the 4 columns of the first line is known: it must be a header, which names code";
+    assert_eq!(error, json!({"code": "columns", "detail": detail}));
+    assert_eq!(failed(b"code,name\rA,Ana\rB,Bea\r")["code"], "line_ends");
+}
+
+#[test]
+fn faults_are_forgotten_with_their_report_and_counts_are_not() {
+    let app = shops();
+    let with_faults = "code,name,area\nA,Ana,-1\nB,Bea,1\n".as_bytes();
+    let [old, young] = [(); 2].map(|()| upload(&app, &[("kind", "customers")], with_faults));
+    let failed = upload(&app, &[("kind", "customers")], b"kode,name\nA,Ana\n");
+    for id in [&old, &young, &failed] {
+        ended(&app, id);
+    }
+    for (id, days) in [(&old, 31), (&young, 29), (&failed, 31)] {
+        let hex = id.replace('-', "");
+        app.base.execute(&format!(
+            "UPDATE imports SET finished_at = UTC_TIMESTAMP(6) - INTERVAL {days} DAY WHERE id = UNHEX('{hex}')"
+        ));
+    }
+    // The second time there is nothing left to forget.
+    for _ in 0..2 {
+        app.base.db.run_here(store::tidy).unwrap();
+        let read = |id: &str| app.get(&format!("/v1/imports/{id}")).with(200).json;
+        assert_eq!((&read(&old)["faults"], &read(&old)["counts"]["faulty"]), (&json!([]), &json!(1)));
+        assert_eq!(read(&failed)["error"], json!({"code": "columns", "detail": NO_LONGER_TOLD}));
+        assert_eq!(read(&young)["faults"][0]["code"], "out_of_range");
+    }
+}
+
+#[test]
+fn open_imports_are_in_the_metrics() {
+    let app = shops();
+    app.state.workers.stop();
+    let counted = || {
+        let text = app.get("/metrics").with(200).text;
+        let of = |status: &str| {
+            let name = format!("baremo_open_imports{{status=\"{status}\"}} ");
+            text.lines().find_map(|line| line.strip_prefix(&name)).unwrap().to_owned()
+        };
+        [of("waiting"), of("running")]
+    };
+    assert_eq!(counted(), ["0", "0"]);
+    let [first, _] = ["A", "B"].map(|code| upload(&app, &[("kind", "customers")], code.as_bytes()));
+    assert_eq!(counted(), ["2", "0"]);
+    let hex = first.replace('-', "");
+    app.base.execute(&format!("UPDATE imports SET status = 'running' WHERE id = UNHEX('{hex}')"));
+    assert_eq!(counted(), ["1", "1"]);
+}
+
+#[test]
+fn the_description_says_how_the_mapping_is_sent() {
+    let description: Json = serde_json::from_str(&baremo::cli::openapi::text().unwrap()).unwrap();
+    let sent = &description["paths"]["/v1/imports"]["post"]["requestBody"]["content"]["multipart/form-data"];
+    assert_eq!(sent["encoding"], json!({"mapping": {"contentType": "application/json"}}));
+    let form = &description["components"]["schemas"]["ImportForm"];
+    assert_eq!(form["required"], json!(["kind", "file"]));
+    let mapping = &form["properties"]["mapping"];
+    assert_eq!((&mapping["maxProperties"], &mapping["additionalProperties"]["maxLength"]), (&json!(1000), &json!(200)));
+}
+
+#[test]
 fn every_fault_of_the_form_is_told_and_nothing_remains() {
     let app = shops();
     let wrong = [("kind", "custmers"), ("mapping", "[1]"), ("dry_run", "yes"), ("encoding", "gb18031")];
@@ -236,6 +307,12 @@ fn every_fault_of_the_form_is_told_and_nothing_remains() {
     assert_eq!(faults(&parts(&[file])), one("/kind", "required"));
     assert_eq!(faults(&parts(&[("kind", b"customers"), ("file", b"")])), one("/file", "empty"));
     assert_eq!(faults(&form(&[("kind", "customers"), ("source", "till")], b"x")), one("/source", "not_allowed"));
+    let mapped = |mapping: &str| faults(&form(&[("kind", "customers"), ("mapping", mapping)], b"x"));
+    assert_eq!(mapped(r#"{"code": "a", "code": "b"}"#), one("/mapping", "doubled"));
+    assert_eq!(mapped(r#"{"code": "a", "Code": "b"}"#), one("/mapping", "doubled"));
+    assert_eq!(mapped(r#"{"code": " "}"#), one("/mapping/code", "out_of_range"));
+    assert_eq!(mapped(r#"{"code": 1}"#), one("/mapping/code", "wrong_type"));
+    assert_eq!(mapped("{code: 1}"), one("/mapping", "wrong_type"));
 
     app.send("POST", "/v1/imports", &[], &json!({"kind": "customers"})).with(415);
     until("nothing remains", || (count(&app.base, "imports") == 0).then_some(()));
@@ -265,20 +342,39 @@ fn a_file_that_is_too_large_is_refused_and_nothing_remains() {
     assert_eq!(count(&app.base, "import_files"), 0);
 }
 
-#[test]
-fn nothing_remains_of_an_upload_that_breaks_off() {
-    let app = shops();
+/// Sends the most of a form, and gives the connection and the rest.
+fn begun(app: &TestApp) -> (TcpStream, Vec<u8>) {
     let mut client = TcpStream::connect(app.address.trim_start_matches("http://")).unwrap();
-    let whole = form(&[("kind", "customers")], &vec![b'x'; 2_000_000]);
+    let mut whole = form(&[("kind", "customers")], &vec![b'x'; 2_000_000]);
     let head = format!(
         "POST /v1/imports HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {}\r\nContent-Type: {FORM}\r\n\
-         Content-Length: {}\r\n\r\n",
+         Connection: close\r\nContent-Length: {}\r\n\r\n",
         app.token,
         whole.len()
     );
+    let rest = whole.split_off(1_500_000);
     client.write_all(head.as_bytes()).unwrap();
-    client.write_all(&whole[..1_500_000]).unwrap();
+    client.write_all(&whole).unwrap();
     until("a part has come", || (count(&app.base, "import_files") == 1).then_some(()));
+    (client, rest)
+}
+
+#[test]
+fn an_upload_that_was_given_up_meanwhile_came_too_slowly() {
+    let app = shops();
+    let (mut client, rest) = begun(&app);
+    app.base.execute("UPDATE imports SET status = 'discarded'");
+    client.write_all(&rest).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"code\":\"request_timeout\""), "{answer}");
+    until("nothing remains", || (count(&app.base, "imports") == 0).then_some(()));
+}
+
+#[test]
+fn nothing_remains_of_an_upload_that_breaks_off() {
+    let app = shops();
+    let (client, _) = begun(&app);
     assert_eq!(app.get("/v1/imports").with(200).json["items"], json!([]), "nobody sees it");
     drop(client);
     until("nothing remains", || (count(&app.base, "imports") == 0).then_some(()));
@@ -336,65 +432,6 @@ fn an_import_is_cancelled_while_it_waits_and_while_it_runs() {
     assert_eq!(import["status"], "cancelled");
     assert!(count(&app.base, "customers") < 27_000, "it went on");
     assert_eq!(count(&app.base, "import_files"), 0);
-}
-
-#[test]
-fn a_file_gives_the_same_counts_and_the_same_report_by_command_and_by_upload() {
-    let place = Place::new();
-    let (base, app) = (Base::new(), TestApp::new(&pack("tobacco"), "2018-01-01"));
-    let url = base.url();
-    let own = [("BAREMO_DATABASE_URL", url.as_str()), ("BAREMO_BUSINESS_DATE", "2018-01-01")];
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let tobacco = folder.join("rules/tobacco");
-    base.db.run_here(baremo::db::migrate::revert_all).unwrap();
-    let sample = |name: &str| std::fs::read_to_string(folder.join("samples").join(name)).unwrap();
-    let customers = sample("tobacco_customers.csv").replacen("2015-", "=2015-", 7);
-    let orders: String = sample("tobacco_orders.csv").lines().take(2000).map(|line| format!("{line}\n")).collect();
-    let orders = orders.replacen("2017-", "2019-", 9);
-    let columns = [
-        ("customer", "customer_code"),
-        ("on", "ordered_at"),
-        ("order", "order_id"),
-        ("product", "product_code"),
-        ("product_name", "product_name"),
-        ("product_category", "category"),
-    ];
-    for (kind, content, mapping) in [("customers", customers, &[][..]), ("transactions", orders, &columns)] {
-        let file = place.write("file.csv", &content);
-        let report = place.path("report.csv");
-        let maps: Vec<String> = mapping.iter().map(|(target, column)| format!("--map={target}={column}")).collect();
-        let mut arguments = vec!["import", kind, file.to_str().unwrap(), "--pack", tobacco.to_str().unwrap()];
-        arguments.extend(["--report", report.to_str().unwrap()]);
-        arguments.extend(maps.iter().map(String::as_str));
-        let mapping = json!(mapping.iter().copied().collect::<std::collections::BTreeMap<_, _>>()).to_string();
-        let mut texts = vec![("kind", kind), ("mapping", mapping.as_str())];
-        if kind == "transactions" {
-            arguments.push("--kind=order");
-            texts.push(("transaction_kind", "order"));
-        }
-        let output = place.run(&arguments, &own);
-        let said = String::from_utf8(output.stdout).unwrap();
-        let id = upload(&app, &texts, content.as_bytes());
-        let import = ended(&app, &id);
-        let counted = |key: &str| import["counts"][key].as_u64().unwrap();
-        let sentence = format!(
-            "{} rows read: {} created, {} changed, {} unchanged, {} faulty, {} warnings",
-            counted("read"),
-            counted("created"),
-            counted("changed"),
-            counted("unchanged"),
-            counted("faulty"),
-            counted("warnings")
-        );
-        assert!(
-            said.trim_end().ends_with(&sentence),
-            "{said}\n{sentence}\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        assert!(counted("faulty") > 0, "{sentence}");
-        let downloaded = app.get(&format!("/v1/imports/{id}/report")).with(200).text;
-        assert_eq!(downloaded, std::fs::read_to_string(&report).unwrap(), "{kind}");
-    }
 }
 
 #[test]

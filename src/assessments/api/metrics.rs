@@ -37,16 +37,21 @@ impl FromRequest for Scraper {
     }
 }
 
+/// Counts imports that wait and that are worked on, by status: how, higher capabilities know.
+pub struct OpenImports(pub fn(&mut db::Conn) -> db::Result<Vec<(&'static str, i64)>>);
+
 /// How much is to be done.
 struct Queue {
     due: i64,
     /// Customers of the open runs and those of them who are assessed.
     runs: Vec<(u64, u64)>,
+    /// Open imports by status.
+    imports: Vec<(&'static str, i64)>,
 }
 
 /// Metrics
 ///
-/// In Prometheus' text format: requests by route pattern, customers assessed, who is due, open runs, the pool, what is in force.
+/// In Prometheus' text format: requests by route pattern, customers assessed, who is due, open runs and imports, the pool, what is in force.
 /// Also answers to the token that the setting `metrics_token` gives to a scraper.
 #[utoipa::path(tag = "operation", operation_id = "getMetrics", security(("bearer" = ["metrics:read"])), responses(
     (status = 200, body = String, content_type = "text/plain", description = "The metrics",
@@ -59,8 +64,10 @@ pub async fn get_metrics(
     metrics: web::Data<Metrics>,
     db: web::Data<Db>,
     in_force: web::Data<InForce>,
+    open_imports: web::Data<OpenImports>,
 ) -> HttpResponse {
     let active = in_force.get();
+    let OpenImports(count_imports) = **open_imports;
     let until = active.as_ref().map(|active| active.basis.business_date);
     let queue = db
         .run(move |conn| {
@@ -68,7 +75,7 @@ pub async fn get_metrics(
             let open = store::open_runs(conn)?;
             let runs: Result<Vec<_>, _> = open.iter().map(|open| store::run(conn, open.id)).collect();
             let runs = runs?.into_iter().flatten().map(|run| (run.total, run.progress.assessed)).collect();
-            Ok::<_, db::Error>(Queue { due, runs })
+            Ok::<_, db::Error>(Queue { due, runs, imports: count_imports(conn)? })
         })
         .await;
     // The state has a recorder of its own, made anew each time: labels of a release that is gone are gone too.
@@ -121,6 +128,10 @@ fn tell_queue(queue: &Queue) {
     let (total, assessed) = queue.runs.iter().fold((0, 0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
     gauge!("baremo_run_customers", "state" => "assessed").set(whole(assessed));
     gauge!("baremo_run_customers", "state" => "waiting").set(whole(total.saturating_sub(assessed)));
+    describe_gauge!("baremo_open_imports", "Imports that are open, by status.");
+    for (status, count) in &queue.imports {
+        gauge!("baremo_open_imports", "status" => *status).set(whole(*count));
+    }
 }
 
 /// A count as Prometheus has numbers.

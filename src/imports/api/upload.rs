@@ -2,28 +2,34 @@
 //! one that breaks off or whose form is refused.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_multipart::{Field, Multipart, MultipartError};
 use futures_util::{Stream, TryStreamExt};
-use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
-use utoipa::ToSchema;
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::Id;
-use crate::csv_rows::Encoding;
+use crate::csv_rows::{self, Encoding, MAX_MAPPED, MAX_NAME};
 use crate::db::{self, Db, transaction};
-use crate::faults::{Fault, did_you_mean, excerpt, pointer_segment};
+use crate::faults::{Fault, did_you_mean, enough, excerpt, pointer_segment};
+use crate::http::json;
 use crate::http::problem::{Code, Problem};
-use crate::identity::model::{EvaluateStaff, Permission, Principal};
+use crate::identity::model::{
+    EvaluateStaff, Permission, Permissions, Principal, WriteCustomers, WriteObservations, WriteProducts,
+    WriteTransactions,
+};
 use crate::imports::model::{Import, ImportKind, NewImport, Options, Terms, shown_name};
 use crate::imports::store::{self, PART};
+use crate::schemas::ColumnMapping;
 
 /// Longest text of a part besides the file, in bytes.
 const MAX_TEXT: usize = 64 << 10;
-/// Longest time until more of a body comes.
+/// Longest time until more of a body comes, and for a whole text.
 const PAUSE: Duration = Duration::from_secs(30);
+/// Bytes a second at which a file of the largest size must come, after a first minute.
+const RATE: u64 = 64 << 10;
 /// Longest time for which the rest of a body is read that was refused, so that its sender sees why.
 const REST: Duration = Duration::from_secs(10);
 /// The parts of the form.
@@ -39,6 +45,11 @@ impl UploadLimit {
     pub fn megabytes(megabytes: u32) -> Self {
         Self(u64::from(megabytes) << 20)
     }
+
+    /// Longest time for a file.
+    fn time(self) -> Duration {
+        Duration::from_secs(60 + self.0 / RATE)
+    }
 }
 
 /// The parts of the form that sends a file, in any order.
@@ -48,8 +59,7 @@ pub struct ImportForm {
     // A description of its own would make it a part of two, which generators of clients don't send as a text.
     #[schema(inline)]
     kind: ImportKind,
-    /// A JSON object: column of the file by target, where its name is another one.
-    #[schema(nullable = false, example = json!({"code": "shop_no"}))]
+    #[schema(required = false, schema_with = ColumnMapping::schema)]
     mapping: Option<BTreeMap<String, String>>,
     /// Whether to say what would happen, and write nothing; `false` when absent.
     #[schema(nullable = false)]
@@ -145,11 +155,26 @@ async fn take(
         received = Some((file, digest.unwrap_or_default()));
     }
     let ((file, digest), terms) = form.read(received).map_err(Problem::invalid)?;
-    if terms.kind == ImportKind::Observations && !principal.permissions.has(EvaluateStaff::NAME) {
-        let said = "a file of observations may have some of staff: those import it who may evaluate staff";
-        return Err(Problem::detailed(Code::Forbidden, said).into());
-    }
+    check_permissions(&principal.permissions, terms.kind)?;
     Ok(Upload { file, terms, content: content(&form.texts, &digest) })
+}
+
+/// Refuses a file of what its sender may not write by other ways either.
+fn check_permissions(permissions: &Permissions, kind: ImportKind) -> Result<(), Problem> {
+    let needed: &[&str] = match kind {
+        ImportKind::Customers => &[WriteCustomers::NAME],
+        ImportKind::Products => &[WriteProducts::NAME],
+        ImportKind::Transactions => &[WriteTransactions::NAME],
+        // Some of them may be of staff.
+        ImportKind::Observations => &[WriteObservations::NAME, EvaluateStaff::NAME],
+    };
+    match needed.iter().find(|name| !permissions.has(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let detail = format!("a file of {} is imported by those who have the permission {name} too", kind.key());
+            Err(Problem::detailed(Code::Forbidden, detail))
+        }
+    }
 }
 
 /// What a form says, as one that is sent again says it too.
@@ -182,8 +207,11 @@ struct Form {
 }
 
 impl Form {
-    /// Adds a part; a file is a second one.
+    /// Adds a part; a file is a second one. Of a form that has too many faults no more is read.
     async fn add(&mut self, field: &mut Field) -> Result<(), Refusal> {
+        if enough(&self.faults) {
+            return Err(Problem::invalid(std::mem::take(&mut self.faults)).into());
+        }
         let name = field.name().unwrap_or_default().to_owned();
         let mut refuse = |code, detail| self.faults.push(Fault::new(pointer_segment(&name), code, detail));
         if !PARTS.contains(&name.as_str()) {
@@ -217,8 +245,11 @@ impl Form {
 
 /// The text of a part; nothing where it is too long or not UTF-8.
 async fn text(field: &mut Field) -> Result<Option<String>, Refusal> {
-    let mut text = Vec::new();
+    let (mut text, begun) = (Vec::new(), Instant::now());
     while let Some(bytes) = next(field).await? {
+        if begun.elapsed() > PAUSE {
+            return Err(Refusal::OfForm(too_slow()));
+        }
         if text.len() + bytes.len() > MAX_TEXT {
             return Ok(None);
         }
@@ -230,38 +261,38 @@ async fn text(field: &mut Field) -> Result<Option<String>, Refusal> {
 /// What the parts say, or everything that is wrong with them.
 fn terms(texts: &BTreeMap<String, String>) -> Result<Terms, Vec<Fault>> {
     let mut faults = Vec::new();
-    let mut refuse = |part: &str, code: &str, detail: String| faults.push(Fault::new(format!("/{part}"), code, detail));
+    let at = |part: &str, code: &str, detail: String| Fault::new(format!("/{part}"), code, detail);
     let text = |part: &str| texts.get(part).map(|text| text.trim()).filter(|text| !text.is_empty());
     let kinds = ImportKind::ALL.map(ImportKind::key);
     let kind = text("kind").and_then(ImportKind::from_key);
     match (text("kind"), kind) {
-        (None, _) => refuse("kind", "required", "'kind' is required".to_owned()),
+        (None, _) => faults.push(at("kind", "required", "'kind' is required".to_owned())),
         (Some(text), None) => {
             let hint = did_you_mean(text, kinds);
             let detail = format!("'{}' is not one of {}{hint}", excerpt(text), kinds.join(", "));
-            refuse("kind", "unknown_choice", detail);
+            faults.push(at("kind", "unknown_choice", detail));
         }
         _ => {}
     }
     let mapping = mapping(text("mapping").unwrap_or("{}"));
-    let mapping = mapping.map_err(|detail| refuse("mapping", "wrong_type", detail)).unwrap_or_default();
+    let mapping = mapping.map_err(|told| faults.extend(told)).unwrap_or_default();
     let dry_run = match text("dry_run") {
         None | Some("false") => false,
         Some("true") => true,
         Some(other) => {
-            refuse("dry_run", "wrong_type", format!("'{}' is neither true nor false", excerpt(other)));
+            faults.push(at("dry_run", "wrong_type", format!("'{}' is neither true nor false", excerpt(other))));
             false
         }
     };
     let encoding = text("encoding").unwrap_or("utf-8").parse::<Encoding>();
-    let encoding = encoding.map_err(|detail| refuse("encoding", "unknown_choice", detail)).unwrap_or_default();
+    let encoding = encoding.map_err(|detail| faults.push(at("encoding", "unknown_choice", detail))).unwrap_or_default();
     let of_imports = [
         ("transaction_kind", &[ImportKind::Transactions][..], "transactions"),
         ("source", &[ImportKind::Transactions, ImportKind::Observations], "transactions and observations"),
     ];
     for (part, kinds, whose) in of_imports {
         if kind.is_some_and(|kind| !kinds.contains(&kind)) && text(part).is_some() {
-            refuse(part, "not_allowed", format!("'{part}' is of imports of {whose}"));
+            faults.push(at(part, "not_allowed", format!("'{part}' is of imports of {whose}")));
         }
     }
     let [transaction_kind, source] = ["transaction_kind", "source"].map(|part| text(part).map(str::to_owned));
@@ -269,20 +300,30 @@ fn terms(texts: &BTreeMap<String, String>) -> Result<Terms, Vec<Fault>> {
     kind.filter(|_| faults.is_empty()).map(|kind| Terms { kind, dry_run, options }).ok_or(faults)
 }
 
-fn mapping(text: &str) -> Result<BTreeMap<String, String>, String> {
-    let wanted = "a JSON object of texts, target by column, such as {\"code\": \"shop_no\"}";
-    let json: Json =
-        serde_json::from_str(text).map_err(|error| format!("this is not JSON ({error}); send {wanted}"))?;
-    serde_json::from_value(json).map_err(|_| format!("send {wanted}"))
+/// Reads the part `mapping`.
+fn mapping(text: &str) -> Result<BTreeMap<String, String>, Vec<Fault>> {
+    let read: BTreeMap<String, String> = json::part("mapping", text)?;
+    if read.len() > MAX_MAPPED {
+        let detail = format!("{} targets are more than the {MAX_MAPPED} allowed", read.len());
+        return Err(vec![Fault::new("/mapping", "out_of_range", detail)]);
+    }
+    let mut faults = Vec::new();
+    for (target, column) in &read {
+        let lengths = [target, column].map(|name| name.trim().chars().count());
+        if lengths.iter().any(|length| !(1..=MAX_NAME).contains(length)) {
+            let detail = format!("targets and columns have 1 to {MAX_NAME} characters");
+            faults.push(Fault::new(format!("/mapping{}", pointer_segment(target)), "out_of_range", detail));
+        }
+    }
+    let mapping = csv_rows::mapping(read).map_err(|target| {
+        vec![Fault::new("/mapping", "doubled", format!("the target '{}' stands twice", excerpt(&target)))]
+    })?;
+    if faults.is_empty() { Ok(mapping) } else { Err(faults) }
 }
 
 /// Takes the file into the database, part by part, and gives its digest; nothing for an empty file.
-async fn store_file(
-    db: &Db,
-    id: Id,
-    file: &mut Field,
-    UploadLimit(limit): UploadLimit,
-) -> Result<Option<[u8; 32]>, Refusal> {
+async fn store_file(db: &Db, id: Id, file: &mut Field, limit: UploadLimit) -> Result<Option<[u8; 32]>, Refusal> {
+    let (begun, UploadLimit(most)) = (Instant::now(), limit);
     let mut digest = Sha256::new();
     let (mut size, mut number, mut part) = (0, 0, Vec::with_capacity(PART));
     loop {
@@ -290,9 +331,12 @@ async fn store_file(
         let is_last = bytes.is_none();
         let bytes = bytes.unwrap_or_default();
         size += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if size > limit {
-            let detail = format!("a file may have at most {} MiB (BAREMO_UPLOAD_MEGABYTES)", limit >> 20);
+        if size > most {
+            let detail = format!("a file may have at most {} MiB (BAREMO_UPLOAD_MEGABYTES)", most >> 20);
             return Err(Problem::detailed(Code::TooLarge, detail).into());
+        }
+        if begun.elapsed() > limit.time() {
+            return Err(Refusal::OfForm(too_slow()));
         }
         digest.update(&bytes);
         part.extend_from_slice(&bytes);
@@ -330,5 +374,5 @@ async fn next<T>(source: &mut (impl Stream<Item = Result<T, MultipartError>> + U
 }
 
 fn too_slow() -> Problem {
-    Problem::detailed(Code::BadRequest, "the body came too slowly")
+    Problem::detailed(Code::RequestTimeout, "the body came too slowly")
 }
