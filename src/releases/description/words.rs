@@ -191,6 +191,10 @@ impl<'a> Words<'a> {
         self.key("integrity_taken", "Integrity taken", observed, LabelKind::Metric, "");
         self.key("breach", "Breach", observation, LabelKind::Observation, "");
         self.whole("Cases a month", metric, LabelKind::Metric, "");
+        let kind = self.pack.definitions.kinds.keys().next().map_or("kind", String::as_str);
+        let measure = self.pack.definitions.measures(kind).first().map_or("measure", String::as_str);
+        self.whole("Order", kind, LabelKind::Kind, "");
+        self.whole("Quantity", measure, LabelKind::Measure, "");
         self.keys.insert("montly_volume", metric.chars().skip(1).collect());
     }
 
