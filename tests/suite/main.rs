@@ -63,6 +63,7 @@ mod releases;
 mod replay;
 mod roles;
 mod rules;
+mod running;
 mod sample;
 mod scenarios;
 mod serve;
