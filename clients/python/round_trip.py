@@ -93,7 +93,7 @@ def main() -> None:
 
     found = good(
         models.CustomerPage,
-        list_customers.sync_detailed(client=client, code=CODE, outcomevolume_grade=models.OutcomeVolumeGrade.VALUE_2),
+        list_customers.sync_detailed(client=client, code=CODE, outcomevolume_grade=models.OutcomeVolumeGrade.VALUE_3),
     )
     assert [item.id for item in found.items] == [customer.id], found
 

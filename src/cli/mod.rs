@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
+use crate::policy::diagnostic::Diagnostic;
 
 /// An error on its way to the terminal.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -54,8 +55,8 @@ enum Command {
     /// Check, test, try and release packs
     #[command(subcommand)]
     Rules(rules::RulesCommand),
-    /// Write the description of the API (OpenAPI 3.1) to standard output
-    Openapi,
+    /// Write the description of the API (OpenAPI 3.1) to standard output: no database is needed
+    Openapi(openapi::Openapi),
 }
 
 impl Cli {
@@ -64,7 +65,7 @@ impl Cli {
         let result = match self.command {
             Command::Rules(command) => return command.run(),
             Command::Sample(command) => command.run(),
-            Command::Openapi => openapi::write(),
+            Command::Openapi(command) => command.run(),
             Command::Serve(command) => configured(|config| command.run(config)),
             Command::Migrate(command) => configured(|config| command.run(config)),
             Command::Import(command) => configured(|config| command.run(config)),
@@ -85,4 +86,10 @@ fn configured(command: impl FnOnce(&Config) -> Result<ExitCode, Failure>) -> Res
     let config = Config::read()?;
     let _logs = logs::begin(&config)?;
     command(&config)
+}
+
+/// Every fault of a pack, as a person reads them.
+fn listed(faults: Vec<Diagnostic>) -> String {
+    let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    format!("the pack has faults:\n\n{}", texts.join("\n\n"))
 }

@@ -9,9 +9,8 @@ use std::process::ExitCode;
 
 use clap::{Args, value_parser};
 
-use super::Failure;
+use super::{Failure, listed};
 use crate::csv_rows::Progress;
-use crate::policy::diagnostic::Diagnostic;
 use crate::policy::source::{SAMPLE, Source};
 use crate::policy::{manifest, sample};
 
@@ -52,10 +51,4 @@ impl Sample {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Every fault, as a person reads them.
-fn listed(faults: Vec<Diagnostic>) -> String {
-    let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
-    format!("the pack has faults:\n\n{}", texts.join("\n\n"))
 }

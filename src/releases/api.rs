@@ -6,7 +6,10 @@ mod making;
 pub mod openapi;
 mod pack;
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpResponse, get, web};
+use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -22,8 +25,9 @@ use crate::http::extract::PathDigest;
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::api::Permit;
 use crate::identity::model::ReadReleases;
-use crate::policy::model::Cohort;
+use crate::policy::model::{Cohort, CohortCuts, Cuts};
 use crate::policy::source::Source;
+use crate::schemas::DecimalText;
 
 /// Mounts the handlers.
 pub fn configure(config: &mut ServiceConfig) {
@@ -64,13 +68,52 @@ pub async fn get_release(
 
 /// Frozen statistics of the population.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Cohort)]
+#[schema(as = Cohort, example = json!({"digest": "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    "cohorts": {"volume_in_format": {"all": {"count": 136, "cuts": ["4.5", "9"]}, "groups": {"grocery": {"count": 80, "cuts": ["5", "11.25"]}}}}}))]
 pub struct CohortView {
     /// Its digest.
     digest: Digest,
-    /// Cuts of each declared cohort, for all and by group.
-    #[schema(value_type = Object)]
-    cohorts: serde_json::Value,
+    /// Cuts of each cohort that the pack declared, by its id.
+    cohorts: BTreeMap<String, CohortCutsView>,
+}
+
+/// Cuts of a cohort.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CohortCuts, example = json!({"all": {"count": 136, "cuts": ["4.5", "9"]}}))]
+pub struct CohortCutsView {
+    /// Over the whole population.
+    all: GroupCutsView,
+    /// By group that is large enough: the values of the grouping fields, joined by `/`. Absent where there is none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    groups: BTreeMap<String, GroupCutsView>,
+}
+
+/// What customers are compared with: where the classes of their value begin.
+#[derive(Serialize, ToSchema)]
+#[schema(as = GroupCuts, example = json!({"count": 136, "cuts": ["4.5", "9"]}))]
+pub struct GroupCutsView {
+    /// Customers counted.
+    #[schema(minimum = 0)]
+    count: u64,
+    /// The smallest value of each class but the lowest, ascending.
+    #[schema(value_type = Vec<DecimalText>)]
+    cuts: Vec<Decimal>,
+}
+
+impl GroupCutsView {
+    fn new(cuts: &Cuts) -> Self {
+        Self { count: cuts.count(), cuts: cuts.cuts().to_vec() }
+    }
+}
+
+impl CohortView {
+    fn new(digest: Digest, cohort: &Cohort) -> Self {
+        let view = |cuts: &CohortCuts| CohortCutsView {
+            all: GroupCutsView::new(&cuts.all),
+            groups: cuts.groups.iter().map(|(group, cuts)| (group.clone(), GroupCutsView::new(cuts))).collect(),
+        };
+        Self { digest, cohorts: cohort.cohorts.iter().map(|(id, cuts)| (id.clone(), view(cuts))).collect() }
+    }
 }
 
 /// Read a cohort
@@ -90,6 +133,5 @@ pub async fn get_cohort(
     let digest = digest.0;
     let cohort: Cohort =
         db.run(move |conn| store::cohort(conn, digest)).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
-    let cohorts = serde_json::to_value(&cohort.cohorts).map_err(|error| crate::db::Error::corrupt("cohort", error))?;
-    etag::tagged(&CohortView { digest, cohorts })
+    etag::tagged(&CohortView::new(digest, &cohort))
 }

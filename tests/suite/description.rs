@@ -1,17 +1,16 @@
-//! The description of the API: that it is the handlers', says everything that a stranger needs, and, of a running service, knows the
-//! industry.
+//! The description of the API: that it is the handlers', and says everything that a stranger needs. That of a running service is tried in
+//! `running.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use regex::Regex;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
-use crate::app::{TestApp, pack};
 use crate::imports::files_below;
 
-fn described() -> Json {
+pub fn described() -> Json {
     serde_json::from_str(&baremo::cli::openapi::text().unwrap()).unwrap()
 }
 
@@ -32,7 +31,7 @@ fn operations(description: &Json) -> Vec<(String, &Json)> {
 }
 
 /// The schema that a reference names, or the schema itself.
-fn resolved<'a>(description: &'a Json, schema: &'a Json) -> &'a Json {
+pub fn resolved<'a>(description: &'a Json, schema: &'a Json) -> &'a Json {
     let name = schema["$ref"].as_str().map(|path| path.rsplit('/').next().unwrap());
     name.map_or(schema, |name| &description["components"]["schemas"][name])
 }
@@ -43,7 +42,7 @@ fn has_example(description: &Json, media: &Json) -> bool {
 }
 
 /// Every property of every named schema, with where it stands.
-fn properties(description: &Json) -> Vec<(String, &Json)> {
+pub fn properties(description: &Json) -> Vec<(String, &Json)> {
     fn below<'a>(at: &str, schema: &'a Json, found: &mut Vec<(String, &'a Json)>) {
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             found.push((format!("{at}.{name}"), property));
@@ -200,70 +199,4 @@ fn every_schema_has_a_name_of_its_own() {
             "{name} is of no type of src/: does an alias or a generic type stand in a schema?"
         );
     }
-}
-
-#[test]
-fn a_running_service_describes_the_fields_of_its_pack() {
-    let app = TestApp::new(&pack("tobacco"), "2018-01-01");
-    let description = app.get("/openapi.json").with(200).json;
-    let schemas = &description["components"]["schemas"];
-    assert_eq!(description["info"]["title"], "Baremo: Tobacco wholesale");
-    assert_eq!(schemas["ProfileBodyNetwork"]["required"], json!(["retail_format", "market"]));
-    assert_eq!(schemas["ProfileBodyNetwork"]["additionalProperties"], false);
-    assert_eq!(schemas["CustomerBody"]["required"], json!(["code", "name", "profile"]));
-    assert_eq!(schemas["ProfileNetwork"].get("required"), None);
-    assert_eq!(schemas["ProfileFieldMarket"]["enum"], json!(["urban", "rural"]));
-    assert_eq!(schemas["ProfileFieldOrderCycle"]["minimum"], 1);
-    assert_eq!(schemas["ProfileFieldOrderCycle"]["maximum"], 60);
-    assert_eq!(schemas["ProfileFieldOpenedOn"]["format"], "date");
-    assert_eq!(schemas["ProfileFieldBankAccount"]["pattern"], "^(?:[0-9]{8,30})$");
-    assert_eq!(schemas["ProfileFieldScopeOfBusiness"]["uniqueItems"], true);
-    assert_eq!(schemas["TransactionKind"]["enum"], json!(["order", "return", "payment"]));
-    assert!(schemas["Measures"]["properties"]["quantity"]["pattern"].is_string());
-    assert_eq!(schemas["OutcomeVolumeGrade"]["enum"].as_array().unwrap().len(), 8);
-    let parameters = description["paths"]["/v1/customers"]["get"]["parameters"].as_array().unwrap();
-    let names: BTreeSet<&str> = parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
-    for name in ["outcome[volume_grade]", "field[market]", "field[order_cycle][gte]", "limit"] {
-        assert!(names.contains(name), "{name} of {names:?}");
-    }
-    assert!(!names.contains("field") && !names.contains("field[bank_account]"), "{names:?}");
-    let base = described();
-    assert!(base["components"]["schemas"].get("ProfileFieldMarket").is_none(), "the committed one knows no industry");
-    for (name, schema) in base["components"]["schemas"].as_object().unwrap() {
-        assert_eq!(schemas[name]["type"].is_null(), schema["type"].is_null(), "{name} is still there");
-    }
-}
-
-/// What the examples show is taken as it is.
-#[test]
-fn the_examples_of_a_running_service_are_taken() {
-    let mut titles = BTreeSet::new();
-    for (name, date) in [("tobacco", "2018-01-01"), ("real_estate", "2020-01-01")] {
-        let app = TestApp::new(&pack(name), date);
-        let description = app.get("/openapi.json").with(200).json;
-        let example = |schema: &str| description["components"]["schemas"][schema]["example"].clone();
-        let created = app.post("/v1/customers", &example("CustomerBody")).with(201);
-        app.patch(
-            &format!("/v1/customers/{}", created.json["id"].as_str().unwrap()),
-            created.header("ETag"),
-            &example("CustomerPatch"),
-        );
-        app.post("/v1/evaluations", &json!({"document": example("Document")})).with(200);
-        app.post("/v1/evaluations", &example("EvaluationRequest")).with(200);
-        let batch = app.post("/v1/transactions/batches", &example("TransactionBatch"));
-        let faults = batch.json["items"][0]["errors"].as_array().cloned().unwrap_or_default();
-        assert!(faults.iter().all(|fault| fault["code"] == "unknown_product"), "{name}: {}", batch.json);
-        titles.insert(description["info"]["title"].to_string());
-    }
-    assert_eq!(titles.len(), 2, "{titles:?}");
-}
-
-#[test]
-fn a_description_that_is_known_is_not_sent_again() {
-    let app = TestApp::new(&pack("tobacco"), "2018-01-01");
-    let first = app.send_raw("GET", "/openapi.json", &[], String::new()).with(200);
-    let tag = first.header("ETag");
-    assert!(tag.starts_with("\"sha256:"), "{tag}");
-    app.send_raw("GET", "/openapi.json", &[("If-None-Match", tag)], String::new()).with(304);
-    app.send_raw("GET", "/openapi.json", &[("If-None-Match", "\"sha256:00\"")], String::new()).with(200);
 }

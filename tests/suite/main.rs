@@ -64,6 +64,7 @@ mod releases;
 mod replay;
 mod roles;
 mod rules;
+mod running;
 mod sample;
 mod scenarios;
 mod serve;

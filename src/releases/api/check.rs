@@ -30,9 +30,9 @@ pub fn configure(config: &mut ServiceConfig) {
 /// Files of a pack to be checked.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"files": {"policies/volume_grade.rhai": "const GRADES = bands([[20, \"1\"], [10, \"2\"]], \"3\");\n\nfn decide(customer, context) {\n    GRADES.of(customer.monthly_volume)\n}\n"}}))]
+#[schema(example = json!({"files": {"lib/shares.rhai": "fn share(part, whole) {\n    if whole == 0 { 0 } else { part / whole }\n}\n"}}))]
 pub struct PackCheckRequest {
-    /// Texts by path inside the pack, such as `policies/volume_grade.rhai`; null leaves a file out.
+    /// Texts by path inside the pack, such as `policies/<policy>.rhai`; null leaves a file out.
     files: BTreeMap<String, Option<String>>,
     /// Whether these are all files of the pack. Otherwise those that aren't named are as in the release in force.
     #[serde(default)]

@@ -37,12 +37,12 @@ pub fn configure(config: &mut ServiceConfig) {
 /// Files that are to be kept as a release.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"message": "Grade 2 from 16 cases on", "files": {"policies/volume_grade.rhai": "const GRADES = bands([[20, \"1\"], [16, \"2\"]], \"3\");\n\nfn decide(customer, context) {\n    GRADES.of(customer.monthly_volume)\n}\n"}}))]
+#[schema(example = json!({"message": "A function for shares of a whole", "files": {"lib/shares.rhai": "fn share(part, whole) {\n    if whole == 0 { 0 } else { part / whole }\n}\n"}}))]
 pub struct ReleaseBody {
     /// What changes, and why, for whoever reads it later.
     #[schema(min_length = 1, max_length = 1000)]
     message: String,
-    /// Texts by path inside the pack, such as `policies/volume_grade.rhai`; null leaves a file out.
+    /// Texts by path inside the pack, such as `policies/<policy>.rhai`; null leaves a file out.
     files: BTreeMap<String, Option<String>>,
     /// Whether these are all files of the pack. Otherwise those that aren't named are as in the release in force.
     #[serde(default)]

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use crate::digest::Digest;
 use crate::http::{etag, examples};
+use crate::policy::pack::Pack;
 use crate::releases::active::InForce;
 use crate::releases::description::with_pack;
 
@@ -39,16 +40,7 @@ impl Descriptions {
             return made;
         }
         let text = match active {
-            Some(active) => {
-                let mut description = with_pack(&self.base, &active.release.pack);
-                examples::complete(&mut description);
-                let document = description.pointer("/components/schemas/Document/example").cloned();
-                if let Some(Json::Object(request)) = description.pointer_mut("/components/schemas/EvaluationRequest") {
-                    // A customer or a document may be sent, not both.
-                    request.insert("example".to_owned(), json!({"document": document}));
-                }
-                description.to_string()
-            }
+            Some(active) => running(&self.base, &active.release.pack).to_string(),
             None => self.base.to_string(),
         };
         let tag = EntityTag::new_strong(Digest::of(&text).to_string());
@@ -56,6 +48,18 @@ impl Descriptions {
         self.made.store(Some(made.clone()));
         made
     }
+}
+
+/// The description that a service gives while a pack is in force.
+pub fn running(base: &Json, pack: &Pack) -> Json {
+    let mut description = with_pack(base, pack);
+    examples::complete(&mut description);
+    let document = description.pointer("/components/schemas/Document/example").cloned();
+    if let Some(Json::Object(request)) = description.pointer_mut("/components/schemas/EvaluationRequest") {
+        // A customer or a document may be sent, not both.
+        request.insert("example".to_owned(), json!({"document": document}));
+    }
+    description
 }
 
 /// Gives the description, or 304 to whoever has it. It needs no token, as `/docs` reads it.

@@ -95,7 +95,7 @@ pub struct PackView {
 pub struct LoadFault {
     /// How much it weighs.
     severity: FaultSeverity,
-    /// Path inside the pack, `policies/volume_grade.rhai`; absent where the whole folder is at fault.
+    /// Path inside the pack, such as `policies/<policy>.rhai`; absent where the whole folder is at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     file: Option<String>,
