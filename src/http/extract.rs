@@ -23,6 +23,9 @@ use crate::faults::{Fault, did_you_mean, enough, excerpt};
 use crate::identity::model::Principal;
 use crate::versions::Versions;
 
+/// Most characters of a parameter that is a text.
+const MAX_TEXT: usize = 200;
+
 /// A JSON body. Unknown fields are refused where the type says so.
 pub struct Body<T>(pub T);
 
@@ -184,9 +187,14 @@ impl Parameters {
         Ok(flag)
     }
 
-    /// Takes out a parameter that is a text.
-    pub fn text(&mut self, name: &str) -> Option<String> {
-        self.0.extract_if(.., |(found, _)| found == name).last().map(|(_, value)| value)
+    /// Takes out a parameter that is a text of at most [`MAX_TEXT`] characters.
+    pub fn text(&mut self, name: &str) -> Result<Option<String>, Problem> {
+        let text = self.0.extract_if(.., |(found, _)| found == name).last().map(|(_, value)| value);
+        if text.as_ref().is_some_and(|text| text.chars().count() > MAX_TEXT) {
+            let detail = format!("this has more than {MAX_TEXT} characters");
+            return Err(Problem::invalid(vec![Fault::new(name, "too_long", detail)]));
+        }
+        Ok(text)
     }
 
     /// The fault of a parameter that there isn't.

@@ -12,6 +12,7 @@ use crate::http::problem::{Problem, Problems};
 use crate::identity::access::Access;
 use crate::identity::model::{PERMISSIONS, ReadUsers, Role, WriteUsers};
 use crate::identity::roles;
+use crate::schemas::PermissionName;
 
 /// A role: a set of permissions with a name.
 #[derive(Serialize, ToSchema)]
@@ -50,6 +51,7 @@ pub struct Roles {
 #[schema(example = json!({"permissions": ["customers:read", "pack:read"]}))]
 pub struct RoleBody {
     /// What who has it may do, all of it.
+    #[schema(value_type = Vec<PermissionName>)]
     permissions: Vec<String>,
 }
 
@@ -73,7 +75,7 @@ pub async fn list_roles(_: Permit<ReadUsers>, db: web::Data<Db>) -> Result<web::
 #[utoipa::path(tag = "users", operation_id = "putRole", security(("bearer" = ["users:write"])), request_body = RoleBody,
     params(("role" = String, Path, description = "Its name: a small letter, then small letters, digits and `_`",
         min_length = 1, max_length = 64, pattern = "^[a-z][a-z0-9_]*$", example = "auditor")),
-    responses((status = 200, body = RoleView, description = "Created or replaced"), Problems)
+    responses((status = 200, body = RoleView, description = "Created or replaced"), (status = 409, description = "It is built in"), Problems)
 )]
 #[put("/v1/roles/{role}")]
 pub async fn put_role(
@@ -92,8 +94,8 @@ pub async fn put_role(
 ///
 /// 409 while a user has it, and for built-in roles.
 #[utoipa::path(tag = "users", operation_id = "deleteRole", security(("bearer" = ["users:write"])),
-    params(("role" = String, Path, description = "Its name", example = "auditor")),
-    responses((status = 204, description = "Deleted"), Problems)
+    params(("role" = String, Path, description = "Its name", max_length = 64, example = "auditor")),
+    responses((status = 204, description = "Deleted"), (status = 409, description = "It is built in, or a user has it"), Problems)
 )]
 #[delete("/v1/roles/{role}")]
 pub async fn delete_role(

@@ -21,6 +21,7 @@ use crate::identity::api::idempotency::{Begun, Key, Owned};
 use crate::identity::model::{EvaluateStaff, Permission, Principal};
 use crate::imports::model::{Import, ImportKind, NewImport, Options, Terms, shown_name};
 use crate::imports::store::{self, PART};
+use crate::schemas::ColumnMapping;
 
 /// Longest text of a part besides the file, in bytes.
 const MAX_TEXT: usize = 64 << 10;
@@ -51,7 +52,7 @@ pub struct ImportForm {
     #[schema(inline)]
     kind: ImportKind,
     /// A JSON object: column of the file by target, where its name is another one.
-    #[schema(nullable = false, example = json!({"code": "shop_no"}))]
+    #[schema(nullable = false, value_type = Option<ColumnMapping>)]
     mapping: Option<BTreeMap<String, String>>,
     /// Whether to say what would happen, and write nothing; `false` when absent.
     #[schema(nullable = false)]

@@ -21,6 +21,7 @@ use crate::policy::release::{check, warnings};
 use crate::policy::source::Source;
 use crate::releases::active::Active;
 use crate::releases::store;
+use crate::schemas::PackFileTexts;
 
 /// Mounts the handler.
 pub fn configure(config: &mut ServiceConfig) {
@@ -32,7 +33,8 @@ pub fn configure(config: &mut ServiceConfig) {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"files": {"policies/volume_grade.rhai": "const GRADES = bands([[20, \"1\"], [10, \"2\"]], \"3\");\n\nfn decide(customer, context) {\n    GRADES.of(customer.monthly_volume)\n}\n"}}))]
 pub struct PackCheckRequest {
-    /// Texts by path inside the pack, such as `policies/volume_grade.rhai`; null leaves a file out.
+    /// The files.
+    #[schema(value_type = PackFileTexts)]
     files: BTreeMap<String, Option<String>>,
     /// Whether these are all files of the pack. Otherwise those that aren't named are as in the release in force.
     #[serde(default)]
