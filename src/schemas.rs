@@ -45,8 +45,34 @@ schemas! {
 
     /// Values of some fields, by field.
     ChosenValues: {
-        "type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}, "example": {"retail_format": ["grocery"]}
+        "type": "object", "additionalProperties": {"type": "array", "items": {"type": "string", "maxLength": 2000}},
+        "example": {"retail_format": ["grocery"]}
     };
+
+    /// What is remarked, by module.
+    Remarks: {
+        "type": "object", "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 1000},
+        "example": {"attendance": "One late arrival"}
+    };
+
+    /// Texts of a pack's files by path, such as `policies/volume_grade.rhai`; null leaves a file out. A file has at most 256 KiB, a pack
+    /// 500 files and 4 MiB in all, counted in UTF-8.
+    PackFileTexts: {
+        "type": "object", "additionalProperties": {"type": ["string", "null"], "maxLength": 262_144},
+        "example": {"policies/volume_grade.rhai": "fn decide(customer, context) {\n    decision(\"1\")\n}\n"}
+    };
+
+    /// Key of a metric that a pack declares.
+    MetricKey: {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[a-z][a-z0-9_]*$", "example": "on_time_share"};
+
+    /// Name of a role (`GET /v1/roles`).
+    RoleName: {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[a-z][a-z0-9_]*$", "example": "clerk"};
+
+    /// Name of a permission; `GET /v1/roles` lists them.
+    PermissionName: {"type": "string", "maxLength": 64, "pattern": "^[a-z]+:[a-z]+$", "example": "customers:read"};
+
+    /// A workbook of Office Open XML (xlsx).
+    Workbook: {"type": "string", "format": "binary", "example": "PK…"};
 
     /// Texts by name: values that a sentence mentions, or the figures of a computation.
     NamedTexts: {"type": "object", "additionalProperties": {"type": "string"}, "example": {"months": "3", "sum": "37.5"}};
@@ -81,10 +107,14 @@ schemas! {
 
     /// Value of each measure of the transaction's kind, as the pack in force declares them: decimals of at most 15 digits before and
     /// 6 after the point, 0 or more.
-    Measures: {"type": "object", "additionalProperties": {"type": "string"}, "example": {"quantity": "12", "amount": "480.00"}};
+    Measures: {"type": "object", "additionalProperties": {"type": "string", "pattern": r"^0*[0-9]{1,15}(\.[0-9]{1,6}0*)?$"}, "example": {"quantity": "12", "amount": "480.00"}};
 
     /// Values of metrics by key, as the pack in force declares them: decimals or dates as strings.
-    MetricValues: {"type": "object", "additionalProperties": {"type": "string"}, "example": {"monthly_volume": "12.5"}};
+    MetricValues: {
+        "type": "object", "example": {"monthly_volume": "12.5"}, "additionalProperties": {
+            "type": "string", "pattern": r"^(-?0*[0-9]{1,15}(\.[0-9]{1,6}0*)?|[0-9]{4}-[0-9]{2}-[0-9]{2})$"
+        }
+    };
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ pub struct DecisionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     error: Option<String>,
-    /// The score, a decimal of at most 6 places, where the policy has one.
+    /// The score in points of the policy, a decimal of at most 6 places, where the policy has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<DecimalText>)]
     score: Option<Decimal>,
@@ -158,14 +158,14 @@ pub struct IndicatorView {
     key: String,
     /// Its label.
     label: String,
-    /// Its value; absent where its data are.
+    /// Its value in points of the policy, of at most 6 places; absent where its data are.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<DecimalText>)]
     value: Option<Decimal>,
-    /// Its weight as declared.
+    /// Its weight as declared, above 0, in the unit that all weights of the score share.
     #[schema(value_type = DecimalText)]
     weight: Decimal,
-    /// What it adds to the score: value × weight ÷ sum of the weights present.
+    /// What it adds to the score, in points: value × weight ÷ sum of the weights present.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<DecimalText>)]
     contribution: Option<Decimal>,

@@ -161,11 +161,11 @@ impl From<Map<String, Json>> for CustomerPatch {
     ("q" = Option<String>, Query, description = "Only customers whose code or name contains this text, whatever the case",
         max_length = 200, example = "ana"),
     ("field" = Option<BTreeMap<String, String>>, Query, style = DeepObject, explode,
-        description = "Only customers with this value of a field, `field[retail_format]=grocery`; of a list of choices, those \
+        example = json!({"retail_format": "grocery"}), description = "Only customers with this value of a field, `field[retail_format]=grocery`; of a list of choices, those \
             that have it among theirs"),
     ("outcome" = Option<BTreeMap<String, String>>, Query, style = DeepObject, explode,
-        description = "Only customers with this outcome of a policy, `outcome[volume_grade]=1`"),
-    ("sort" = Option<String>, Query, example = "-name",
+        example = json!({"volume_grade": "1"}), description = "Only customers with this outcome of a policy, `outcome[volume_grade]=1`"),
+    ("sort" = Option<String>, Query, example = "-name", pattern = r"^-?(created_at|code|name|field\[[a-z][a-z0-9_]{0,63}\])$",
         description = "`created_at` (the default), `code`, `name` or `field[<key>]`, `-` before it for the largest first; \
             absent values come last"), PageParameters), responses(
     (status = 200, body = CustomerPage, description = "A page"),

@@ -104,7 +104,7 @@ impl Page for EmployeeList {
 ///
 /// In the order in which they were entered; with `area` and `on` those who serve the area on the day.
 #[utoipa::path(tag = "staff", operation_id = "listEmployees", security(("bearer" = ["staff:read"])), params(
-    ("area" = Option<String>, Query, nullable = false, description = "Those who serve this area"),
+    ("area" = Option<String>, Query, nullable = false, max_length = 200, description = "Those who serve this area", example = "north"),
     ("on" = Option<String>, Query, nullable = false, format = Date, description = "The day on which they do; comes with `area`"),
     PageParameters), responses(
     (status = 200, body = EmployeeList, description = "A page"),
@@ -116,7 +116,7 @@ pub async fn list_employees(
     db: web::Data<Db>,
     mut parameters: Parameters,
 ) -> Result<Listed<EmployeeList>, Problem> {
-    let (area, on) = (parameters.text("area"), parameters.text("on"));
+    let (area, on) = (parameters.text("area")?, parameters.text("on")?);
     let invalid = |fault: Fault| Problem::invalid(vec![fault]);
     let on =
         on.map(|text| date(&text).map_err(|(code, detail)| invalid(Fault::new("on", code, detail)))).transpose()?;
@@ -245,8 +245,10 @@ fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Str
 /// With an area he serves it from its first day on: what he served ends the day before, and what he was to serve later doesn't begin.
 #[utoipa::path(tag = "staff", operation_id = "updateEmployee", security(("bearer" = ["staff:write"])), params(
     ("id" = uuid::Uuid, Path, description = "The employee's id"),
-    ("If-Match" = String, Header, description = "The ETag that was read")), request_body = EmployeeChanges, responses(
+    ("If-Match" = String, Header, description = "The ETag that was read")),
+    request_body(content = EmployeeChanges, content_type = "application/merge-patch+json"), responses(
     (status = 200, body = EmployeeView, description = "Changed", headers(("ETag" = String, description = "His version"))),
+    (status = 409, description = "Another employee has the account"),
     Problems
 ))]
 #[patch("/v1/employees/{id}")]

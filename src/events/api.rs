@@ -77,7 +77,7 @@ pub struct EventList {
 /// oldest event that is kept. An empty page means that nothing new has happened yet. A change of a standing outcome also ends the
 /// provisional one: after it, both are the same until an event says otherwise.
 #[utoipa::path(tag = "events", operation_id = "listEvents", security(("bearer" = ["events:read"])), params(
-    ("after" = Option<String>, Query, nullable = false, description = "`next_cursor` of the page before"),
+    ("after" = Option<String>, Query, nullable = false, min_length = 1, max_length = 4000, description = "`next_cursor` of the page before", example = "eyI3IjoxMn0"),
     ("limit" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 500, example = 50, description = "Events of the page; 50 when absent"),
 ), responses(
     (status = 200, body = EventList, description = "A page"),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 /// How deep schemas may contain each other: one that contains itself ends here.
 const DEPTH: usize = 12;
 
-/// Gives every named schema of a description that has no example one, if it can be composed.
+/// Gives every named schema and every parameter of a description that has no example one, if it can be composed.
 pub fn complete(description: &mut Json) {
     let Some(schemas) = description.pointer("/components/schemas").and_then(Json::as_object).cloned() else { return };
     let composed: Vec<(String, Json)> = schemas
@@ -18,6 +18,19 @@ pub fn complete(description: &mut Json) {
             schema.insert("example".to_owned(), example);
         }
     }
+    for parameter in parameters(description).filter(|parameter| parameter.get("example").is_none()) {
+        if let Some(example) = parameter.get("schema").and_then(|schema| of(schema, &schemas, DEPTH)) {
+            parameter.insert("example".to_owned(), example);
+        }
+    }
+}
+
+/// The parameters that operations describe themselves.
+fn parameters(description: &mut Json) -> impl Iterator<Item = &mut Map<String, Json>> {
+    let items = description.pointer_mut("/paths").and_then(Json::as_object_mut).into_iter().flat_map(Map::values_mut);
+    let operations = items.filter_map(Json::as_object_mut).flat_map(Map::values_mut);
+    let listed = operations.filter_map(|operation| operation.get_mut("parameters")?.as_array_mut()).flatten();
+    listed.filter_map(Json::as_object_mut)
 }
 
 /// The example of a schema: its own, or one that its parts make; nothing where a required part has none.
@@ -92,7 +105,9 @@ mod tests {
 
     #[test]
     fn an_example_is_made_of_its_parts() {
-        let mut description = json!({"components": {"schemas": {
+        let parameters =
+            json!([{"name": "id", "schema": {"type": "string", "format": "uuid"}}, {"name": "own", "example": "x"}]);
+        let mut description = json!({"paths": {"/a": {"get": {"parameters": parameters}}}, "components": {"schemas": {
             "List": {"type": "object", "required": ["items"], "properties": {
                 "items": {"type": "array", "items": {"$ref": "#/components/schemas/Item"}}, "next_cursor": {"type": "string"}}},
             "Item": {"type": "object", "required": ["on", "kind"], "properties": {
@@ -106,5 +121,8 @@ mod tests {
         assert_eq!(schemas["Item"]["example"]["kind"], "a");
         assert_eq!(schemas["Bare"].get("example"), None, "a required part without an example is not made up");
         assert_eq!(schemas["Own"]["example"], "x");
+        let parameters = &description["paths"]["/a"]["get"]["parameters"];
+        assert_eq!(parameters[0]["example"], "0193d2c1-7b1e-7c55-9d1f-0a3b4c5d6e7f");
+        assert_eq!(parameters[1]["example"], "x");
     }
 }

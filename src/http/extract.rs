@@ -27,6 +27,8 @@ use crate::versions::Versions;
 
 /// Bytes that are unpacked at once.
 const PIECE: usize = 64 << 10;
+/// Most characters of a parameter that is a text.
+const MAX_TEXT: usize = 200;
 
 /// A JSON body. Unknown fields are refused where the type says so.
 pub struct Body<T>(pub T);
@@ -210,9 +212,14 @@ impl Parameters {
         Ok(flag)
     }
 
-    /// Takes out a parameter that is a text.
-    pub fn text(&mut self, name: &str) -> Option<String> {
-        self.0.extract_if(.., |(found, _)| found == name).last().map(|(_, value)| value)
+    /// Takes out a parameter that is a text of at most [`MAX_TEXT`] characters.
+    pub fn text(&mut self, name: &str) -> Result<Option<String>, Problem> {
+        let text = self.0.extract_if(.., |(found, _)| found == name).last().map(|(_, value)| value);
+        if text.as_ref().is_some_and(|text| text.chars().count() > MAX_TEXT) {
+            let detail = format!("this has more than {MAX_TEXT} characters");
+            return Err(Problem::invalid(vec![Fault::new(name, "too_long", detail)]));
+        }
+        Ok(text)
     }
 
     /// The fault of a parameter that there isn't.

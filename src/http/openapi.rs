@@ -1,13 +1,16 @@
 //! The description of the API: what is mounted is what is described.
 
+mod parameters;
+pub mod refusals;
+
+use actix_web::http::Method;
 use serde_json::{Value as Json, json};
-use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::header::{Header, HeaderBuilder};
+use utoipa::openapi::path::{Operation, Parameter, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required, Response, ResponseBuilder, ServerBuilder,
-    Tag,
+    ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Response, ResponseBuilder, ServerBuilder, Tag,
 };
 
 use super::examples;
@@ -30,7 +33,8 @@ pub fn base() -> OpenApi {
              Money, quantities and scores are decimal strings; what is absent is left out, never null; times are RFC 3339; \
              errors are RFC 9457 problems with a stable `code`. Labels and reasons follow `Accept-Language`.\n\n\
              Answers to what counts against a limit have `RateLimit-Policy` and `RateLimit`, which tells what is left; 429 and 503 \
-             tell by `Retry-After` in how many seconds to ask again. `If-Match` takes the `ETag` as it came, with its quotes.",
+             tell by `Retry-After` in how many seconds to ask again. `If-Match` takes the `ETag` as it came, with its quotes.\n\n\
+             [The page for those who build front ends](/docs/front-ends) shows how one goes with the other.",
         ))
         .license(Some(license))
         .build();
@@ -85,43 +89,19 @@ pub fn takes_key(path: &str) -> bool {
 
 /// Describes what all operations of a kind have in common.
 pub fn complete(mut description: OpenApi) -> OpenApi {
-    let key = ParameterBuilder::new()
-        .name(IDEMPOTENCY_KEY)
-        .parameter_in(ParameterIn::Header)
-        .required(Required::False)
-        .description(Some(
-            "A name of the caller's own for this request, best a UUID. Sent again within 48 hours with the same key, path, query and \
-             body, the request isn't done again but answered as the first time, with `Idempotency-Replayed: true`. The answer is 422 \
-             where the rest is another, and 409 while the first one runs. Requests that were refused are looked at again.",
-        ))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255)).build()))
-        .example(Some("5f0c2a3e-6d0b-4f6e-9f7e-0d2f4c1b9a77".into()))
-        .build();
-    let replayed = HeaderBuilder::new()
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"]))))
-        .description(Some("That the request was done before: this is the answer of that time"))
-        .build();
-    let known = ParameterBuilder::new()
-        .name("If-None-Match")
-        .parameter_in(ParameterIn::Header)
-        .required(Required::False)
-        .description(Some("The `ETag` of a copy that the caller has"))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
-        .example(Some("\"3\"".into()))
-        .build();
     for (path, item) in &mut description.paths.paths {
         if let Some(operation) = item.post.as_mut().filter(|_| takes_key(path)) {
-            operation.parameters.get_or_insert_default().push(RefOr::T(key.clone()));
+            operation.parameters.get_or_insert_default().push(RefOr::T(parameters::key()));
             for (status, response) in &mut operation.responses.responses {
                 if let RefOr::T(response) = response
                     && status.starts_with('2')
                 {
-                    response.headers.insert("Idempotency-Replayed".to_owned(), RefOr::T(replayed.clone()));
+                    response.headers.insert("Idempotency-Replayed".to_owned(), RefOr::T(replayed()));
                 }
             }
         }
         if let Some(operation) = item.get.as_mut().filter(|operation| has_tag(operation)) {
-            operation.parameters.get_or_insert_default().push(RefOr::T(known.clone()));
+            operation.parameters.get_or_insert_default().push(RefOr::T(parameters::known()));
             let same = ResponseBuilder::new().description("The caller's copy is still right").build();
             operation.responses.responses.insert("304".to_owned(), RefOr::T(same));
         }
@@ -130,7 +110,34 @@ pub fn complete(mut description: OpenApi) -> OpenApi {
             page.headers.insert("Link".to_owned(), RefOr::T(next.build()));
         }
     }
+    parameters::describe(&mut description);
+    refusals::describe(&mut description);
     description
+}
+
+fn replayed() -> Header {
+    HeaderBuilder::new()
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"]))))
+        .description(Some("That the request was done before: this is the answer of that time"))
+        .build()
+}
+
+/// The operations of a path.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+    let of_methods = [
+        (Method::GET, &mut item.get),
+        (Method::POST, &mut item.post),
+        (Method::PUT, &mut item.put),
+        (Method::PATCH, &mut item.patch),
+        (Method::DELETE, &mut item.delete),
+    ];
+    of_methods.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// The permission that an operation states.
+pub(super) fn permission(operation: &Operation) -> Option<String> {
+    let security = serde_json::to_value(&operation.security).ok()?;
+    Some(security.pointer("/0/bearer/0")?.as_str()?.to_owned())
 }
 
 fn is_paged(operation: &Operation) -> bool {

@@ -10,6 +10,7 @@ use regex::Regex;
 use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
 use utoipa::openapi::{OpenApi, RefOr};
 
+use super::openapi::permission;
 use super::problem::{Code, Problem};
 
 /// Pages for people and what they load: read only, by anybody, and not described.
@@ -40,11 +41,10 @@ impl Takes {
         let in_query = |parameter: &RefOr<_>| {
             matches!(parameter, RefOr::T(utoipa::openapi::path::Parameter { parameter_in: ParameterIn::Query, .. }))
         };
-        let stated = serde_json::to_value(&operation.security).unwrap_or_default();
         Self {
             body: operation.request_body.is_some(),
             query: operation.parameters.iter().flatten().any(in_query),
-            permission: stated.pointer("/0/bearer/0").and_then(|name| Some(name.as_str()?.to_owned())),
+            permission: permission(operation),
         }
     }
 }

@@ -10,13 +10,13 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{RefOr, Response};
 use utoipa::{IntoResponses, ToSchema};
 
 pub use codes::{Code, Entry, LANGUAGES};
 
 use crate::faults::{Fault, MOST};
+use crate::http::openapi::refusals;
 
 /// Seconds after which a client may try again when the service is busy or the database away.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
@@ -63,26 +63,12 @@ pub struct ProblemBody {
     errors: Vec<Fault>,
 }
 
-/// How every operation may fail, for the API's description.
+/// That an operation may fail as any may, for the API's description, which adds how else it may.
 pub struct Problems;
 
 impl IntoResponses for Problems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let response = |description: &str| {
-            let body = RefOr::Ref(Ref::from_schema_name("Problem"));
-            let content = ContentBuilder::new().schema(Some(body)).build();
-            let wait = HeaderBuilder::new()
-                .schema(Some(ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0))))
-                .description(Some("At 429 and 503: seconds until it may be tried again"))
-                .build();
-            let response = ResponseBuilder::new()
-                .description(description)
-                .header("Retry-After", wait)
-                .content(MEDIA_TYPE, content)
-                .build();
-            RefOr::T(response)
-        };
-        [("4XX", "Refused"), ("5XX", "Failed")].map(|(status, text)| (status.to_owned(), response(text))).into()
+        refusals::RANGES.map(|range| (range.to_owned(), RefOr::Ref(refusals::shared(range)))).into()
     }
 }
 

@@ -166,6 +166,7 @@ fn tokens(issued: Issued) -> HttpResponse {
 /// or 100 of an address within a quarter of an hour, 429 `too_many_attempts` says by `Retry-After` when it may be tried again.
 #[utoipa::path(tag = "auth", operation_id = "createToken", security(()), request_body = Credentials, responses(
     (status = 200, body = Tokens, description = "Signed in"),
+    (status = 401, description = "The name or the password is wrong"),
     Problems
 ))]
 #[post("/v1/auth/token")]
@@ -194,6 +195,7 @@ pub async fn create_token(
 /// time, the session is ended, because somebody else may have it. 401: sign in again.
 #[utoipa::path(tag = "auth", operation_id = "refreshToken", security(()), request_body = Refresh, responses(
     (status = 200, body = Tokens, description = "The session lives on"),
+    (status = 401, description = "The token has expired, was used, or its session has ended"),
     Problems
 ))]
 #[post("/v1/auth/refresh")]

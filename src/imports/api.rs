@@ -281,6 +281,7 @@ pub async fn follow_import(
 #[utoipa::path(tag = "imports", operation_id = "getImportReport", security(("bearer" = ["imports:read"])),
     params(("id" = uuid::Uuid, Path, description = "The import's id")), responses(
     (status = 200, body = String, content_type = "text/csv", description = "The report",
+        headers(("Content-Disposition" = String, description = "The name of the file")),
         example = "line,severity,column,code,detail\n"),
     Problems
 ))]

@@ -44,7 +44,7 @@ pub fn configure(config: &mut ServiceConfig) {
 ///
 /// The files of the pack, as they were when it was made, how far it has come, and what was done with it.
 #[utoipa::path(tag = "pack", operation_id = "getRelease", security(("bearer" = ["releases:read"])),
-    params(("digest" = String, Path, description = "The release's digest, sha256:…")), responses(
+    params(("digest" = Digest, Path, description = "The release's digest, sha256:…")), responses(
     (status = 200, body = ReleaseView, description = "The release", headers(("ETag" = String, description = "Its content's"))),
     Problems
 ))]
@@ -120,7 +120,7 @@ impl CohortView {
 ///
 /// The statistics that decisions were relative to.
 #[utoipa::path(tag = "pack", operation_id = "getCohort", security(("bearer" = ["releases:read"])),
-    params(("digest" = String, Path, description = "The cohort's digest, sha256:…")), responses(
+    params(("digest" = Digest, Path, description = "The cohort's digest, sha256:…")), responses(
     (status = 200, body = CohortView, description = "The cohort", headers(("ETag" = String, description = "Its content's"))),
     Problems
 ))]

@@ -79,7 +79,7 @@ pub struct TransactionBody {
     #[schema(nullable = false, min_length = 1, max_length = 128)]
     order: Option<String>,
     /// Revision in the source: a transaction with a lower one than the one known changes nothing.
-    #[schema(nullable = false, minimum = 0)]
+    #[schema(nullable = false, minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     revision: Option<u64>,
     /// Whether it is cancelled, so that it counts no more.
     #[serde(default)]

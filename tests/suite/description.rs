@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use regex::Regex;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::imports::files_below;
 
@@ -30,10 +30,20 @@ fn operations(description: &Json) -> Vec<(String, &Json)> {
         .collect()
 }
 
-/// The schema that a reference names, or the schema itself.
-pub fn resolved<'a>(description: &'a Json, schema: &'a Json) -> &'a Json {
-    let name = schema["$ref"].as_str().map(|path| path.rsplit('/').next().unwrap());
-    name.map_or(schema, |name| &description["components"]["schemas"][name])
+/// What a reference names, or the part itself where it is none.
+pub fn resolved<'a>(description: &'a Json, part: &'a Json) -> &'a Json {
+    let pointer = part["$ref"].as_str().map(|path| path.strip_prefix('#').unwrap());
+    pointer.map_or(part, |pointer| description.pointer(pointer).unwrap_or_else(|| panic!("{pointer} is nowhere")))
+}
+
+/// The parameters of an operation.
+fn parameters<'a>(description: &'a Json, operation: &'a Json) -> impl Iterator<Item = &'a Json> {
+    operation["parameters"].as_array().into_iter().flatten().map(|parameter| resolved(description, parameter))
+}
+
+/// Whether a text says itself which ones it takes.
+fn is_bounded(schema: &Json) -> bool {
+    ["maxLength", "format", "pattern", "enum", "const"].iter().any(|key| !schema[*key].is_null())
 }
 
 fn has_example(description: &Json, media: &Json) -> bool {
@@ -84,12 +94,10 @@ fn every_operation_is_described() {
         let security = operation["security"].as_array().unwrap_or_else(|| panic!("{at} states no security"));
         let permissions = security.iter().filter_map(|scheme| scheme["bearer"].as_array()).map(Vec::len);
         assert!(permissions.eq(security.iter().map(|_| 1)) && security.len() < 2, "{at}: {security:?}");
-        for parameter in operation["parameters"].as_array().into_iter().flatten() {
-            assert!(
-                parameter["description"].is_string(),
-                "{at}: the parameter {} has no description",
-                parameter["name"]
-            );
+        for parameter in parameters(&description, operation) {
+            let name = &parameter["name"];
+            assert!(parameter["description"].is_string(), "{at}: the parameter {name} has no description");
+            assert!(!parameter["example"].is_null(), "{at}: the parameter {name} has no example");
         }
     }
 }
@@ -107,7 +115,7 @@ fn every_body_has_an_example_and_every_operation_problems() {
         let responses = operation["responses"].as_object().unwrap();
         assert!(responses.keys().any(|status| status.starts_with('2')), "{at} never succeeds");
         assert!(responses.contains_key("4XX") && responses.contains_key("5XX"), "{at} never fails");
-        for (status, response) in responses {
+        for (status, response) in responses.iter().map(|(status, it)| (status, resolved(&description, it))) {
             let problem = response["content"].get("application/problem+json").is_some();
             assert_eq!(problem, status.starts_with(['4', '5']), "{at} {status}");
             for (kind, media) in response["content"].as_object().into_iter().flatten() {
@@ -138,37 +146,122 @@ fn every_schema_is_described_with_an_example_and_every_property_with_its_range()
     }
 }
 
-/// Everything that a client sends has bounds.
+/// The statuses of refusals that an operation states one by one.
+fn refusals(operation: &Json) -> BTreeSet<&str> {
+    let statuses = operation["responses"].as_object().unwrap().keys().map(String::as_str);
+    statuses.filter(|status| status.starts_with(['4', '5']) && !status.ends_with("XX")).collect()
+}
+
+#[test]
+fn every_operation_states_how_what_it_takes_and_needs_may_be_refused() {
+    let description = described();
+    for (at, operation) in operations(&description) {
+        let stated = refusals(operation);
+        let in_place = |place: &str| parameters(&description, operation).any(|parameter| parameter["in"] == place);
+        let named = |name: &str| parameters(&description, operation).any(|parameter| parameter["name"] == name);
+        let (sends, asks) = (operation["requestBody"].is_object(), in_place("query"));
+        let permission = operation["security"].pointer("/0/bearer/0");
+        let expected = [
+            (sends || asks, ["400", "422"].as_slice()),
+            (permission.is_some(), &["401"]),
+            (permission.is_some_and(|needed| needed != "account:own"), &["403"]),
+            (in_place("path") && !at.starts_with("put "), &["404"]),
+            (named("Idempotency-Key"), &["409", "422"]),
+            (named("If-Match"), &["412", "428"]),
+            (sends, &["408", "413", "415"]),
+            (at.contains(" /v1/"), &["429", "503"]),
+        ];
+        for (_, statuses) in expected.iter().filter(|(is, _)| *is) {
+            let missing: Vec<_> = statuses.iter().filter(|status| !stated.contains(**status)).collect();
+            assert!(missing.is_empty(), "{at} doesn't state {missing:?}");
+        }
+        let never: &[&str] = if named("If-Match") { &[] } else { &["412", "428"] };
+        assert!(never.iter().all(|status| !stated.contains(status)), "{at}: {stated:?}");
+    }
+    let of = |pointer: &str| refusals(description.pointer(pointer).unwrap());
+    assert_eq!(of("/paths/~1livez/get"), BTreeSet::new());
+    assert!(of("/paths/~1v1~1auth~1token/post").contains("401"));
+    assert!(of("/paths/~1v1~1publication/get").contains("404"));
+    for operation in ["v1~1basis/patch", "v1~1users~1{id}/patch", "v1~1roles~1{role}/put", "v1~1roles~1{role}/delete"] {
+        assert!(of(&format!("/paths/~1{operation}")).contains("409"), "{operation}");
+    }
+}
+
+#[test]
+fn every_refusal_has_examples_of_its_own_problems() {
+    let description = described();
+    let mut codes = BTreeSet::new();
+    for (name, response) in description["components"]["responses"].as_object().unwrap() {
+        let status = name.strip_prefix("Problem").unwrap();
+        let examples = response["content"]["application/problem+json"]["examples"].as_object().unwrap();
+        assert!(!examples.is_empty(), "{name}");
+        for (code, example) in examples {
+            let problem = &example["value"];
+            let own = problem["status"].to_string();
+            assert!(own == status || Some(&own[..1]) == status.strip_suffix("XX"), "{name}: {problem}");
+            assert_eq!((&problem["code"], &problem["title"]), (&json!(code), &example["summary"]), "{name}");
+            codes.insert(code.as_str());
+        }
+    }
+    let all = baremo::http::problem::Code::ALL.iter().map(|code| code.entry().code);
+    assert_eq!(codes, all.collect::<BTreeSet<_>>());
+    let headers = |status: &str| &description["components"]["responses"][format!("Problem{status}")]["headers"];
+    assert!(headers("401")["WWW-Authenticate"].is_object() && headers("404").is_null());
+    assert!(["409", "429", "503"].iter().all(|status| headers(status)["Retry-After"].is_object()));
+}
+
+/// Everything that a client sends has bounds, but headers that nothing is refused for.
 #[test]
 fn every_text_that_is_sent_has_a_bound() {
     let description = described();
-    let mut waiting: Vec<&Json> = Vec::new();
-    for (_, operation) in operations(&description) {
-        for media in operation["requestBody"]["content"].as_object().into_iter().flat_map(|content| content.values()) {
-            waiting.push(&media["schema"]);
+    let (mut waiting, mut unbounded): (Vec<(String, &Json)>, Vec<String>) = (Vec::new(), Vec::new());
+    for (at, operation) in operations(&description) {
+        let ignored = |it: &&Json| it["name"] == "If-None-Match" || it["name"] == "Accept-Language";
+        for parameter in parameters(&description, operation).filter(|parameter| !ignored(parameter)) {
+            let schema = resolved(&description, &parameter["schema"]);
+            if schema["type"] == "string" && !is_bounded(schema) {
+                unbounded.push(format!("{at}, {}", parameter["name"]));
+            }
         }
+        let content = operation["requestBody"]["content"].as_object();
+        waiting.extend(content.into_iter().flatten().map(|(_, media)| (at.clone(), &media["schema"])));
     }
-    let (mut seen, mut unbounded) = (BTreeSet::new(), Vec::new());
-    while let Some(schema) = waiting.pop() {
+    let mut seen = BTreeSet::new();
+    while let Some((at, schema)) = waiting.pop() {
         let target = resolved(&description, schema);
         if !seen.insert(target.to_string()) {
             continue;
         }
-        for (name, property) in target["properties"].as_object().into_iter().flatten() {
-            let bounds = ["maxLength", "format", "pattern", "enum"]
-                .iter()
-                .any(|key| property[*key].is_string() || property[*key].is_number() || property[*key].is_array());
-            if property["type"] == "string" && !bounds {
-                unbounded.push(format!("{name} of {}", target["description"]));
-            }
-            if property["type"] == "array" {
-                waiting.push(&property["items"]);
-            }
-            waiting.push(property);
+        let is_text = target["type"] == "string" || target["type"] == json!(["string", "null"]);
+        if is_text && !is_bounded(target) {
+            unbounded.push(at.clone());
         }
+        for (name, property) in target["properties"].as_object().into_iter().flatten() {
+            waiting.push((format!("{at}.{name}"), property));
+        }
+        let alternatives = ["oneOf", "anyOf", "allOf"].iter().filter_map(|key| target[*key].as_array()).flatten();
+        let parts = [&target["items"], &target["additionalProperties"]].into_iter().filter(|part| part.is_object());
+        waiting.extend(alternatives.chain(parts).map(|part| (format!("{at}…"), part)));
     }
     assert!(seen.len() > 20, "{} schemas are sent", seen.len());
     assert_eq!(unbounded, Vec::<String>::new());
+}
+
+/// A decimal is a text without a unit: its field says in what it is.
+#[test]
+fn every_decimal_says_its_unit() {
+    const UNITS: [&str; 6] = ["unit", "currency", "points", "share", "index", "microseconds"];
+    let description = described();
+    let is_decimal = |property: &Json| property.to_string().contains("#/components/schemas/DecimalText\"");
+    let mut decimals = 0;
+    for (at, property) in properties(&description).into_iter().filter(|(_, property)| is_decimal(property)) {
+        decimals += 1;
+        let parts = property["oneOf"].as_array().into_iter().flatten().chain([property]);
+        let told = parts.filter_map(|part| part["description"].as_str()).collect::<String>().to_lowercase();
+        assert!(UNITS.iter().any(|unit| told.contains(unit)), "{at} says no unit: {told:?}");
+        assert!(told.split(' ').count() > 2, "{at} says too little: {told:?}");
+    }
+    assert!(decimals > 30, "{decimals} decimals");
 }
 
 /// Of two types with one name, the later would replace the earlier in the description without a word.

@@ -86,3 +86,15 @@ fn every_code_of_a_fault_is_explained() {
     let index = bakery().send_raw("GET", "/problems", &[], String::new()).with(200);
     assert!(explained.iter().all(|code| index.text.contains(&format!("<code>{code}</code>"))));
 }
+
+#[test]
+fn parameters_that_are_texts_have_a_bound() {
+    let app = bakery();
+    let asked = |length: usize| app.get(&format!("/v1/overrides?policy={}", "x".repeat(length)));
+    asked(200).with(200);
+    let refused = asked(201).with(422).json;
+    assert_eq!(
+        (&refused["errors"][0]["pointer"], &refused["errors"][0]["code"]),
+        (&"policy".into(), &"too_long".into())
+    );
+}

@@ -183,7 +183,7 @@ impl Page for AppealList {
 /// In the order in which they were filed.
 #[utoipa::path(tag = "overrides", operation_id = "listAppeals", security(("bearer" = ["customers:read"])), params(
     ("customer_id" = Option<uuid::Uuid>, Query, nullable = false, description = "Those of this customer"),
-    ("policy" = Option<String>, Query, nullable = false, description = "Those against decisions of this policy"),
+    ("policy" = Option<String>, Query, nullable = false, max_length = 200, description = "Those against decisions of this policy", example = "volume_grade"),
     ("status" = Option<AppealStatus>, Query, nullable = false, description = "Those that are as far"),
     ("overdue" = Option<bool>, Query, nullable = false, description = "Those alone that wait for an answer and are late"),
     PageParameters), responses(
@@ -199,7 +199,7 @@ pub async fn list_appeals(
     mut parameters: Parameters,
 ) -> Result<Listed<AppealList>, Problem> {
     let fault = |name: &str, code, detail| Problem::invalid(vec![Fault::new(name, code, detail)]);
-    let answered = match parameters.text("status").as_deref() {
+    let answered = match parameters.text("status")?.as_deref() {
         None => None,
         Some("open") => Some(false),
         Some("resolved") => Some(true),
@@ -209,11 +209,11 @@ pub async fn list_appeals(
         }
     };
     let customer_id = parameters
-        .text("customer_id")
+        .text("customer_id")?
         .map(|text| text.parse().map_err(|_| fault("customer_id", "id", format!("'{}' is no id", excerpt(&text)))));
     let filter = AppealFilter {
         customer_id: customer_id.transpose()?,
-        policy: parameters.text("policy"),
+        policy: parameters.text("policy")?,
         answered,
         overdue_on: parameters.flag("overdue")?.then_some(active.basis.business_date),
     };
@@ -427,9 +427,10 @@ pub async fn get_appeal_report(
     mut parameters: Parameters,
 ) -> Result<web::Json<AppealReport>, Problem> {
     let mut faults = Vec::new();
-    let [from, to] = ["from", "to"].map(|name| {
+    let sent = [("from", parameters.text("from")?), ("to", parameters.text("to")?)];
+    let [from, to] = sent.map(|(name, text)| {
         let read = |(code, detail)| faults.push(Fault::new(name, code, detail));
-        parameters.text(name).and_then(|text| date(&text).map_err(read).ok())
+        text.and_then(|text| date(&text).map_err(read).ok())
     });
     faults.extend(parameters.0.iter().map(|(name, _)| Parameters::unknown(name, &["from", "to"])));
     if !faults.is_empty() {

@@ -135,6 +135,7 @@ impl BasisPatch {
 ), request_body(content = BasisPatch, content_type = "application/merge-patch+json"), responses(
     (status = 200, body = BasisView, description = "Changed", headers(("ETag" = String, description = "Its number"))),
     (status = 202, body = BasisView, description = "Changed as far as the next closing", headers(("ETag" = String, description = "Its number"))),
+    (status = 409, description = "The date moves by itself or by the configuration, or the release can't come into force"),
     Problems
 ))]
 #[patch("/v1/basis")]

@@ -66,7 +66,7 @@ pub struct LevelView {
     /// The outcome's place among those that the policy declares, from 0 for the best.
     #[schema(minimum = 0)]
     ordinal: i64,
-    /// Its score, where the policy has one.
+    /// Its score in points of the policy, of at most 6 places, where the policy has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<DecimalText>)]
     score: Option<Decimal>,
@@ -81,7 +81,7 @@ pub struct PartView {
     /// What it adds to the outcome's place: below 0 is better.
     #[schema(minimum = -1000, maximum = 1000)]
     ordinal: i64,
-    /// What it adds to the score, where there is one before and after.
+    /// What it adds to the score in points of the policy, below 0 where it lowers it; only where there is a score before and after.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<DecimalText>)]
     score: Option<Decimal>,

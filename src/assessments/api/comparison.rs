@@ -27,7 +27,7 @@ use crate::identity::model::{ApproveReleases, ReadCustomers, WriteReleases};
 use crate::releases::active::{Active, InForce};
 use crate::releases::author::{self, said};
 use crate::releases::view::ReleaseSummary;
-use crate::schemas::ChosenValues;
+use crate::schemas::{ChosenValues, Workbook};
 
 /// Mounts the handlers.
 pub fn configure(config: &mut ServiceConfig) {
@@ -109,7 +109,7 @@ impl ComparisonView {
 /// Lets the release decide about all active customers, beside the one in force, without keeping any outcome. 409 while another
 /// comparison is being made.
 #[utoipa::path(tag = "releases", operation_id = "createComparison", security(("bearer" = ["releases:write"])),
-    params(("digest" = String, Path, description = "The release's digest, sha256:…")), request_body = ComparisonRequest, responses(
+    params(("digest" = Digest, Path, description = "The release's digest, sha256:…")), request_body = ComparisonRequest, responses(
     (status = 202, body = ComparisonView, description = "Started", headers(("Location" = String, description = "Address of the comparison"))),
     Problems
 ))]
@@ -140,8 +140,8 @@ pub async fn create_comparison(
 ///
 /// The last one of the release: how far it is, and when it is finished what came of it. `policy` leaves all others out.
 #[utoipa::path(tag = "releases", operation_id = "getComparison", security(("bearer" = ["customers:read"])), params(
-    ("digest" = String, Path, description = "The release's digest, sha256:…"),
-    ("policy" = Option<String>, Query, description = "Only this policy"),
+    ("digest" = Digest, Path, description = "The release's digest, sha256:…"),
+    ("policy" = Option<String>, Query, nullable = false, max_length = 200, description = "Only this policy", example = "volume_grade"),
 ), responses(
     (status = 200, body = ComparisonView, description = "The comparison"),
     Problems
@@ -154,15 +154,12 @@ pub async fn get_comparison(
     in_force: web::Data<InForce>,
     languages: Languages,
     digest: PathDigest,
-    parameters: Parameters,
+    mut parameters: Parameters,
 ) -> Result<web::Json<ComparisonView>, Problem> {
     let digest = digest.0;
-    let mut only = None;
-    for (name, value) in parameters.0 {
-        match name.as_str() {
-            "policy" => only = Some(value),
-            name => return Err(Problem::invalid(vec![Parameters::unknown(name, &["policy"])])),
-        }
+    let only = parameters.text("policy")?;
+    if let Some((name, _)) = parameters.0.first() {
+        return Err(Problem::invalid(vec![Parameters::unknown(name, &["policy"])]));
     }
     let read = move |conn: &mut Conn| {
         let Some(mut found) = find(conn, digest)? else { return Ok(None) };
@@ -184,16 +181,53 @@ pub async fn get_comparison(
     Ok(web::Json(ComparisonView::new(digest, found, result)))
 }
 
+/// How a comparison is written.
+#[derive(Clone, Copy, ToSchema)]
+#[schema(rename_all = "lowercase")]
+enum Format {
+    Csv,
+    Xlsx,
+}
+
+/// How the comparison is to be written, and which part of it.
+fn wanted(parameters: &Parameters) -> Result<(Format, export::Part), Vec<Fault>> {
+    let (mut format, mut part, mut faults) = (None, export::Part::Matrix, Vec::new());
+    for (name, value) in &parameters.0 {
+        match (name.as_str(), value.as_str()) {
+            ("format", "csv") => format = Some(Format::Csv),
+            ("format", "xlsx") => format = Some(Format::Xlsx),
+            ("format", _) => faults.push(Fault::new("format", "unknown_choice", "the format is csv or xlsx")),
+            ("part", key) => match export::Part::from_key(key) {
+                Some(known) => part = known,
+                None => {
+                    let known: Vec<&str> = export::Part::ALL.map(export::Part::key).into();
+                    faults.push(Fault::new("part", "unknown_choice", format!("a part is {}", known.join(", "))));
+                }
+            },
+            (name, _) => faults.push(Parameters::unknown(name, &["format", "part"])),
+        }
+    }
+    if format.is_none() && faults.is_empty() {
+        faults.push(Fault::new("format", "required", "the format is csv or xlsx"));
+    }
+    format.filter(|_| faults.is_empty()).map(|format| (format, part)).ok_or(faults)
+}
+
 /// Export a comparison
 ///
 /// A finished one, as a workbook with a sheet for each part, or one part as CSV.
 #[utoipa::path(tag = "releases", operation_id = "exportComparison", security(("bearer" = ["customers:read"])), params(
-    ("digest" = String, Path, description = "The release's digest, sha256:…"),
-    ("format" = String, Query, description = "`xlsx` or `csv`", example = "csv"),
-    ("part" = Option<String>, Query, description = "For CSV: `policies`, `matrix` when absent, `entitlements`, `groups`, `movers` or `failures`"),
+    ("digest" = Digest, Path, description = "The release's digest, sha256:…"),
+    ("format" = inline(Format), Query, description = "How it is written", example = "csv"),
+    ("part" = inline(Option<export::Part>), Query, nullable = false, description = "For CSV: the part; `matrix` when absent", example = "matrix"),
 ), responses(
-    (status = 200, body = String, content_type = "text/csv", description = "The part, or the workbook",
-        example = "policy,from,to,customers\nvolume_grade,2,3,7\n"),
+    (status = 200, description = "The part, or the workbook",
+        headers(("Content-Disposition" = String, description = "The name of the file")),
+        content(
+            (String = "text/csv", example = "policy,from,to,customers\nvolume_grade,2,3,7\n"),
+            (Workbook = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
+        )),
+    (status = 409, description = "The comparison isn't finished"),
     Problems
 ))]
 #[get("/v1/releases/{digest}/comparison/export")]
@@ -204,27 +238,7 @@ pub async fn export_comparison(
     parameters: Parameters,
 ) -> Result<HttpResponse, Problem> {
     let digest = digest.0;
-    let (mut format, mut part, mut faults) = (None, export::Part::Matrix, Vec::new());
-    for (name, value) in &parameters.0 {
-        match name.as_str() {
-            "format" if ["csv", "xlsx"].contains(&value.as_str()) => format = Some(value.as_str()),
-            "format" => faults.push(Fault::new("format", "unknown_choice", "the format is csv or xlsx")),
-            "part" => match export::Part::from_key(value) {
-                Some(known) => part = known,
-                None => {
-                    let known: Vec<&str> = export::Part::ALL.map(export::Part::key).into();
-                    faults.push(Fault::new("part", "unknown_choice", format!("a part is {}", known.join(", "))));
-                }
-            },
-            name => faults.push(Parameters::unknown(name, &["format", "part"])),
-        }
-    }
-    let Some(format) = format.filter(|_| faults.is_empty()) else {
-        if faults.is_empty() {
-            faults.push(Fault::new("format", "required", "the format is csv or xlsx"));
-        }
-        return Err(Problem::invalid(faults));
-    };
+    let (format, part) = wanted(&parameters).map_err(Problem::invalid)?;
     let found = db.run(move |conn| find(conn, digest)).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
     let unfinished = || Problem::detailed(Code::Conflict, "the comparison isn't finished");
     let (_, kept) = found.result.ok_or_else(unfinished)?;
@@ -233,8 +247,10 @@ pub async fn export_comparison(
         Problem::new(Code::Internal)
     };
     let (content_type, name, bytes) = match format {
-        "csv" => ("text/csv; charset=utf-8", format!("{}.csv", part.key()), export::csv(&kept, part).map_err(failed)?),
-        _ => (export::XLSX_TYPE, "comparison.xlsx".to_owned(), export::xlsx(&kept).map_err(failed)?),
+        Format::Csv => {
+            ("text/csv; charset=utf-8", format!("{}.csv", part.key()), export::csv(&kept, part).map_err(failed)?)
+        }
+        Format::Xlsx => (export::XLSX_TYPE, "comparison.xlsx".to_owned(), export::xlsx(&kept).map_err(failed)?),
     };
     Ok(HttpResponse::Ok()
         .content_type(content_type)
@@ -246,7 +262,7 @@ pub async fn export_comparison(
 ///
 /// The last one of the release. 409 when it has ended.
 #[utoipa::path(tag = "releases", operation_id = "cancelComparison", security(("bearer" = ["releases:write"])),
-    params(("digest" = String, Path, description = "The release's digest, sha256:…")), responses(
+    params(("digest" = Digest, Path, description = "The release's digest, sha256:…")), responses(
     (status = 200, body = ComparisonView, description = "Cancelled"),
     Problems
 ))]
@@ -285,7 +301,7 @@ pub struct ApprovalBody {
 /// Says that somebody has read the last comparison of the release with the one in force, and agrees. Where the pack in force wants a
 /// second person it can't be who made the release. 409 where there is no such comparison, or it is another one meanwhile.
 #[utoipa::path(tag = "releases", operation_id = "createApproval", security(("bearer" = ["releases:approve"])),
-    params(("digest" = String, Path, description = "The release's digest, sha256:…")), request_body = ApprovalBody, responses(
+    params(("digest" = Digest, Path, description = "The release's digest, sha256:…")), request_body = ApprovalBody, responses(
     (status = 200, body = ReleaseSummary, description = "Approved"),
     Problems
 ))]

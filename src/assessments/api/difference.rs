@@ -88,7 +88,7 @@ pub struct DecisionSide {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     error: Option<String>,
-    /// The score, where the policy has one.
+    /// The score in points of the policy, of at most 6 places, where the policy has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<DecimalText>)]
     score: Option<Decimal>,

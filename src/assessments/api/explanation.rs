@@ -99,10 +99,10 @@ pub struct NextOutcome {
     outcome: String,
     /// Its label.
     label: String,
-    /// What is missing of the value.
+    /// What is missing of the value, above 0, in the unit of what the band looks at: a metric's, a field's, or points of a score.
     #[schema(value_type = DecimalText)]
     missing: Decimal,
-    /// Where it begins.
+    /// Where it begins, in the same unit.
     #[schema(value_type = DecimalText)]
     from: Decimal,
     /// The sentence.
@@ -194,7 +194,7 @@ impl Explainer<'_> {
 /// weren't met, and as much of the figures as who reads it may see. For an auditor it needs `releases:read` too.
 #[utoipa::path(tag = "assessments", operation_id = "getExplanation", security(("bearer" = ["customers:read"])), params(
     ("id" = uuid::Uuid, Path, description = "The assessment's id"),
-    ("for" = Option<String>, Query, description = "`customer`, `account_manager` when absent, or `auditor`", example = "customer"),
+    ("for" = Option<Reader>, Query, nullable = false, description = "For whom; `account_manager` when absent", example = "customer"),
 ), responses(
     (status = 200, body = Explanation, description = "The explanation"),
     Problems

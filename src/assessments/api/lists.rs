@@ -133,7 +133,7 @@ impl Page for ListMemberList {
 ///
 /// Active customers who are on it by their standing outcome or by hand, in the order in which they became customers.
 #[utoipa::path(tag = "lists", operation_id = "listMembers", security(("bearer" = ["customers:read"])), params(
-    ("list" = String, Path, description = "The list's id in the pack", example = "core"), PageParameters), responses(
+    ("list" = String, Path, description = "The list's id in the pack", min_length = 1, max_length = 64, example = "core"), PageParameters), responses(
     (status = 200, body = ListMemberList, description = "A page"),
     Problems
 ))]
@@ -187,7 +187,7 @@ pub struct ListEntryBody {
 ///
 /// By hand, beside whoever is on it by his outcome. 409 where he is entered already.
 #[utoipa::path(tag = "lists", operation_id = "createListEntry", security(("bearer" = ["lists:write"])), params(
-    ("list" = String, Path, description = "The list's id in the pack", example = "core")), request_body = ListEntryBody, responses(
+    ("list" = String, Path, description = "The list's id in the pack", min_length = 1, max_length = 64, example = "core")), request_body = ListEntryBody, responses(
     (status = 201, body = EntryView, description = "Entered", headers(("Location" = String, description = "Address of the entry"))),
     Problems
 ))]
@@ -221,7 +221,7 @@ pub async fn create_list_entry(
 ///
 /// One that was made by hand. Who is on the list by his outcome stays.
 #[utoipa::path(tag = "lists", operation_id = "deleteListEntry", security(("bearer" = ["lists:write"])), params(
-    ("list" = String, Path, description = "The list's id in the pack", example = "core"),
+    ("list" = String, Path, description = "The list's id in the pack", min_length = 1, max_length = 64, example = "core"),
     ("entry" = uuid::Uuid, Path, description = "The entry's id")), responses(
     (status = 204, description = "Taken off"),
     Problems

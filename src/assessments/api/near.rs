@@ -58,10 +58,10 @@ pub struct NearCut {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     group: Option<String>,
-    /// His value now.
+    /// His value now, in the unit of the field or metric that the cohort compares.
     #[schema(value_type = DecimalText)]
     value: Decimal,
-    /// The nearest cut: the smallest value of the class above it.
+    /// The nearest cut, in the same unit: the smallest value of the class above it.
     #[schema(value_type = DecimalText)]
     cut: Decimal,
     /// His class: 1 below the lowest cut, one more from each cut on.
@@ -85,10 +85,11 @@ impl From<Near> for NearCut {
 /// them: their group's, or else those of all. A request looks at 2000 customers at most, in the order of their shards and ids, so
 /// a page may have few items or none: go on as long as there is a `next_cursor`.
 #[utoipa::path(tag = "assessments", operation_id = "listNearCuts", security(("bearer" = ["customers:read"])), params(
-    ("digest" = String, Path, description = "The cohort's digest, sha256:…"),
-    ("cohort" = String, Query, description = "Id of the cohort in the pack", example = "volume_in_format"),
-    ("within" = Option<String>, Query, nullable = false, description = "Largest distance as a share of the cut, above 0, at most 1; 0.05 when absent", example = "0.05"),
-    ("cursor" = Option<String>, Query, nullable = false, description = "Where the page begins, as `next_cursor` of the page before gave it"),
+    ("digest" = Digest, Path, description = "The cohort's digest, sha256:…"),
+    ("cohort" = String, Query, max_length = 64, description = "Id of the cohort in the pack", example = "volume_in_format"),
+    ("within" = Option<String>, Query, nullable = false, pattern = r"^[0-9]+(\.[0-9]+)?$", description = "Largest distance as a share of the cut, above 0, at most 1; 0.05 when absent", example = "0.05"),
+    ("cursor" = Option<String>, Query, nullable = false, min_length = 1, max_length = 2000, example = "WzcsIjAxOTNkMmMxLTdiMWUtN2M1NS05ZDFmLTBhM2I0YzVkNmU3ZiJd",
+        description = "Where the page begins, as `next_cursor` of the page before gave it"),
     ("limit" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 500, example = 50, description = "Items of the page; 50 when absent"),
 ), responses(
     (status = 200, body = NearCutList, description = "A page"),

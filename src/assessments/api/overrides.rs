@@ -139,6 +139,7 @@ pub async fn create_override(
     ("id" = uuid::Uuid, Path, description = "The customer's id"),
     ("override" = uuid::Uuid, Path, description = "The override's id")), responses(
     (status = 204, description = "Ended"),
+    (status = 409, description = "It has ended already"),
     Problems
 ))]
 #[delete("/v1/customers/{id}/overrides/{override}")]
@@ -179,7 +180,7 @@ impl Page for OverrideInForceList {
 ///
 /// In the order in which they were made.
 #[utoipa::path(tag = "overrides", operation_id = "listOverrides", security(("bearer" = ["customers:read"])), params(
-    ("policy" = Option<String>, Query, nullable = false, description = "Those of this policy"),
+    ("policy" = Option<String>, Query, nullable = false, max_length = 200, description = "Those of this policy", example = "volume_grade"),
     ("differs_for_long" = Option<bool>, Query, nullable = false, description = "Those alone from which the policy has differed for longer than the pack lets pass without a warning"),
     PageParameters), responses(
     (status = 200, body = OverrideInForceList, description = "A page"),
@@ -193,7 +194,7 @@ pub async fn list_overrides(
     languages: Languages,
     mut parameters: Parameters,
 ) -> Result<Listed<OverrideInForceList>, Problem> {
-    let (policy, differing) = (parameters.text("policy"), parameters.flag("differs_for_long")?);
+    let (policy, differing) = (parameters.text("policy")?, parameters.flag("differs_for_long")?);
     let (after, limit) = parameters.page::<Id>()?;
     let state = active.0.clone();
     let found = db

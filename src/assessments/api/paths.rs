@@ -54,7 +54,7 @@ pub struct PathsView {
 #[schema(as = OutcomePath, example = json!({"cost": "5", "outcome": "2", "label": "Grade 2",
     "changes": [{"key": "monthly_volume", "label": "Mean monthly volume", "from": "12.5", "to": "15", "cost": "5"}]}))]
 pub struct PathView {
-    /// What they cost together, in whatever the pack reckons effort by.
+    /// What they cost together, above 0, in the unit of effort of the pack.
     #[schema(value_type = DecimalText)]
     cost: Decimal,
     /// The outcome that they lead to.
@@ -79,7 +79,7 @@ pub struct ChangeView {
     from: Option<String>,
     /// What it has to become.
     to: String,
-    /// What that costs.
+    /// What that costs, above 0, in the unit of effort of the pack.
     #[schema(value_type = DecimalText)]
     cost: Decimal,
 }
@@ -139,8 +139,8 @@ fn goal(active: &Active, parameters: &Parameters) -> Result<Goal, Vec<Fault>> {
 /// what is known of him now and would stand at the next closing; each was verified by running the policies. No path is an answer.
 #[utoipa::path(tag = "assessments", operation_id = "getPaths", security(("bearer" = ["customers:read"])), params(
     ("id" = uuid::Uuid, Path, description = "The customer's id"),
-    ("policy" = String, Query, description = "The policy", example = "volume_grade"),
-    ("outcome" = Option<String>, Query, description = "The outcome to reach; the next better one when it is left out"),
+    ("policy" = String, Query, max_length = 64, description = "The policy", example = "volume_grade"),
+    ("outcome" = Option<String>, Query, nullable = false, max_length = 64, description = "The outcome to reach; the next better one when it is left out", example = "1"),
 ), responses(
     (status = 200, body = PathsView, description = "The paths"),
     Problems

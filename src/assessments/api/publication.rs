@@ -125,8 +125,9 @@ impl Page for PublicationPage {
 /// Active customers of the area, by code, with the standing outcomes and the fields that the pack allows, and nothing else of them. 404 where
 /// the pack publishes nothing.
 #[utoipa::path(tag = "lists", operation_id = "listPublication", security(("bearer" = ["customers:read"])), params(
-    ("area" = String, Query, description = "Value of the field by which the pack publishes", example = "Yuhua"), PageParameters), responses(
+    ("area" = String, Query, max_length = 200, description = "Value of the field by which the pack publishes", example = "Yuhua"), PageParameters), responses(
     (status = 200, body = PublicationPage, description = "A page"),
+    (status = 404, description = "The pack publishes nothing"),
     Problems
 ))]
 #[get("/v1/publication")]
@@ -161,8 +162,10 @@ fn area(parameters: &mut Parameters) -> Result<String, Problem> {
 ///
 /// The whole list as CSV, with labels in the reader's language: a row for each customer, a column for each field and policy.
 #[utoipa::path(tag = "lists", operation_id = "exportPublication", security(("bearer" = ["customers:read"])), params(
-    ("area" = String, Query, description = "Value of the field by which the pack publishes", example = "Yuhua")), responses(
-    (status = 200, body = String, content_type = "text/csv", description = "The list", example = "customer_code,customer_name,volume_grade\nX17,Corner shop,Grade 3\n"),
+    ("area" = String, Query, max_length = 200, description = "Value of the field by which the pack publishes", example = "Yuhua")), responses(
+    (status = 200, body = String, content_type = "text/csv", description = "The list", headers(("Content-Disposition" = String, description = "The name of the file")),
+        example = "customer_code,customer_name,volume_grade\nX17,Corner shop,Grade 3\n"),
+    (status = 404, description = "The pack publishes nothing"),
     Problems
 ))]
 #[get("/v1/publication/export")]

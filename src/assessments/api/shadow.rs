@@ -30,7 +30,7 @@ use crate::policy::pack::Pack;
 use crate::policy::texts::LabelKind;
 use crate::releases::active::{Active, InForce};
 use crate::releases::author;
-use crate::schemas::DecimalText;
+use crate::schemas::{DecimalText, MetricKey};
 use crate::transactions::model::Period;
 
 /// Mounts the handlers.
@@ -48,7 +48,7 @@ pub struct ShadowBody {
     ends_on: String,
     /// Keys of metrics of the release that are numbers, each once: their mean is told by outcome.
     #[serde(default)]
-    #[schema(required = false, max_items = 20)]
+    #[schema(required = false, max_items = 20, value_type = Vec<MetricKey>)]
     facts: Vec<String>,
 }
 
@@ -159,7 +159,7 @@ pub struct OutcomeMean {
     label: String,
     /// Customers who had it on the first day and have a value now.
     customers: u64,
-    /// The mean of their values, with six places.
+    /// The mean of their values in the unit of the metric, with six places.
     #[schema(value_type = DecimalText)]
     mean: Decimal,
 }
@@ -184,7 +184,7 @@ impl ShadowView {
 /// in force since today: its policies close by the calendar, and its stability compares with its own outcomes. Nobody's outcome changes.
 /// 409 while another release does so, or when the release is a draft or in force.
 #[utoipa::path(tag = "releases", operation_id = "createShadow", security(("bearer" = ["releases:write"])),
-    params(("digest" = String, Path, description = "The release's digest, sha256:…")), request_body = ShadowBody, responses(
+    params(("digest" = Digest, Path, description = "The release's digest, sha256:…")), request_body = ShadowBody, responses(
     (status = 201, body = ShadowView, description = "Begun", headers(("Location" = String, description = "Address of the shadow"))),
     Problems
 ))]
@@ -217,7 +217,7 @@ pub async fn create_shadow(
 ///
 /// The last one of the release, with what came of it so far.
 #[utoipa::path(tag = "releases", operation_id = "getShadow", security(("bearer" = ["customers:read"])),
-    params(("digest" = String, Path, description = "The release's digest, sha256:…")), responses(
+    params(("digest" = Digest, Path, description = "The release's digest, sha256:…")), responses(
     (status = 200, body = ShadowView, description = "The shadow"),
     Problems
 ))]
@@ -248,7 +248,7 @@ pub async fn get_shadow(
 ///
 /// The last one of the release, before its last day; what came of it so far stays. 409 when it has ended.
 #[utoipa::path(tag = "releases", operation_id = "cancelShadow", security(("bearer" = ["releases:write"])),
-    params(("digest" = String, Path, description = "The release's digest, sha256:…")), responses(
+    params(("digest" = Digest, Path, description = "The release's digest, sha256:…")), responses(
     (status = 200, body = ShadowView, description = "Ended"),
     Problems
 ))]

@@ -2,6 +2,7 @@
 
 use rust_decimal::prelude::ToPrimitive;
 use rust_xlsxwriter::{Format, Workbook, XlsxError};
+use utoipa::ToSchema;
 
 use super::Comparison;
 use crate::assessments::tally::Side;
@@ -22,7 +23,8 @@ pub enum Error {
 }
 
 /// A part of a comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(as = ComparisonPart, rename_all = "lowercase")]
 pub enum Part {
     /// A row for each policy.
     Policies,

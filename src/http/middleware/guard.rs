@@ -22,7 +22,7 @@ use crate::identity::model::Principal;
 /// The part of all places that is for callers without a valid token.
 const ANONYMOUS_PART: usize = 4;
 /// What is asked by those who watch the service, also when it has too much to do.
-pub(super) const WATCHED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+pub(in crate::http) const WATCHED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 /// Lets as many requests in at once as the process takes. Callers without a valid token have places of their own: whoever holds
 /// them keeps no user out.

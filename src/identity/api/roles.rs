@@ -13,6 +13,7 @@ use crate::http::problem::{Problem, Problems};
 use crate::identity::access::Access;
 use crate::identity::model::{PERMISSIONS, ReadUsers, Role, WriteUsers};
 use crate::identity::roles;
+use crate::schemas::PermissionName;
 
 /// A role: a set of permissions with a name.
 #[derive(Serialize, ToSchema)]
@@ -57,6 +58,7 @@ pub struct Roles {
 #[schema(example = json!({"permissions": ["customers:read", "pack:read"]}))]
 pub struct RoleBody {
     /// What who has it may do, all of it.
+    #[schema(value_type = Vec<PermissionName>)]
     permissions: Vec<String>,
 }
 
@@ -87,6 +89,7 @@ pub async fn list_roles(_: Permit<ReadUsers>, db: web::Data<Db>) -> Result<web::
     ),
     responses(
         (status = 200, body = RoleView, description = "Created or replaced", headers(("ETag" = String, description = "Its version"))),
+        (status = 409, description = "It is built in"),
         Problems
     )
 )]
@@ -117,11 +120,11 @@ pub async fn put_role(
 /// 409 while a user has it, and for built-in roles. Nobody deletes a role that may more than he himself: 403.
 #[utoipa::path(tag = "users", operation_id = "deleteRole", security(("bearer" = ["users:write"])),
     params(
-        ("role" = String, Path, description = "Its name", example = "auditor"),
+        ("role" = String, Path, description = "Its name", max_length = 64, example = "auditor"),
         ("If-Match" = Option<String>, Header, description = "The version that the caller read; without it, whichever there is",
             example = "\"3\"", nullable = false),
     ),
-    responses((status = 204, description = "Deleted"), Problems)
+    responses((status = 204, description = "Deleted"), (status = 409, description = "It is built in, or a user has it"), Problems)
 )]
 #[delete("/v1/roles/{role}")]
 pub async fn delete_role(

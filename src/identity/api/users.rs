@@ -20,6 +20,7 @@ use crate::identity::access::Access;
 use crate::identity::model::{ReadUsers, Status, User, WriteUsers};
 use crate::identity::users::{self, Changes, NewUser};
 use crate::identity::{error::Error, store};
+use crate::schemas::RoleName;
 
 /// A user.
 #[derive(Serialize, ToSchema)]
@@ -101,7 +102,7 @@ pub struct UserBody {
     display_name: Option<String>,
     /// Names of his roles; without one he may do nothing but see to his own account.
     #[serde(default)]
-    #[schema(required = false)]
+    #[schema(required = false, value_type = Vec<RoleName>)]
     roles: Vec<String>,
     /// His first password; it isn't blank, nor his name.
     #[schema(min_length = 12, max_length = 1024, pattern = "\\S", format = Password)]
@@ -119,7 +120,7 @@ pub struct UserPatch {
     display_name: Option<String>,
     /// Names of all his roles.
     #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false)]
+    #[schema(nullable = false, value_type = Option<Vec<RoleName>>)]
     roles: Option<Vec<String>>,
     /// Whether he may sign in. Who is disabled loses his sessions.
     #[serde(default, deserialize_with = "present")]
@@ -221,6 +222,7 @@ pub async fn get_user(_: Permit<ReadUsers>, db: web::Data<Db>, PathId(id): PathI
     ("If-Match" = String, Header, description = "The `ETag` that the caller read", example = "\"3\""),
 ), request_body(content = UserPatch, content_type = "application/merge-patch+json"), responses(
     (status = 200, body = UserView, description = "Changed", headers(("ETag" = String, description = "His version"))),
+    (status = 409, description = "He is the last active administrator"),
     Problems
 ))]
 #[patch("/v1/users/{id}")]

@@ -10,6 +10,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::making::source_of;
 use super::pack::LoadFault;
 use crate::db::{Conn, Db};
+use crate::digest::Digest;
 use crate::faults::{Fault, did_you_mean, excerpt};
 use crate::http::extract::{Parameters, PathDigest};
 use crate::http::problem::{Code, Problem, Problems};
@@ -106,10 +107,11 @@ impl PolicyCoverage {
 /// What they reach of each policy's statements, branches, rows of tables and outcomes; which changes of a rule none of them notices; and cases
 /// that would notice them. 409 for a release with faults.
 #[utoipa::path(tag = "releases", operation_id = "getReleaseCases", security(("bearer" = ["packs:check"])), params(
-    ("digest" = String, Path, description = "The release's digest, sha256:…"),
-    ("policy" = Option<String>, Query, description = "Only this policy"),
+    ("digest" = Digest, Path, description = "The release's digest, sha256:…"),
+    ("policy" = Option<String>, Query, nullable = false, max_length = 64, description = "Only this policy", example = "volume_grade"),
 ), responses(
     (status = 200, body = ReleaseCases, description = "What was found"),
+    (status = 409, description = "The release has faults"),
     Problems
 ))]
 #[get("/v1/releases/{digest}/cases")]

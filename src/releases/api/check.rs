@@ -21,6 +21,7 @@ use crate::policy::release::{check, warnings};
 use crate::policy::source::Source;
 use crate::releases::active::Active;
 use crate::releases::store;
+use crate::schemas::PackFileTexts;
 
 /// Mounts the handler.
 pub fn configure(config: &mut ServiceConfig) {
@@ -33,6 +34,7 @@ pub fn configure(config: &mut ServiceConfig) {
 #[schema(example = json!({"files": {"lib/shares.rhai": "fn share(part, whole) {\n    if whole == 0 { 0 } else { part / whole }\n}\n"}}))]
 pub struct PackCheckRequest {
     /// Texts by path inside the pack, such as `policies/<policy>.rhai`; null leaves a file out.
+    #[schema(value_type = PackFileTexts)]
     files: BTreeMap<String, Option<String>>,
     /// Whether these are all files of the pack. Otherwise those that aren't named are as in the release in force.
     #[serde(default)]

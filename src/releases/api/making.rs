@@ -28,6 +28,7 @@ use crate::releases::author::{self, said};
 use crate::releases::model::{Release, StepKind};
 use crate::releases::store;
 use crate::releases::view::ReleaseSummary;
+use crate::schemas::PackFileTexts;
 
 /// Mounts the handlers.
 pub fn configure(config: &mut ServiceConfig) {
@@ -43,6 +44,7 @@ pub struct ReleaseBody {
     #[schema(min_length = 1, max_length = 1000)]
     message: String,
     /// Texts by path inside the pack, such as `policies/<policy>.rhai`; null leaves a file out.
+    #[schema(value_type = PackFileTexts)]
     files: BTreeMap<String, Option<String>>,
     /// Whether these are all files of the pack. Otherwise those that aren't named are as in the release in force.
     #[serde(default)]
@@ -142,7 +144,7 @@ pub fn source_of(conn: &mut Conn, digest: Digest) -> db::Result<Option<Source>> 
 ///
 /// Checks its files and runs its cases. Where nothing is wrong a draft is checked from now on, and can be compared and put in force.
 #[utoipa::path(tag = "releases", operation_id = "checkRelease", security(("bearer" = ["releases:write"])),
-    params(("digest" = String, Path, description = "The release's digest, sha256:…")), responses(
+    params(("digest" = Digest, Path, description = "The release's digest, sha256:…")), responses(
     (status = 200, body = PackCheck, description = "What was found"),
     Problems
 ))]
@@ -241,10 +243,11 @@ impl ReleaseDifference {
 /// From another release to this one: policies, tables cell by cell, fields, metrics, cohorts, files. Without `from` the other one is
 /// the release that was in force when this one was made, and else the one in force now. Both must be without faults.
 #[utoipa::path(tag = "releases", operation_id = "getReleaseDifference", security(("bearer" = ["releases:read"])), params(
-    ("digest" = String, Path, description = "The release's digest, sha256:…"),
+    ("digest" = Digest, Path, description = "The release's digest, sha256:…"),
     ("from" = Option<Digest>, Query, description = "Digest of the release before"),
 ), responses(
     (status = 200, body = ReleaseDifference, description = "What differs"),
+    (status = 409, description = "One of them has faults"),
     Problems
 ))]
 #[get("/v1/releases/{digest}/difference")]

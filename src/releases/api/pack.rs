@@ -146,11 +146,11 @@ pub struct FieldView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     choices: Vec<ChoiceView>,
-    /// Smallest number allowed.
+    /// Smallest number allowed, in the unit of the field.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<DecimalText>)]
     min: Option<Decimal>,
-    /// Largest number allowed.
+    /// Largest number allowed, in the unit of the field.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<DecimalText>)]
     max: Option<Decimal>,
@@ -229,11 +229,11 @@ pub struct ObservationKindView {
     labels: Texts,
     /// Whether an observation has a value.
     value: bool,
-    /// The smallest value.
+    /// The smallest value, in `unit`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<DecimalText>)]
     min: Option<Decimal>,
-    /// The largest value.
+    /// The largest value, in `unit`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<DecimalText>)]
     max: Option<Decimal>,

@@ -32,7 +32,7 @@ use crate::policy::release::LoadedPack;
 use crate::releases::active::{Active, InForce};
 use crate::releases::author;
 use crate::releases::model::By;
-use crate::schemas::{DecimalText, NamedTexts};
+use crate::schemas::{DecimalText, NamedTexts, Remarks};
 use crate::staff::evaluate::{self, Error, NewEvaluation, Renewal};
 use crate::staff::model::{EvaluationStatus, StaffEvaluation};
 use crate::staff::store::{self, EvaluationFilter};
@@ -77,7 +77,7 @@ pub struct EvaluationView {
     period: String,
     /// The area that he served on the month's last day.
     area: String,
-    /// The final score.
+    /// The final score in points of the pack's policy, 0 or more.
     #[schema(value_type = DecimalText)]
     score: Decimal,
     /// What the policy decided: its indicators are the modules, each with weight and score.
@@ -207,8 +207,8 @@ impl Page for StaffEvaluationList {
 /// In the order in which they were made. Who may not read those of all sees his own and those of which he is in charge.
 #[utoipa::path(tag = "staff", operation_id = "listStaffEvaluations", security(("bearer" = ["staff:sign"])), params(
     ("employee_id" = Option<uuid::Uuid>, Query, nullable = false, description = "Those of this employee"),
-    ("area" = Option<String>, Query, nullable = false, description = "Those of this area"),
-    ("period" = Option<String>, Query, nullable = false, description = "Those of this month", example = "2018-01"),
+    ("area" = Option<String>, Query, nullable = false, max_length = 200, description = "Those of this area", example = "north"),
+    ("period" = Option<String>, Query, nullable = false, pattern = "^[0-9]{4}-[0-9]{2}$", description = "Those of this month", example = "2018-01"),
     PageParameters), responses(
     (status = 200, body = StaffEvaluationList, description = "A page"),
     Problems
@@ -223,15 +223,15 @@ pub async fn list_evaluations(
 ) -> Result<Listed<StaffEvaluationList>, Problem> {
     let mut faults = Vec::new();
     let period =
-        parameters.text("period").and_then(|text| month("period", &text).map_err(|fault| faults.push(fault)).ok());
-    let employee_id = parameters.text("employee_id").and_then(|text| {
+        parameters.text("period")?.and_then(|text| month("period", &text).map_err(|fault| faults.push(fault)).ok());
+    let employee_id = parameters.text("employee_id")?.and_then(|text| {
         let fault = |_| faults.push(Fault::new("employee_id", "id", format!("'{}' is no id", excerpt(&text))));
         text.parse().map_err(fault).ok()
     });
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
-    let mut filter = EvaluationFilter { employee_id, area: parameters.text("area"), period, seen_by: None };
+    let mut filter = EvaluationFilter { employee_id, area: parameters.text("area")?, period, seen_by: None };
     let (after, limit) = parameters.page::<Id>()?;
     let principal = permit.principal.clone();
     let found = db
@@ -262,7 +262,7 @@ pub struct StaffEvaluationBody {
     in_charge: Option<String>,
     /// What is remarked, by module.
     #[serde(default)]
-    #[schema(required = false, value_type = NamedTexts)]
+    #[schema(required = false, value_type = Remarks)]
     remarks: BTreeMap<String, String>,
 }
 
@@ -358,7 +358,7 @@ pub struct Recomputation {
     #[schema(nullable = false, min_length = 1, max_length = 64)]
     in_charge: Option<String>,
     /// What is remarked, by module, in place of what was; as it was when absent.
-    #[schema(nullable = false, value_type = Option<NamedTexts>)]
+    #[schema(nullable = false, value_type = Option<Remarks>)]
     remarks: Option<BTreeMap<String, String>>,
 }
 

@@ -47,13 +47,13 @@ pub struct PoolView {
     /// The month.
     #[schema(pattern = "^[0-9]{4}-[0-9]{2}$")]
     period: String,
-    /// What was collected in the month of the area's customers, net of what was paid back.
+    /// What was collected in the month of the area's customers, net of what was paid back: in `currency`, below 0 where more was paid back.
     #[schema(value_type = DecimalText)]
     collected: Decimal,
     /// Which share of it is distributed, from 0 to 1.
     #[schema(value_type = DecimalText)]
     share: Decimal,
-    /// What is distributed.
+    /// What is distributed, in `currency`: 0 or more, of at most two places.
     #[schema(value_type = DecimalText)]
     amount: Decimal,
     /// The money (ISO 4217).
@@ -92,10 +92,10 @@ pub struct ShareView {
     /// The signed evaluation.
     #[schema(value_type = uuid::Uuid)]
     evaluation_id: Id,
-    /// Its score.
+    /// Its score in points of the pack's policy, 0 or more.
     #[schema(value_type = DecimalText)]
     score: Decimal,
-    /// His part.
+    /// His part in the currency of the pool: 0 or more, of at most two places.
     #[schema(value_type = DecimalText)]
     amount: Decimal,
 }
@@ -149,8 +149,8 @@ impl Page for BonusPoolList {
 ///
 /// In the order in which they were distributed.
 #[utoipa::path(tag = "staff", operation_id = "listBonusPools", security(("bearer" = ["staff:read"])), params(
-    ("area" = Option<String>, Query, nullable = false, description = "Those of this area"),
-    ("period" = Option<String>, Query, nullable = false, description = "Those of this month", example = "2018-01"),
+    ("area" = Option<String>, Query, nullable = false, max_length = 200, description = "Those of this area", example = "north"),
+    ("period" = Option<String>, Query, nullable = false, pattern = "^[0-9]{4}-[0-9]{2}$", description = "Those of this month", example = "2018-01"),
     PageParameters), responses(
     (status = 200, body = BonusPoolList, description = "A page"),
     Problems
@@ -161,8 +161,8 @@ pub async fn list_pools(
     db: web::Data<Db>,
     mut parameters: Parameters,
 ) -> Result<Listed<BonusPoolList>, Problem> {
-    let area = parameters.text("area");
-    let period = parameters.text("period").map(|text| month("period", &text)).transpose();
+    let area = parameters.text("area")?;
+    let period = parameters.text("period")?.map(|text| month("period", &text)).transpose();
     let period = period.map_err(|fault| Problem::invalid(vec![fault]))?;
     let (after, limit) = parameters.page::<Id>()?;
     let found = db
@@ -263,7 +263,7 @@ pub async fn correct_pool(
 /// As CSV, a row for each employee.
 #[utoipa::path(tag = "staff", operation_id = "exportBonusPool", security(("bearer" = ["staff:read"])), params(
     ("id" = uuid::Uuid, Path, description = "The pool's id")), responses(
-    (status = 200, body = String, content_type = "text/csv", description = "The pool",
+    (status = 200, body = String, content_type = "text/csv", description = "The pool", headers(("Content-Disposition" = String, description = "The name of the file")),
         example = "period,area,employee_code,employee_name,score,amount,currency\n2018-01,north,T1,Ana Ruiz,90,10.00,EUR\n"),
     Problems
 ))]

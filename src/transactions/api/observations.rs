@@ -74,7 +74,7 @@ pub struct ObservationBody {
     /// The day on which it was made; not after the business date.
     #[schema(format = Date)]
     observed_on: String,
-    /// Its value: a decimal of at most 15 digits before and 6 after the point within the bounds of the kind; absent where the kind has none.
+    /// Its value in the unit of its kind: a decimal of at most 15 digits before and 6 after the point within the bounds of the kind; absent where the kind has none.
     #[schema(nullable = false, value_type = Option<DecimalText>)]
     value: Option<String>,
     /// What shows it: a text, the address of a picture.
@@ -206,7 +206,7 @@ pub struct ObservationView {
     /// The day on which it was made.
     #[schema(value_type = String, format = Date)]
     observed_on: Date,
-    /// Its value, where the kind has one.
+    /// Its value in the unit of its kind and within the kind's bounds, where the kind has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<DecimalText>)]
     value: Option<Decimal>,
@@ -344,8 +344,8 @@ pub struct MetricLedger {
     as_of: Date,
     /// The metric's window.
     window: Period,
-    /// The sum of what is left of each line. The metric is this, rounded to 6 places.
-    #[schema(value_type = String, pattern = r"^-?[0-9]+(\.[0-9]+)?$")]
+    /// The sum of what is left of each line, in the unit of the metric. The metric is this, rounded to 6 places.
+    #[schema(value_type = DecimalText)]
     balance: Decimal,
     /// The observations, in the order of their days.
     items: Vec<LedgerLine>,
@@ -361,12 +361,12 @@ pub struct LedgerLine {
     /// The day on which it was made.
     #[schema(value_type = String, format = Date)]
     observed_on: Date,
-    /// Its value, where the kind has one.
+    /// Its value in the unit of its kind, where the kind has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<DecimalText>)]
     value: Option<Decimal>,
-    /// What is left of it.
-    #[schema(value_type = String, pattern = r"^-?[0-9]+(\.[0-9]+)?$")]
+    /// What is left of it, in the unit of the metric.
+    #[schema(value_type = DecimalText)]
     left: Decimal,
     /// What shows it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -383,7 +383,7 @@ pub struct LedgerLine {
 /// The observations of which a count, sum or decayed sum comes, with what is left of each at a date: they sum to the balance.
 #[utoipa::path(tag = "transactions", operation_id = "getMetricLedger", security(("bearer" = ["customers:read"])), params(
     ("id" = uuid::Uuid, Path, description = "The customer's id"),
-    ("key" = String, Path, description = "The metric's key", example = "integrity_taken"),
+    ("key" = String, Path, description = "The metric's key", min_length = 1, max_length = 64, example = "integrity_taken"),
     ("as_of" = Option<String>, Query, nullable = false, format = Date, description = "The date; the business date when absent")), responses(
     (status = 200, body = MetricLedger, description = "The ledger"),
     Problems
@@ -398,7 +398,7 @@ pub async fn get_metric_ledger(
 ) -> Result<web::Json<MetricLedger>, Problem> {
     let (id, key) = path.into_inner();
     let invalid = |pointer: &str, code, detail: String| Problem::invalid(vec![Fault::new(pointer, code, detail)]);
-    let as_of = parameters.text("as_of").map(|text| date(&text)).transpose();
+    let as_of = parameters.text("as_of")?.map(|text| date(&text)).transpose();
     let as_of = as_of.map_err(|(code, detail)| invalid("as_of", code, detail))?.unwrap_or(rules.business_date);
     if let Some((name, _)) = parameters.0.first() {
         return Err(Problem::invalid(vec![Parameters::unknown(name, &["as_of"])]));

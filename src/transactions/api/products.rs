@@ -85,7 +85,7 @@ pub async fn list_products(
 ///
 /// By its code.
 #[utoipa::path(tag = "products", operation_id = "getProduct", security(("bearer" = ["products:read"])),
-    params(("code" = String, Path, description = "The product's code")), responses(
+    params(("code" = String, Path, description = "The product's code", min_length = 1, max_length = 64, example = "P1")), responses(
     (status = 200, body = ProductView, description = "The product"),
     Problems
 ))]
@@ -104,7 +104,7 @@ pub async fn get_product(
 ///
 /// A new factor holds for transactions that come in from now on.
 #[utoipa::path(tag = "products", operation_id = "putProduct", security(("bearer" = ["products:write"])), request_body = ProductBody,
-    params(("code" = String, Path, description = "The product's code, at most 64 characters")), responses(
+    params(("code" = String, Path, description = "The product's code", min_length = 1, max_length = 64, example = "P1")), responses(
     (status = 200, body = ProductView, description = "The product as it is now"),
     Problems
 ))]

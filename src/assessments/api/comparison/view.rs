@@ -126,10 +126,10 @@ pub struct EntitlementSums {
     key: String,
     /// Its label.
     label: String,
-    /// By the release in force.
+    /// By the release in force, in the unit of the entitlement.
     #[schema(value_type = DecimalText)]
     before: Decimal,
-    /// By the release.
+    /// By the release, in the unit of the entitlement.
     #[schema(value_type = DecimalText)]
     after: Decimal,
 }
@@ -194,10 +194,10 @@ pub struct ComparedFailure {
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"before": "12.5", "after": "13.1"}))]
 pub struct CostView {
-    /// By the release in force.
+    /// By the release in force, in microseconds, 0 or more.
     #[schema(value_type = DecimalText)]
     before: Decimal,
-    /// By the release.
+    /// By the release, in microseconds, 0 or more.
     #[schema(value_type = DecimalText)]
     after: Decimal,
 }
