@@ -145,8 +145,8 @@ mod tests {
     async fn a_panic_is_a_problem_of_its_own_request() {
         let app = App::new()
             .app_data(Gate::new(&Limits { requests_at_once: 1, ..Limits::default() }))
-            .route("/panics", web::get().to(panics))
-            .route("/works", web::get().to(HttpResponse::Ok))
+            .service(web::resource("/panics").get(panics))
+            .service(web::resource("/works").get(HttpResponse::Ok))
             .wrap(from_fn(admit))
             .wrap(from_fn(keep))
             .wrap(from_fn(answers::write));
