@@ -22,7 +22,7 @@ pub struct PageParameters {
         nullable = false,
         min_length = 1,
         max_length = 2000,
-        example = "IjAxOTNkMmMxLTdiMWUtN2M1NS05ZDFmLTBhM2I0YzVkNmU3ZiI"
+        example = "WyJYMTciXQ"
     )]
     pub cursor: Option<String>,
     /// Items of the page; 50 when absent.

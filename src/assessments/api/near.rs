@@ -88,7 +88,7 @@ impl From<Near> for NearCut {
     ("digest" = Digest, Path, description = "The cohort's digest, sha256:…"),
     ("cohort" = String, Query, max_length = 64, description = "Id of the cohort in the pack", example = "volume_in_format"),
     ("within" = Option<String>, Query, nullable = false, pattern = r"^[0-9]+(\.[0-9]+)?$", description = "Largest distance as a share of the cut, above 0, at most 1; 0.05 when absent", example = "0.05"),
-    ("cursor" = Option<String>, Query, nullable = false, min_length = 1, max_length = 2000, example = "WzcsIjAxOTNkMmMxLTdiMWUtN2M1NS05ZDFmLTBhM2I0YzVkNmU3ZiJd",
+    ("cursor" = Option<String>, Query, nullable = false, min_length = 1, max_length = 2000, example = "WyJYMTciXQ",
         description = "Where the page begins, as `next_cursor` of the page before gave it"),
     ("limit" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 500, example = 50, description = "Items of the page; 50 when absent"),
 ), responses(
