@@ -243,7 +243,7 @@ mod tests {
             faults.iter().map(|fault| format!("{} {} {}", fault.pointer, fault.code, fault.detail)).collect::<Vec<_>>()
         };
         assert_eq!(part::<BTreeMap<String, String>>("mapping", r#"{"a": "b"}"#).unwrap()["a"], "b");
-        assert_eq!(told(r#"{"a": "1", "a": "2"}"#), ["/mapping doubled the key 'a' stands twice"]);
+        assert_eq!(told(r#"{"a": "1", "a": "2"}"#), ["/mapping/a doubled the key 'a' stands twice"]);
         assert_eq!(told("[1]"), ["/mapping wrong_type 'mapping' must be an object"]);
         assert!(told("{a: 1}")[0].starts_with("/mapping wrong_type 'mapping' is not JSON: "));
         assert_eq!(

@@ -18,12 +18,7 @@ pub const MAX_LIMIT: u32 = 500;
 #[into_params(parameter_in = Query)]
 pub struct PageParameters {
     /// Where the page begins, as `next_cursor` of the page before gave it.
-    #[param(
-        nullable = false,
-        min_length = 1,
-        max_length = 2000,
-        example = "WyJYMTciXQ"
-    )]
+    #[param(nullable = false, min_length = 1, max_length = 2000, example = "WyJYMTciXQ")]
     pub cursor: Option<String>,
     /// Items of the page; 50 when absent.
     #[param(nullable = false, minimum = 1, maximum = 500, example = 50)]

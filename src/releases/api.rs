@@ -95,7 +95,7 @@ pub struct GroupCutsView {
     /// Customers counted.
     #[schema(minimum = 0)]
     count: u64,
-    /// The smallest value of each class but the lowest, ascending.
+    /// The smallest value of each class but the lowest, ascending, in the unit of the metric that the cohort cuts.
     #[schema(value_type = Vec<DecimalText>)]
     cuts: Vec<Decimal>,
 }

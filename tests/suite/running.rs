@@ -59,7 +59,8 @@ fn a_running_service_describes_the_fields_of_its_pack() {
     assert!(schemas["Measures"]["properties"]["quantity"]["pattern"].is_string());
     assert_eq!(schemas["OutcomeVolumeGrade"]["enum"].as_array().unwrap().len(), 8);
     let parameters = description["paths"]["/v1/customers"]["get"]["parameters"].as_array().unwrap();
-    let names: BTreeSet<&str> = parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
+    let names: BTreeSet<&str> =
+        parameters.iter().map(|it| resolved(&description, it)["name"].as_str().unwrap()).collect();
     for name in ["outcome[volume_grade]", "field[market]", "field[order_cycle][gte]", "limit"] {
         assert!(names.contains(name), "{name} of {names:?}");
     }

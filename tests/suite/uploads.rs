@@ -308,7 +308,7 @@ fn every_fault_of_the_form_is_told_and_nothing_remains() {
     assert_eq!(faults(&parts(&[("kind", b"customers"), ("file", b"")])), one("/file", "empty"));
     assert_eq!(faults(&form(&[("kind", "customers"), ("source", "till")], b"x")), one("/source", "not_allowed"));
     let mapped = |mapping: &str| faults(&form(&[("kind", "customers"), ("mapping", mapping)], b"x"));
-    assert_eq!(mapped(r#"{"code": "a", "code": "b"}"#), one("/mapping", "doubled"));
+    assert_eq!(mapped(r#"{"code": "a", "code": "b"}"#), one("/mapping/code", "doubled"));
     assert_eq!(mapped(r#"{"code": "a", "Code": "b"}"#), one("/mapping", "doubled"));
     assert_eq!(mapped(r#"{"code": " "}"#), one("/mapping/code", "out_of_range"));
     assert_eq!(mapped(r#"{"code": 1}"#), one("/mapping/code", "wrong_type"));

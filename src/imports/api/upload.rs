@@ -301,8 +301,8 @@ fn terms(texts: &BTreeMap<String, String>) -> Result<Terms, Vec<Fault>> {
 }
 
 /// Reads the part `mapping`.
-fn mapping(text: &str) -> Result<BTreeMap<String, String>, Vec<Fault>> {
-    let read: BTreeMap<String, String> = json::part("mapping", text)?;
+fn mapping(sent: &str) -> Result<BTreeMap<String, String>, Vec<Fault>> {
+    let read: BTreeMap<String, String> = json::part("mapping", sent)?;
     if read.len() > MAX_MAPPED {
         let detail = format!("{} targets are more than the {MAX_MAPPED} allowed", read.len());
         return Err(vec![Fault::new("/mapping", "out_of_range", detail)]);
