@@ -81,8 +81,10 @@ impl Industry<'_> {
         let labels: Vec<String> = keys.iter().map(|key| self.label(kind, owner, key)).collect();
         let told: Vec<String> = keys.iter().zip(&labels).map(|(key, label)| format!("`{key}` {label}")).collect();
         let mut schema = one_of(keys);
-        schema["description"] = json!(format!("{what}: {}", told.join(", ")));
-        schema["x-enum-descriptions"] = json!(labels);
+        if let Json::Object(members) = &mut schema {
+            members.insert("description".to_owned(), json!(format!("{what}: {}", told.join(", "))));
+            members.insert("x-enum-descriptions".to_owned(), json!(labels));
+        }
         schema
     }
 
@@ -153,12 +155,20 @@ impl Industry<'_> {
             SubjectKind::Customer => ("customer_code", "X17"),
             SubjectKind::Employee => ("employee_code", "T1"),
         };
-        let mut example = json!({"source": "inspection", "external_id": "B-9", "kind": key, "observed_on": "2017-12-28", whose: code});
+        let mut example = Map::new();
+        let said = [
+            ("source", "inspection"),
+            ("external_id", "B-9"),
+            ("kind", key),
+            ("observed_on", "2017-12-28"),
+            (whose, code),
+        ];
+        example.extend(said.map(|(member, text)| (member.to_owned(), json!(text))));
         if kind.value {
             let value = kind.min.or(kind.max).unwrap_or(rust_decimal::Decimal::ONE).normalize();
-            example["value"] = json!(value.to_string());
+            example.insert("value".to_owned(), json!(value.to_string()));
         }
-        schema.insert("example".to_owned(), example);
+        schema.insert("example".to_owned(), Json::Object(example));
     }
 
     /// Values of metrics, as a document may state them.

@@ -41,9 +41,10 @@ fn texts(json: &Json) -> BTreeSet<String> {
     json.as_array().into_iter().flatten().map(|it| it.as_str().map_or_else(|| it.to_string(), str::to_owned)).collect()
 }
 
-fn resolved<'a>(document: &'a Json, schema: &'a Json) -> &'a Json {
-    let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next());
-    name.map_or(schema, |name| &document["components"]["schemas"][name])
+/// What a reference names: a schema, a parameter or a response; or the part itself where it is none.
+fn resolved<'a>(document: &'a Json, part: &'a Json) -> &'a Json {
+    let pointer = part["$ref"].as_str().and_then(|path| path.strip_prefix('#'));
+    pointer.map_or(part, |pointer| document.pointer(pointer).unwrap_or(&Json::Null))
 }
 
 /// The types of a schema: one or several, its own or those of its alternatives.
@@ -64,13 +65,13 @@ fn style(parameter: &Json) -> (&str, bool) {
     (style, parameter["explode"].as_bool().unwrap_or(style == "form"))
 }
 
-fn parameters(operation: &Json) -> impl Iterator<Item = &Json> {
-    operation["parameters"].as_array().into_iter().flatten()
+fn parameters<'a>(document: &'a Json, operation: &'a Json) -> impl Iterator<Item = &'a Json> {
+    operation["parameters"].as_array().into_iter().flatten().map(|parameter| resolved(document, parameter))
 }
 
 /// The parameter of this name at this place.
-fn same<'a>(operation: &'a Json, parameter: &Json) -> Option<&'a Json> {
-    parameters(operation).find(|it| (&it["name"], &it["in"]) == (&parameter["name"], &parameter["in"]))
+fn same<'a>(document: &'a Json, operation: &'a Json, parameter: &Json) -> Option<&'a Json> {
+    parameters(document, operation).find(|it| (&it["name"], &it["in"]) == (&parameter["name"], &parameter["in"]))
 }
 
 impl Comparison<'_> {
@@ -101,9 +102,9 @@ impl Comparison<'_> {
     }
 
     fn parameters(&mut self, at: &str, before: &Json, after: &Json) {
-        for parameter in parameters(before) {
+        for parameter in parameters(self.before, before) {
             let at = format!("{at}, parameter {}", parameter["name"]);
-            let Some(now) = same(after, parameter) else {
+            let Some(now) = same(self.after, after, parameter) else {
                 self.tell(&at, "is gone");
                 continue;
             };
@@ -112,14 +113,15 @@ impl Comparison<'_> {
             }
             self.schema(&at, &parameter["schema"], &now["schema"], Way::Sent);
         }
-        for parameter in parameters(after).filter(|parameter| parameter["required"] == true) {
-            if same(before, parameter).is_none_or(|it| it["required"] != true) {
+        for parameter in parameters(self.after, after).filter(|parameter| parameter["required"] == true) {
+            if same(self.before, before, parameter).is_none_or(|it| it["required"] != true) {
                 self.tell(at, format!("the parameter {} is required now", parameter["name"]));
             }
         }
     }
 
     fn response(&mut self, at: &str, before: &Json, after: &Json) {
+        let (before, after) = (resolved(self.before, before), resolved(self.after, after));
         if after.is_null() {
             return self.tell(at, "is gone");
         }

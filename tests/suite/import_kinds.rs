@@ -93,8 +93,11 @@ fn a_file_gives_the_same_counts_and_the_same_report_by_command_and_by_upload() {
     assert!(counts["faulty"].as_u64().unwrap() > 0, "{counts}");
 }
 
-/// Of each kind: how a file is read, the file, and how many of its rows are created and faulty, with how many remarks.
-const CHINESE: [(&[(&str, &str)], &str, [u64; 3]); 4] = [
+/// What a form says of a file, the file, and how many of its rows are created and faulty, with how many remarks.
+type ChineseFile = (&'static [(&'static str, &'static str)], &'static str, [u64; 3]);
+
+/// One of each kind.
+const CHINESE: [ChineseFile; 4] = [
     (
         &[("kind", "customers"), ("mapping", "{\"code\": \"店号\"}")],
         "店号,name,opened_on\nX1,华海小卖部,2015-01-31\nX2,恒达,\nX1,又一家,\nX3,李娜,从未\n",

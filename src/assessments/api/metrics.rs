@@ -37,8 +37,11 @@ impl FromRequest for Scraper {
     }
 }
 
+/// Numbers of something by its status.
+type ByStatus = Vec<(&'static str, i64)>;
+
 /// Counts imports that wait and that are worked on, by status: how, higher capabilities know.
-pub struct OpenImports(pub fn(&mut db::Conn) -> db::Result<Vec<(&'static str, i64)>>);
+pub struct OpenImports(pub fn(&mut db::Conn) -> db::Result<ByStatus>);
 
 /// How much is to be done.
 struct Queue {
@@ -46,7 +49,7 @@ struct Queue {
     /// Customers of the open runs and those of them who are assessed.
     runs: Vec<(u64, u64)>,
     /// Open imports by status.
-    imports: Vec<(&'static str, i64)>,
+    imports: ByStatus,
 }
 
 /// Metrics

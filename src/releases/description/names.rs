@@ -46,11 +46,10 @@ pub fn pascal(key: &str) -> String {
 /// A text that is one of some values. `x-enum-varnames` names those that generators could not tell apart, or not name at all.
 pub fn one_of<'v>(values: impl IntoIterator<Item = &'v String>) -> Json {
     let values: Vec<&String> = values.into_iter().collect();
-    let mut schema = json!({"type": "string", "enum": values});
-    if let Some(names) = of_values(&values) {
-        schema["x-enum-varnames"] = json!(names);
+    match of_values(&values) {
+        Some(names) => json!({"type": "string", "enum": values, "x-enum-varnames": names}),
+        None => json!({"type": "string", "enum": values}),
     }
-    schema
 }
 
 /// Names of values where some are no names themselves, or the same in capitals: `A_PLUS` for `A+`.

@@ -109,7 +109,7 @@ impl<'a> Words<'a> {
             _ => 0,
         };
         let (_, policy) = self.policy.filter(|_| (1..=most).contains(&number))?;
-        policy.outcomes.iter().take(number).last().cloned()
+        policy.outcomes.iter().take(number).next_back().cloned()
     }
 
     fn within(&self, text: &str) -> String {
@@ -140,7 +140,7 @@ impl<'a> Words<'a> {
         self.keys.insert("volume_in_format", cohort.to_owned());
         self.texts.insert("Grado de volumen", self.pack.texts.label_of(LabelKind::Policy, "", id, "es").to_owned());
         for (number, grade) in ["Grade 1", "Grade 2", "Grade 3", "Grade 4"].into_iter().enumerate() {
-            let outcome = policy.and_then(|policy| policy.outcomes.iter().take(number.saturating_add(1)).last());
+            let outcome = policy.and_then(|policy| policy.outcomes.iter().take(number.saturating_add(1)).next_back());
             self.whole(grade, outcome.map_or("outcome", String::as_str), LabelKind::Outcome, id);
         }
         let outcomes = self.overridden.map_or(&[][..], |(_, policy)| policy.outcomes.as_slice());
