@@ -11,7 +11,7 @@ use crate::assessments::publication::{self, Published};
 use crate::assessments::view::Renderer;
 use crate::csv_rows::safe_cell;
 use crate::db::Db;
-use crate::faults::Fault;
+use crate::faults::{Fault, MOST};
 use crate::http::current::Current;
 use crate::http::extract::{Languages, Parameters};
 use crate::http::list::{Listed, Page};
@@ -138,7 +138,7 @@ pub async fn list_publication(
     languages: Languages,
     mut parameters: Parameters,
 ) -> Result<Listed<PublicationPage>, Problem> {
-    let area = area(&mut parameters)?;
+    let area = area(&mut parameters, &["cursor", "limit"])?;
     let state = active.0.clone();
     let found = db.run(move |conn| publication::page(conn, &state, &area, &parameters.0)).await?;
     let (items, next_cursor) = found.ok_or_else(|| Problem::new(Code::NotFound))?;
@@ -147,15 +147,16 @@ pub async fn list_publication(
     Ok(Listed(PublicationPage { items, next_cursor }))
 }
 
-fn area(parameters: &mut Parameters) -> Result<String, Problem> {
-    let known = ["area", "cursor", "limit"];
-    let unknown = parameters.0.iter().filter(|(name, _)| !known.contains(&name.as_str()));
-    let mut faults: Vec<Fault> = unknown.map(|(name, _)| Parameters::unknown(name, &known)).collect();
-    let area = parameters.0.extract_if(.., |(name, _)| name == "area").last();
+/// Takes out the area; next to it, only the other parameters may be sent.
+fn area(parameters: &mut Parameters, others: &[&str]) -> Result<String, Problem> {
+    let area = parameters.text("area")?;
+    let unknown = parameters.0.iter().filter(|(name, _)| !others.contains(&name.as_str()));
+    let known = [&["area"], others].concat();
+    let mut faults: Vec<Fault> = unknown.take(MOST).map(|(name, _)| Parameters::unknown(name, &known)).collect();
     if area.is_none() {
         faults.push(Fault::new("area", "required", "the value of the field by which the pack publishes"));
     }
-    area.map(|(_, area)| area).filter(|_| faults.is_empty()).ok_or_else(|| Problem::invalid(faults))
+    area.filter(|_| faults.is_empty()).ok_or_else(|| Problem::invalid(faults))
 }
 
 /// Export outcomes of an area
@@ -176,10 +177,7 @@ pub async fn export_publication(
     languages: Languages,
     mut parameters: Parameters,
 ) -> Result<HttpResponse, Problem> {
-    let area = area(&mut parameters)?;
-    if let Some((name, _)) = parameters.0.first() {
-        return Err(Problem::invalid(vec![Parameters::unknown(name, &["area"])]));
-    }
+    let area = area(&mut parameters, &[])?;
     let state = active.0.clone();
     let found = db.run(move |conn| publication::all(conn, &state, &area)).await?;
     let found = found.ok_or_else(|| Problem::new(Code::NotFound))?;
