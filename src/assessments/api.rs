@@ -19,7 +19,7 @@ mod shadow;
 
 use std::collections::BTreeMap;
 
-use actix_web::{get, post, web};
+use actix_web::{HttpResponse, get, post, web};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -38,6 +38,7 @@ use crate::db::{self, Conn, Db, Subjects};
 use crate::digest::Digest;
 use crate::faults::Fault;
 use crate::http::current::Current;
+use crate::http::etag;
 use crate::http::extract::{Body, Languages, Parameters, PathId};
 use crate::http::list::{Listed, Page};
 use crate::http::paging::{self, PageParameters};
@@ -275,7 +276,7 @@ pub async fn list_customer_assessments(
 /// With the labels and reasons of the release that made it.
 #[utoipa::path(tag = "assessments", operation_id = "getAssessment", security(("bearer" = ["customers:read"])),
     params(("id" = uuid::Uuid, Path, description = "The assessment's id")), responses(
-    (status = 200, body = AssessmentView, description = "The assessment"),
+    (status = 200, body = AssessmentView, description = "The assessment", headers(("ETag" = String, description = "Its content's"))),
     Problems
 ))]
 #[get("/v1/assessments/{id}")]
@@ -285,7 +286,7 @@ pub async fn get_assessment(
     in_force: web::Data<InForce>,
     languages: Languages,
     id: PathId,
-) -> Result<web::Json<AssessmentView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let (assessment, code, release) = db
         .run(move |conn| {
             let Some(assessment) = store::assessment(conn, id.0)? else { return Ok(None) };
@@ -295,5 +296,5 @@ pub async fn get_assessment(
         })
         .await?
         .ok_or_else(|| Problem::new(Code::NotFound))?;
-    Ok(web::Json(Renderer::new(&release.pack, &languages.0).assessment(&assessment, &code)))
+    etag::tagged(&Renderer::new(&release.pack, &languages.0).assessment(&assessment, &code))
 }

@@ -27,8 +27,11 @@ pub fn versions(request: &HttpRequest) -> Versions {
     match IfMatch::parse(request) {
         Ok(IfMatch::Any) => Versions::Any,
         Ok(IfMatch::Items(tags)) => {
-            let strong = tags.iter().filter(|tag| !tag.weak);
-            Versions::These(strong.filter_map(|tag| tag.tag().parse().ok()).collect())
+            let named = |named: &EntityTag| {
+                let version = named.tag().parse().ok()?;
+                tag(version).0.strong_eq(named).then_some(version)
+            };
+            Versions::These(tags.iter().filter_map(named).collect())
         }
         Err(_) => Versions::These(Vec::new()),
     }

@@ -238,10 +238,18 @@ pub struct Localised;
 impl Languages {
     /// Those of a request.
     pub fn of(request: &HttpRequest) -> Self {
-        use actix_web::http::header::{AcceptLanguage, Header};
-        let languages = AcceptLanguage::parse(request).map(|accepted| accepted.ranked()).unwrap_or_default();
+        use actix_web::http::header::{AcceptLanguage, Header, Quality};
+        let AcceptLanguage(mut accepted) = AcceptLanguage::parse(request).unwrap_or(AcceptLanguage(Vec::new()));
+        accepted.retain(|language| language.quality > Quality::ZERO);
         let primary = |tag: String| tag.split('-').next().unwrap_or_default().to_lowercase();
-        Self(languages.into_iter().map(|tag| primary(tag.to_string())).filter(|tag| tag != "*").collect())
+        Self(
+            AcceptLanguage(accepted)
+                .ranked()
+                .into_iter()
+                .map(|tag| primary(tag.to_string()))
+                .filter(|tag| tag != "*")
+                .collect(),
+        )
     }
 }
 

@@ -21,6 +21,7 @@ use crate::Id;
 use crate::assessments::worker::Workers;
 use crate::csv_rows::Counts;
 use crate::db::{self, Db};
+use crate::http::etag;
 use crate::http::extract::{self, Parameters, PathId};
 use crate::http::list::{Listed, Page};
 use crate::http::paging::{self, PageParameters};
@@ -228,16 +229,12 @@ pub async fn list_imports(
 /// With its progress so far.
 #[utoipa::path(tag = "imports", operation_id = "getImport", security(("bearer" = ["imports:read"])),
     params(("id" = uuid::Uuid, Path, description = "The import's id")), responses(
-    (status = 200, body = ImportView, description = "The import"),
+    (status = 200, body = ImportView, description = "The import", headers(("ETag" = String, description = "Its content's"))),
     Problems
 ))]
 #[get("/v1/imports/{id}")]
-pub async fn get_import(
-    _: Permit<ReadImports>,
-    db: web::Data<Db>,
-    id: PathId,
-) -> Result<web::Json<ImportView>, Problem> {
-    Ok(web::Json(ImportView::new(find(&db, id.0).await?)))
+pub async fn get_import(_: Permit<ReadImports>, db: web::Data<Db>, id: PathId) -> Result<HttpResponse, Problem> {
+    etag::tagged(&ImportView::new(find(&db, id.0).await?))
 }
 
 async fn find(db: &Db, id: Id) -> Result<Import, Problem> {

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::app::TestApp;
 use crate::base::Answer;
+use crate::preconditions::is_sent_once;
 use crate::process::until;
 use crate::stability::{MANIFEST, close, decision, pack, score};
 
@@ -165,6 +166,7 @@ fn what_is_wrong_with_an_appeal_is_told() {
     score(&app, &id, "50", json!({}));
     let appeal = app.post("/v1/appeals", &with("policy", "class")).with(201);
     assert_eq!(appeal.json["answer_by"], "2018-01-07");
+    is_sent_once(&app, appeal.header("Location"));
     // Who filed it doesn't answer it, whatever else he may.
     let own = app.post(
         &format!("{}/resolution", appeal.header("Location")),

@@ -20,6 +20,7 @@ fn a_problem_is_told_in_the_readers_language_and_explained_without_network() {
         ("fr, es-MX;q=0.8", "es", "No existe ese recurso"),
         ("zh-Hans-CN,en;q=0.5", "zh", "资源不存在"),
         ("fr", "en", "There is no such resource"),
+        ("es;q=0, zh;q=0.1", "zh", "资源不存在"),
     ] {
         let answer = told(languages);
         assert_eq!((answer.header("Content-Language"), &answer.json["title"]), (language, &json!(title)));

@@ -4,6 +4,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::app::{TestApp, files};
+use crate::preconditions::is_sent_once;
 use crate::uploads::{FORM, form};
 
 const MANIFEST: &str = r#"
@@ -445,6 +446,8 @@ fn what_cannot_be_evaluated_or_distributed_is_told() {
     office.signed(&evaluation, &ana_signs);
     let empty = office.pool("north").with(201).json;
     assert_eq!((&empty["amount"], &empty["shares"][0]["amount"]), (&json!("0"), &json!("0")));
+    is_sent_once(&office.app, &format!("/v1/bonus-pools/{}", empty["id"].as_str().unwrap()));
+    is_sent_once(&office.app, &format!("/v1/staff-evaluations/{}", evaluation["id"].as_str().unwrap()));
     // Scores that sum to 0 divide nothing.
     office.pays("C1", "north", &[("payment", "1000")]);
     let path = format!("/v1/bonus-pools/{}/correction", empty["id"].as_str().unwrap());

@@ -18,6 +18,7 @@ use crate::customers::model::date;
 use crate::db::Db;
 use crate::faults::{Fault, excerpt};
 use crate::http::current::Current;
+use crate::http::etag;
 use crate::http::extract::{Body, Languages, Parameters, PathId};
 use crate::http::list::{Listed, Page};
 use crate::http::paging::{self, PageParameters};
@@ -287,7 +288,7 @@ pub async fn create_appeal(
 /// With its answer, once there is one.
 #[utoipa::path(tag = "overrides", operation_id = "getAppeal", security(("bearer" = ["customers:read"])), params(
     ("id" = uuid::Uuid, Path, description = "The appeal's id")), responses(
-    (status = 200, body = AppealView, description = "The appeal"),
+    (status = 200, body = AppealView, description = "The appeal", headers(("ETag" = String, description = "Its content's"))),
     Problems
 ))]
 #[get("/v1/appeals/{id}")]
@@ -297,9 +298,9 @@ pub async fn get_appeal(
     active: Current<Active>,
     languages: Languages,
     id: PathId,
-) -> Result<web::Json<AppealView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let found = db.run(move |conn| store::find_appeal(conn, id.0)?.ok_or(Error::NotFound)).await?;
-    Ok(web::Json(view(found, &active, &Renderer::new(&active.release.pack, &languages.0))))
+    etag::tagged(&view(found, &active, &Renderer::new(&active.release.pack, &languages.0)))
 }
 
 /// An answer to an appeal.

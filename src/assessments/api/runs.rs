@@ -18,6 +18,7 @@ use crate::assessments::worker::Workers;
 use crate::db::{self, Db};
 use crate::faults::Fault;
 use crate::http::current::Current;
+use crate::http::etag;
 use crate::http::extract::{Body, Languages, Parameters, PathId};
 use crate::http::list::{Listed, Page};
 use crate::http::paging::{self, PageParameters};
@@ -249,7 +250,7 @@ pub async fn list_runs(
 /// With its progress so far.
 #[utoipa::path(tag = "runs", operation_id = "getRun", security(("bearer" = ["runs:read"])),
     params(("id" = uuid::Uuid, Path, description = "The run's id")), responses(
-    (status = 200, body = RunView, description = "The run"),
+    (status = 200, body = RunView, description = "The run", headers(("ETag" = String, description = "Its content's"))),
     Problems
 ))]
 #[get("/v1/runs/{id}")]
@@ -259,10 +260,10 @@ pub async fn get_run(
     active: Current<Active>,
     languages: Languages,
     id: PathId,
-) -> Result<web::Json<RunView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let run = find_run(&db, id.0).await?;
     let renderer = Renderer::new(&active.release.pack, &languages.0);
-    Ok(web::Json(RunView::new(run, &renderer, &active)))
+    etag::tagged(&RunView::new(run, &renderer, &active))
 }
 
 async fn find_run(db: &Db, id: Id) -> Result<Run, Problem> {

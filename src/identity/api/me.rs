@@ -12,6 +12,7 @@ use crate::Id;
 use crate::config::Secret;
 use crate::db::Db;
 use crate::http::client::Client;
+use crate::http::etag;
 use crate::http::extract::{Body, PathId};
 use crate::http::problem::{Code, Problem, Problems};
 use crate::identity::access::Access;
@@ -35,15 +36,15 @@ pub struct Me {
 ///
 /// The user of the token, with his roles and what they allow.
 #[utoipa::path(tag = "auth", operation_id = "getMe", security(("bearer" = ["account:own"])), responses(
-    (status = 200, body = Me, description = "The user"),
+    (status = 200, body = Me, description = "The user", headers(("ETag" = String, description = "Its content's"))),
     Problems
 ))]
 #[get("/v1/me")]
-pub async fn get_me(permit: Permit<OwnAccount>, db: web::Data<Db>) -> Result<web::Json<Me>, Problem> {
+pub async fn get_me(permit: Permit<OwnAccount>, db: web::Data<Db>) -> Result<HttpResponse, Problem> {
     let id = permit.principal.user_id;
     let user = db.run(move |conn| store::find(conn, id)).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
     let permissions = permit.principal.permissions.names();
-    Ok(web::Json(Me { user: user.into(), session_id: permit.principal.session_id, permissions }))
+    etag::tagged(&Me { user: user.into(), session_id: permit.principal.session_id, permissions })
 }
 
 /// The current password and the next one.

@@ -14,6 +14,7 @@ use crate::Id;
 use crate::csv_rows::safe_cell;
 use crate::db::Db;
 use crate::http::current::Current;
+use crate::http::etag;
 use crate::http::extract::{Body, Parameters, PathId};
 use crate::http::list::{Listed, Page};
 use crate::http::paging::{self, PageParameters};
@@ -222,13 +223,13 @@ fn created(pool: BonusPool) -> HttpResponse {
 /// With the part of each employee.
 #[utoipa::path(tag = "staff", operation_id = "getBonusPool", security(("bearer" = ["staff:read"])), params(
     ("id" = uuid::Uuid, Path, description = "The pool's id")), responses(
-    (status = 200, body = PoolView, description = "The pool"),
+    (status = 200, body = PoolView, description = "The pool", headers(("ETag" = String, description = "Its content's"))),
     Problems
 ))]
 #[get("/v1/bonus-pools/{id}")]
-pub async fn get_pool(_: Permit<ReadStaff>, db: web::Data<Db>, id: PathId) -> Result<web::Json<PoolView>, Problem> {
+pub async fn get_pool(_: Permit<ReadStaff>, db: web::Data<Db>, id: PathId) -> Result<HttpResponse, Problem> {
     let found = db.run(move |conn| store::pool(conn, id.0)?.ok_or(Error::NotFound)).await?;
-    Ok(web::Json(PoolView::from(found)))
+    etag::tagged(&PoolView::from(found))
 }
 
 /// Correct a bonus pool
