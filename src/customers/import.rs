@@ -105,14 +105,14 @@ struct Entry {
     fields: Vec<(Target, Option<Value>)>,
 }
 
-fn read(fields: &Fields, present: &[Target], row: &Row, seen: &mut Seen<String>) -> Result<Entry, Vec<RowFault>> {
+fn read(fields: &Fields, present: &[Target], row: &Row, seen: &mut Seen) -> Result<Entry, Vec<RowFault>> {
     let mut faults = Vec::new();
     let mut refuse = |target: &str, (code, detail): (&str, String)| faults.push(row.fault(target, code, detail));
     let code = record::check_text("code", MAX_CODE, row.get("code").unwrap_or_default())
         .map_err(|refusal| refuse("code", refusal))
         .unwrap_or_default();
     if !code.is_empty()
-        && let Err(line) = seen.note(code.clone(), row)
+        && let Err(line) = seen.note(&code, row)
     {
         refuse("code", doubled(&format!("the code '{code}' stands"), line));
     }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use crate::csv_rows::{Row, RowFault, Seen, doubled};
+use crate::digest::Digest;
 use crate::transactions::record::Recorded;
 
 /// The id of a row's item in its source: of its order and product.
@@ -18,15 +19,15 @@ pub(super) fn revision(row: &Row) -> Result<Option<i64>, RowFault> {
     read.map_err(|_| row.fault("revision", "wrong_type", "a revision is a whole number"))
 }
 
-/// What the rows of a file were about so far.
+/// What the rows of a file were about so far. It may have millions: items are known by digests.
 #[derive(Default)]
 pub(super) struct Items {
     /// The line on which each item stands first, and whether it states a revision there.
-    first: HashMap<String, (u64, bool)>,
+    first: HashMap<[u8; 16], (u64, bool)>,
     /// Rows that state a revision.
-    revisions: Seen<(String, i64)>,
+    revisions: Seen,
     /// In a dry run: the highest revision of each item that would be there by now.
-    foreseen: HashMap<String, i64>,
+    foreseen: HashMap<[u8; 16], i64>,
 }
 
 impl Items {
@@ -42,11 +43,12 @@ impl Items {
             let (code, detail) = doubled("the order and product stand", line);
             row.fault("order", code, format!("{detail}, and no other revision tells this row from that one"))
         };
-        let (line, is_revised) = *self.first.entry(id(row)).or_insert((row.line(), revision.is_some()));
+        let (line, is_revised) =
+            *self.first.entry(Digest::of(id(row)).half()).or_insert((row.line(), revision.is_some()));
         let stood_before = line != row.line();
         match revision {
             Some(revision) if is_revised => {
-                self.revisions.note((id(row), revision), row).map_err(told)?;
+                self.revisions.note(&format!("{}/{revision}", id(row)), row).map_err(told)?;
             }
             _ if stood_before => return Err(told(line)),
             _ => {}
@@ -60,7 +62,7 @@ impl Items {
             return answer;
         };
         let Ok(Some(revision)) = revision(row) else { return answer };
-        let before = self.foreseen.entry(id(row)).or_insert(revision);
+        let before = self.foreseen.entry(Digest::of(id(row)).half()).or_insert(revision);
         match revision.cmp(before) {
             Ordering::Less => Recorded::Outdated(item),
             Ordering::Equal => answer,
