@@ -173,7 +173,7 @@ enum Format {
 }
 
 fn as_of(text: &str) -> Result<Date, String> {
-    crate::customers::model::date(text).map_err(|(_, detail)| detail)
+    crate::customers::texts::date(text).map_err(|(_, detail)| detail)
 }
 
 /// A command that didn't go well: what to tell, and nothing when all has been told.

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use super::error::Error;
 use super::file::{Customer, MAX_CODE, Status};
-use super::model::{Field, FieldType, Fields, Value, date, decimal};
+use super::model::{Field, FieldType, Fields, Value};
 use super::selection::{Comparison, Condition, Outcomes, Position, Selection, Sort, SortBy, ValueKind};
 use super::store;
+use super::texts::{date, decimal};
 use crate::db::Conn;
 use crate::faults::{Fault, did_you_mean, enough, excerpt};
 use crate::http::paging;

@@ -10,3 +10,4 @@ pub mod model;
 pub mod record;
 pub mod selection;
 pub mod store;
+pub mod texts;

@@ -11,7 +11,7 @@ use super::model::{Areas, Assignment, Employee, EmployeeStatus};
 use super::record::{self, Draft, Error};
 use super::store;
 use crate::Id;
-use crate::customers::model::date;
+use crate::customers::texts::date;
 use crate::db::Db;
 use crate::faults::Fault;
 use crate::http::current::Current;

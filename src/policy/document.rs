@@ -13,7 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{self, Diagnostic};
-use crate::customers::model;
+use crate::customers::{model, texts};
 use crate::faults::{did_you_mean, excerpt, nearest};
 
 /// A value with its place in the file.
@@ -305,7 +305,7 @@ impl Read for Decimal {
                 return None;
             }
         };
-        model::decimal(&text).map_err(|(code, detail)| faults.at(&item.span(), code, detail)).ok()
+        texts::decimal(&text).map_err(|(code, detail)| faults.at(&item.span(), code, detail)).ok()
     }
 }
 
@@ -317,7 +317,7 @@ impl Read for Date {
             DeValue::Datetime(date) => date.to_string(),
             other => found(other),
         };
-        model::date(&text).map_err(|(code, detail)| faults.at(&item.span(), code, detail)).ok()
+        texts::date(&text).map_err(|(code, detail)| faults.at(&item.span(), code, detail)).ok()
     }
 }
 

@@ -6,7 +6,7 @@ mod pools;
 use jiff::civil::Date;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use crate::customers::model::date;
+use crate::customers::texts::date;
 use crate::faults::{Fault, excerpt};
 
 /// Mounts the handlers.

@@ -14,7 +14,7 @@ use super::products::{Product, ProductBody};
 use super::record::{self, NewLine, NewTransaction, Recorded, Rules};
 use super::store;
 use crate::csv_rows::{Column, FileError, Input, Report, Row, RowFault, Seen, Stopped, Watch};
-use crate::customers::model::decimal;
+use crate::customers::texts::decimal;
 use crate::db::{self, Db, Failure, transaction};
 use crate::faults::Fault;
 

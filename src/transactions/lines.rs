@@ -7,7 +7,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 
 use super::model::QUANTITY;
-use crate::customers::model::{MAX_SCALE, MAX_WHOLE_DIGITS};
+use crate::customers::texts::{MAX_SCALE, MAX_WHOLE_DIGITS};
 
 /// One line of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::customers::model::decimal;
+use crate::customers::texts::decimal;
 use crate::faults::Fault;
 
 /// Longest code of a product, customer, order or source, in characters.

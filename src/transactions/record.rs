@@ -15,8 +15,8 @@ use super::products::{MAX_CODE, Product, check_text};
 use super::store::{self, Known, Transaction};
 use super::totals;
 use crate::Id;
-use crate::customers::model::decimal;
 use crate::customers::store::{self as customer_store, subjects::Change};
+use crate::customers::texts::decimal;
 use crate::db::{self, Conn, Failure, transaction};
 use crate::faults::{Fault, Told, did_you_mean, enough, excerpt, pointer_segment};
 

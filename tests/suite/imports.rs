@@ -25,11 +25,12 @@ const CAPABILITIES: [&str; 12] = [
 /// Small modules that know nothing of the rest and serve everybody.
 const SHARED: [&str; 8] = ["faults", "digest", "csv_rows", "entries", "markdown", "schemas", "versions", "Id"];
 /// Files besides `model.rs` that are models, each of a subject of its own.
-const MODELS: [(&str, &str); 9] = [
+const MODELS: [(&str, &str); 10] = [
     ("assessments", "distribution"),
     ("assessments", "tally"),
     ("customers", "file"),
     ("customers", "selection"),
+    ("customers", "texts"),
     ("transactions", "computation"),
     ("transactions", "lines"),
     ("transactions", "observations"),

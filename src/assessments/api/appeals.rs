@@ -14,7 +14,7 @@ use crate::assessments::appeals::{self, Error, NewAnswer, NewAppeal};
 use crate::assessments::model::{FiledFor, Resolution};
 use crate::assessments::store::{self, Answered, Appeal, AppealCounts, AppealFilter};
 use crate::assessments::view::Renderer;
-use crate::customers::model::date;
+use crate::customers::texts::date;
 use crate::db::Db;
 use crate::faults::{Fault, excerpt};
 use crate::http::current::Current;

@@ -16,7 +16,7 @@ use crate::assessments::basis::{self, Change};
 use crate::assessments::run::{self, Purpose};
 use crate::assessments::schedule;
 use crate::assessments::worker::Workers;
-use crate::customers::model::date;
+use crate::customers::texts::date;
 use crate::db::Db;
 use crate::digest::Digest;
 use crate::faults::Fault;

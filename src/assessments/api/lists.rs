@@ -13,7 +13,7 @@ use crate::assessments::lists::{self, NewEntry, Why};
 use crate::assessments::model::Outcome;
 use crate::assessments::store::{self, ListEntry};
 use crate::assessments::view::Renderer;
-use crate::customers::model::date;
+use crate::customers::texts::date;
 use crate::db::Db;
 use crate::faults::Fault;
 use crate::http::current::Current;

@@ -8,7 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::Id;
 use crate::assessments::near::{self, Near, Place, Question};
-use crate::customers::model::decimal;
+use crate::customers::texts::decimal;
 use crate::db::Db;
 use crate::digest::Digest;
 use crate::faults::Fault;

@@ -17,7 +17,7 @@ use crate::assessments::shadow::{self, Fact, Plan, SeenPolicy, Shadowed};
 use crate::assessments::store::{self, Shadow};
 use crate::assessments::view::Renderer;
 use crate::assessments::worker::Workers;
-use crate::customers::model::date;
+use crate::customers::texts::date;
 use crate::db::{self, Db};
 use crate::digest::Digest;
 use crate::faults::Fault;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::customers::model::{MAX_SCALE, MAX_WHOLE_DIGITS};
+use crate::customers::texts::{MAX_SCALE, MAX_WHOLE_DIGITS};
 
 /// A reference to a named schema.
 pub fn reference(name: &str) -> Json {

@@ -12,8 +12,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{MAX_ITEMS, RecordStatus, parts};
 use crate::Id;
-use crate::customers::model::date;
 use crate::customers::store as customer_store;
+use crate::customers::texts::date;
 use crate::db::{self, Conn, Db};
 use crate::employees::store as employee_store;
 use crate::faults::{Fault, Told, did_you_mean, excerpt};

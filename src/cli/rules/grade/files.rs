@@ -9,7 +9,8 @@ use jiff::civil::{Date, DateTime};
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::csv_rows::{Column, Encoding, FileError, Row, RowFault, Rows};
-use crate::customers::model::{Values, date, decimal};
+use crate::customers::model::Values;
+use crate::customers::texts::{date, decimal};
 use crate::faults::{did_you_mean, excerpt};
 use crate::policy::ledger::Transactions;
 use crate::policy::model::Subject;
