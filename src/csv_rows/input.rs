@@ -26,7 +26,7 @@ impl Input {
         let rows = Rows::open(&self.file, self.encoding, columns, &self.mapping)?;
         let mut report = Report::new(self.report.as_deref())?;
         for remark in rows.unused(columns) {
-            report.warning(remark)?;
+            report.warning(remark);
         }
         Ok((rows, report))
     }
@@ -45,15 +45,18 @@ impl Rows {
         mut take: impl FnMut(Vec<Row>, &mut Report) -> Result<(), E>,
     ) -> Result<(), E> {
         watch.begun(self.bytes_total());
-        let mut chunk = Vec::new();
+        let (mut chunk, mut previous) = (Vec::<Row>::new(), 0);
         while let Some(row) = self.next() {
             report.counts.read += 1;
             match row? {
                 Ok(row) => chunk.push(row),
-                Err(fault) => report.faulty(vec![fault])?,
+                Err(fault) => report.faulty(vec![fault]),
             }
             let is_full = chunk.len() == size;
             if is_full {
+                // `take` may still work on what it got last: of the rows before that everything is known.
+                report.settle(previous)?;
+                previous = chunk.first().map_or(previous, Row::line);
                 take(std::mem::take(&mut chunk), report)?;
             }
             report.tell(watch, &self, is_full)?;

@@ -54,12 +54,14 @@ impl Severity {
     }
 }
 
-/// The report of an import. Its `Display` is the summary with the first faults.
+/// The report of an import, in the order of the lines. Its `Display` is the summary with the first faults.
 #[derive(Debug)]
 pub struct Report {
     /// The counts so far.
     pub counts: Counts,
     first: Vec<(Severity, RowFault)>,
+    /// What may still have to stand behind something that isn't known yet.
+    open: Vec<(Severity, RowFault)>,
     file: Option<ReportFile>,
 }
 
@@ -77,7 +79,7 @@ struct ReportFile {
 impl Report {
     /// A report, which also writes one line for every faulty row and every warning to a CSV file if there is one.
     pub fn new(file: Option<&Path>) -> Result<Self, FileError> {
-        let mut report = Self { counts: Counts::default(), first: Vec::new(), file: None };
+        let mut report = Self { counts: Counts::default(), first: Vec::new(), open: Vec::new(), file: None };
         if let Some(path) = file {
             let writer = csv::Writer::from_path(path).map_err(|error| unwritable(path, error))?;
             report.file = Some(ReportFile { path: path.to_owned(), writer, left: MAX_FILE, left_out: 0 });
@@ -87,12 +89,12 @@ impl Report {
     }
 
     /// Records a refused row with all its faults; nothing if there are none.
-    pub fn faulty(&mut self, faults: Vec<RowFault>) -> Result<(), FileError> {
+    pub fn faulty(&mut self, faults: Vec<RowFault>) {
         let joined = |text: fn(&RowFault) -> &str| {
             let texts: Vec<&str> = faults.iter().map(text).filter(|text| !text.is_empty()).collect();
             texts.join("; ")
         };
-        let Some(first) = faults.first() else { return Ok(()) };
+        let Some(first) = faults.first() else { return };
         let fault = RowFault {
             line: first.line,
             column: joined(|fault| &fault.column),
@@ -100,17 +102,32 @@ impl Report {
             detail: joined(|fault| &fault.detail),
         };
         self.counts.faulty += 1;
-        self.add(Severity::Fault, fault)
+        self.open.push((Severity::Fault, fault));
     }
 
     /// Records a remark.
-    pub fn warning(&mut self, remark: RowFault) -> Result<(), FileError> {
+    pub fn warning(&mut self, remark: RowFault) {
         self.counts.warnings += 1;
-        self.add(Severity::Warning, remark)
+        self.open.push((Severity::Warning, remark));
+    }
+
+    /// Writes what was recorded of the lines before one, of which nothing more will be.
+    pub(super) fn settle(&mut self, before: u64) -> Result<(), FileError> {
+        self.open.sort_by_key(|(_, fault)| fault.line);
+        let settled = self.open.partition_point(|(_, fault)| fault.line < before);
+        for (severity, fault) in self.open.drain(..settled).collect::<Vec<_>>() {
+            let line = fault.line.to_string();
+            self.write(&[&line, severity.text(), &fault.column, &fault.code, &fault.detail])?;
+            if self.first.len() < SHOWN {
+                self.first.push((severity, fault));
+            }
+        }
+        Ok(())
     }
 
     /// Ends the report's file. One that has grown too large says how many lines it lacks.
     pub fn finish(mut self) -> Result<Self, FileError> {
+        self.settle(u64::MAX)?;
         let Some(ReportFile { path, writer, left_out, .. }) = &mut self.file else { return Ok(self) };
         if *left_out > 0 {
             let rest = format!("the report ends here, at {MAX_FILE} bytes; {left_out} more lines would follow");
@@ -123,15 +140,6 @@ impl Report {
     /// The first 20 faults and warnings.
     pub fn first(&self) -> &[(Severity, RowFault)] {
         &self.first
-    }
-
-    fn add(&mut self, severity: Severity, fault: RowFault) -> Result<(), FileError> {
-        let line = fault.line.to_string();
-        self.write(&[&line, severity.text(), &fault.column, &fault.code, &fault.detail])?;
-        if self.first.len() < SHOWN {
-            self.first.push((severity, fault));
-        }
-        Ok(())
     }
 
     fn write(&mut self, cells: &[&str]) -> Result<(), FileError> {
@@ -204,16 +212,29 @@ mod tests {
         let path = folder.path().join("report.csv");
         let mut report = Report::new(Some(&path)).unwrap();
         for line in 2..27 {
-            report.faulty(vec![fault(line, "=wrong"), fault(line, "also")]).unwrap();
+            report.faulty(vec![fault(line, "=wrong"), fault(line, "also")]);
         }
-        report.warning(fault(1, "odd")).unwrap();
+        report.warning(fault(1, "odd"));
         let report = report.finish().unwrap();
         let written = std::fs::read_to_string(&path).unwrap();
         assert_eq!(written.lines().count(), 1 + 25 + 1);
-        assert_eq!(written.lines().nth(1).unwrap(), "2,fault,code; code,c; c,'=wrong; also");
+        assert_eq!(written.lines().nth(2).unwrap(), "2,fault,code; code,c; c,'=wrong; also");
         let summary = report.to_string();
-        assert_eq!(summary.matches("fault on line").count(), 20);
+        assert_eq!(summary.matches(" on line").count(), 20);
         assert!(summary.contains("6 more stand in") && summary.contains("25 faulty, 1 warnings"), "{summary}");
+    }
+
+    #[test]
+    fn lines_stand_in_their_order_whatever_was_known_first() {
+        let mut report = Report::new(None).unwrap();
+        let shown = |report: &Report| report.first().iter().map(|(_, fault)| fault.line).collect::<Vec<_>>();
+        for line in [5, 3, 9] {
+            report.faulty(vec![fault(line, "odd")]);
+        }
+        report.settle(5).unwrap();
+        assert_eq!(shown(&report), [3]);
+        report.warning(fault(7, "odd"));
+        assert_eq!(shown(&report.finish().unwrap()), [3, 5, 7, 9]);
     }
 
     #[test]
@@ -223,7 +244,7 @@ mod tests {
         let mut report = Report::new(Some(&path)).unwrap();
         report.file.as_mut().unwrap().left = 100;
         for line in 2..12 {
-            report.faulty(vec![fault(line, "a sentence of some length about a row")]).unwrap();
+            report.faulty(vec![fault(line, "a sentence of some length about a row")]);
         }
         let report = report.finish().unwrap();
         let written = std::fs::read_to_string(&path).unwrap();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::{FileError, Report, Row};
+use super::{Report, Row};
 use crate::digest::Digest;
 use crate::faults::excerpt;
 
@@ -27,7 +27,7 @@ impl Seen {
     }
 
     /// The rows whose cell of a target stands in none before it; the others go to the report. Where it is empty is for others to judge.
-    pub fn first(&mut self, rows: Vec<Row>, target: &str, report: &mut Report) -> Result<Vec<Row>, FileError> {
+    pub fn first(&mut self, rows: Vec<Row>, target: &str, report: &mut Report) -> Vec<Row> {
         let mut first = Vec::with_capacity(rows.len());
         for row in rows {
             let cell = row.get(target).unwrap_or_default();
@@ -36,11 +36,11 @@ impl Seen {
                 Ok(()) => first.push(row),
                 Err(line) => {
                     let (code, detail) = doubled(&format!("the {target} '{}' stands", excerpt(cell)), line);
-                    report.faulty(vec![row.fault(target, code, detail)])?;
+                    report.faulty(vec![row.fault(target, code, detail)]);
                 }
             }
         }
-        Ok(first)
+        first
     }
 }
 

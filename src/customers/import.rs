@@ -52,7 +52,7 @@ pub fn import(db: &Db, rules: &Rules, input: &Input, watch: &mut dyn Watch) -> R
         for row in rows {
             match read(fields, &present, &row, &mut seen) {
                 Ok(entry) => drop(chunk.insert(entry.code.clone(), entry)),
-                Err(faults) => report.faulty(faults)?,
+                Err(faults) => report.faulty(faults),
             }
         }
         write(db, rules, input.dry_run, chunk, report)
@@ -167,7 +167,7 @@ fn write(
     report.counts.created += count(written.created.len());
     report.counts.changed += count(written.changed.len());
     report.counts.unchanged += written.unchanged;
-    written.faulty.into_iter().try_for_each(|faults| report.faulty(faults))?;
+    written.faulty.into_iter().for_each(|faults| report.faulty(faults));
     Ok(())
 }
 

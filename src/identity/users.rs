@@ -50,7 +50,7 @@ pub fn create(conn: &mut Conn, caller: &Permissions, new: &NewUser) -> Result<Us
         (Ok(username), Ok(display_name)) if faults.is_empty() => {
             let user = active(username, display_name, new.roles.iter().cloned().collect());
             let hash = passwords::hash(new.password.reveal()).map_err(Error::cryptography)?;
-            insert(conn, caller, &user, &hash)?;
+            insert(conn, caller, (&user, &new.roles), &hash)?;
             Ok(user)
         }
         (username, display_name) => {
@@ -79,10 +79,14 @@ fn stored(at: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }
 
-fn insert(conn: &mut Conn, caller: &Permissions, user: &User, hash: &str) -> Result<(), Error> {
+fn insert(conn: &mut Conn, caller: &Permissions, (user, roles): (&User, &[String]), hash: &str) -> Result<(), Error> {
     transaction(conn, |conn| {
-        // Nobody removes or changes his roles meanwhile.
+        // Nobody removes or changes his roles from now on. While his password was hashed, somebody may have.
         store::raise_access(conn)?;
+        let unknown = roles::unknown(conn, roles)?;
+        if !unknown.is_empty() {
+            return Err(Error::Invalid(unknown));
+        }
         roles::may_handle(caller, &roles::permissions(conn, &user.roles)?)?;
         store::insert(conn, user, hash).map_err(|error| match error {
             db::Error::Taken => Error::NameTaken,
@@ -99,23 +103,21 @@ pub fn change(
     versions: &Versions,
     changes: &Changes,
 ) -> Result<User, Error> {
-    let mut faults = roles::unknown(conn, changes.roles.as_deref().unwrap_or_default())?;
     let display_name = changes.display_name.as_deref().map(model::display_name).transpose();
-    let display_name = display_name.unwrap_or_else(|fault| {
-        faults.push(fault);
-        None
-    });
-    if !faults.is_empty() {
-        return Err(Error::Invalid(faults));
-    }
     transaction(conn, |conn| {
+        // Nobody removes or changes roles from now on.
         store::raise_access(conn)?;
+        let mut faults = roles::unknown(conn, changes.roles.as_deref().unwrap_or_default())?;
+        faults.extend(display_name.clone().err());
+        if !faults.is_empty() {
+            return Err(Error::Invalid(faults));
+        }
         let before = store::find(conn, id)?.ok_or(Error::NotFound)?;
         if !versions.accept(before.version) {
             return Err(Error::Stale);
         }
         let mut user = before.clone();
-        if let Some(display_name) = &display_name {
+        if let Ok(Some(display_name)) = &display_name {
             user.display_name.clone_from(display_name);
         }
         if let Some(roles) = &changes.roles {

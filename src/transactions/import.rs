@@ -74,8 +74,8 @@ pub fn import(db: &Db, rules: &Rules, import: &Import, watch: &mut dyn Watch) ->
         rows.take_in(BATCH, &mut report, watch, |rows, report| {
             let mut batch = Batch::default();
             for row in rows {
-                if let Err(faults) = batch.add(row, import, &measures, &mut items, report)? {
-                    report.faulty(faults)?;
+                if let Err(faults) = batch.add(row, import, &measures, &mut items, report) {
+                    report.faulty(faults);
                 }
             }
             finish(recording.take(), &mut items, dry_run, report)?;
@@ -94,7 +94,7 @@ pub fn import_products(db: &Db, input: &Input, watch: &mut dyn Watch) -> Result<
     let mut seen = Seen::default();
     rows.take_in(BATCH, &mut report, watch, |rows, report| {
         let mut products = Vec::with_capacity(rows.len());
-        for row in seen.first(rows, "code", report)? {
+        for row in seen.first(rows, "code", report) {
             let text = |target: &str| row.get(target).unwrap_or_default().to_owned();
             let body = ProductBody {
                 name: text("name"),
@@ -104,7 +104,7 @@ pub fn import_products(db: &Db, input: &Input, watch: &mut dyn Watch) -> Result<
             };
             match body.check(&text("code")) {
                 Ok(product) => products.push(product),
-                Err(faults) => report.faulty(faults.iter().map(|fault| in_row(&row, fault, "")).collect())?,
+                Err(faults) => report.faulty(faults.iter().map(|fault| in_row(&row, fault, "")).collect()),
             }
         }
         let known = db.run_here(|conn| {
@@ -165,7 +165,7 @@ fn finish(
         if dry_run {
             answers = rows.iter().zip(answers).map(|(row, answer)| items.foresee(row, answer)).collect();
         }
-        account(report, &rows, answers, |row, fault| in_row(row, fault, ""))?;
+        account(report, &rows, answers, |row, fault| in_row(row, fault, ""));
     }
     Ok(())
 }
@@ -176,16 +176,15 @@ pub(super) fn account(
     rows: &[Row],
     answers: Vec<Recorded>,
     told: impl Fn(&Row, &Fault) -> RowFault,
-) -> Result<(), FileError> {
+) {
     for (row, answer) in rows.iter().zip(answers) {
         match answer {
             Recorded::Created(_) => report.counts.created += 1,
             Recorded::Corrected(_) => report.counts.changed += 1,
             Recorded::Unchanged(_) | Recorded::Outdated(_) => report.counts.unchanged += 1,
-            Recorded::Refused(faults) => report.faulty(faults.iter().map(|fault| told(row, fault)).collect())?,
+            Recorded::Refused(faults) => report.faulty(faults.iter().map(|fault| told(row, fault)).collect()),
         }
     }
-    Ok(())
 }
 
 impl Batch {
@@ -196,24 +195,17 @@ impl Batch {
         measures: &BTreeSet<String>,
         items: &mut Items,
         report: &mut Report,
-    ) -> Result<Result<(), Vec<RowFault>>, FileError> {
+    ) -> Result<(), Vec<RowFault>> {
         let text = |target: &str| row.get(target).unwrap_or_default().to_owned();
         let product = row.get("product").map(str::to_owned);
-        let revision = match items::revision(&row) {
-            Ok(revision) => revision,
-            Err(fault) => return Ok(Err(vec![fault])),
-        };
-        match items.note(&row, revision) {
-            Ok(stood_before) => self.is_ordered |= stood_before,
-            Err(fault) => return Ok(Err(vec![fault])),
-        }
+        let revision = items::revision(&row).map_err(|fault| vec![fault])?;
+        self.is_ordered |= items.note(&row, revision).map_err(|fault| vec![fault])?;
         if let Some(code) = &product
             && let Some(described) = describe(&row)
         {
-            match described.check(code) {
-                Ok(product) => drop(self.products.insert(code.clone(), product)),
-                Err(faults) => return Ok(Err(faults.iter().map(|fault| in_row(&row, fault, "product_")).collect())),
-            }
+            let told =
+                |faults: Vec<Fault>| faults.iter().map(|fault| in_row(&row, fault, "product_")).collect::<Vec<_>>();
+            self.products.insert(code.clone(), described.check(code).map_err(told)?);
         }
         let measures: BTreeMap<String, String> = measures
             .iter()
@@ -221,7 +213,7 @@ impl Batch {
             .collect();
         if measures.get(QUANTITY).and_then(|text| decimal(text).ok()) == Some(Decimal::ZERO) {
             let detail = "the quantity is 0; the row is taken in";
-            report.warning(row.fault(QUANTITY, "zero_quantity", detail))?;
+            report.warning(row.fault(QUANTITY, "zero_quantity", detail));
         }
         self.items.push(NewTransaction {
             source: import.source.clone().unwrap_or_else(|| DEFAULT_SOURCE.to_owned()),
@@ -235,7 +227,7 @@ impl Batch {
             lines: vec![NewLine { product, measures }],
         });
         self.rows.push(row);
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Begins to record on threads of its own, each with a connection: the rows of one customer stay together, so that no lane waits for

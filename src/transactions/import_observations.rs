@@ -37,10 +37,10 @@ pub fn import_observations(
     let recorder = Recorder { user_id: import.user_id, evaluates: true };
     let mut seen = Seen::default();
     rows.take_in(BATCH, &mut report, watch, |rows, report| {
-        let rows = seen.first(rows, "id", report)?;
+        let rows = seen.first(rows, "id", report);
         let items = rows.iter().map(|row| item(row, source)).collect();
         let answers = db.run_here(|conn| observe(conn, rules, recorder, items, import.input.dry_run))?;
-        account(report, &rows, answers, |row, fault| row.fault(column(&fault.pointer), &fault.code, &fault.detail))?;
+        account(report, &rows, answers, |row, fault| row.fault(column(&fault.pointer), &fault.code, &fault.detail));
         Ok::<_, Error>(())
     })?;
     Ok(report.finish()?)

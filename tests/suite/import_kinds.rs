@@ -56,6 +56,8 @@ impl Both {
         assert!(said.trim_end().ends_with(&sentence), "{said}\n{sentence}\n{told}");
         let downloaded = self.app.get(&format!("/v1/imports/{id}/report")).with(200).text;
         assert_eq!(downloaded, std::fs::read_to_string(&report).unwrap(), "{kind}");
+        let lines = downloaded.lines().skip(1).map(|line| line.split(',').next().unwrap().parse::<u64>().unwrap());
+        assert!(lines.is_sorted(), "{downloaded}");
         counts
     }
 }
@@ -82,15 +84,18 @@ fn a_file_gives_the_same_counts_and_the_same_report_by_command_and_by_upload() {
     let both = Both::new(Place::new(), root.join("rules/tobacco"), app);
     let sample = |name: &str| std::fs::read_to_string(root.join("samples").join(name)).unwrap();
     let customers = sample("tobacco_customers.csv").replacen("2015-", "=2015-", 7);
-    let orders: String = sample("tobacco_orders.csv").lines().take(2000).map(|line| format!("{line}\n")).collect();
-    let orders = orders.replacen("2017-", "2019-", 9);
+    let orders = sample("tobacco_orders.csv");
+    let mut orders: Vec<&str> = orders.lines().take(2000).collect();
+    // What is seen as rows are read stands in its place among what is seen when they are recorded.
+    orders.insert(2, orders[1]);
+    let orders = orders.join("\n").replacen("2017-", "2019-", 9);
     let columns = json!({"customer": "customer_code", "on": "ordered_at", "order": "order_id", "product": "product_code",
         "product_name": "product_name", "product_category": "category"});
     let counts = both.import(&[("kind", "customers")], customers.as_bytes());
     assert!(counts["faulty"].as_u64().unwrap() > 0, "{counts}");
     let texts = [("kind", "transactions"), ("transaction_kind", "order"), ("mapping", &columns.to_string())];
     let counts = both.import(&texts, orders.as_bytes());
-    assert!(counts["faulty"].as_u64().unwrap() > 0, "{counts}");
+    assert!(counts["faulty"].as_u64().unwrap() > 9, "{counts}");
 }
 
 /// What a form says of a file, the file, and how many of its rows are created and faulty, with how many remarks.
