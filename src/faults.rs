@@ -29,6 +29,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("invalid_character", "The name has a character that names don't have; `detail` says which they may have."),
     ("line_ends", "The lines of the file end with a carriage return alone."),
     ("long_row", "A row of a file is too long: perhaps a quote is left open."),
+    ("no_manifest", "The files are no pack: `pack.toml` is missing."),
     ("no_products", "Transactions of this kind name no products."),
     ("no_text", "The file is no CSV file, but a workbook or an archive."),
     ("not_allowed", "The part doesn't go with the others; `detail` says where it belongs."),
@@ -43,12 +44,15 @@ pub const CODES: &[(&str, &str)] = &[
         "A number, or how many there are of something, is below the smallest or above the largest that is allowed.",
     ),
     ("password", "The password is too short, too long, blank, or the user's name."),
+    ("path", "A pack has no file of this path."),
     ("pattern", "The text doesn't match the pattern that the pack declares for the field."),
     ("phone", "The text isn't a telephone number."),
     ("report_full", "The report has reached its largest size; `detail` says how many lines it lacks."),
     ("required", "The value is missing."),
     ("role_name", "The name isn't of the form of names of roles; `detail` says which that is."),
+    ("too_large", "A file, or all together, are larger than a pack may be."),
     ("too_long", "The text has more characters than are allowed."),
+    ("too_many_files", "There are more files than a pack may have."),
     ("too_many_digits", "The number has more digits before or behind the point than are kept."),
     ("unknown_assessment", "There is no assessment of this id."),
     ("unknown_choice", "The value is none of those that are allowed; `detail` lists them."),
@@ -92,7 +96,7 @@ const MAX_TEXT: usize = 2000;
 /// One fault of a body, a row or a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Fault {
-    /// JSON pointer (RFC 6901) to the faulty part, empty for the whole.
+    /// JSON pointer (RFC 6901) to the faulty part of the body, empty for the whole; of a parameter or a header its name.
     #[schema(example = "/profile/network/floor_area")]
     pub pointer: String,
     /// Stable code of the fault.

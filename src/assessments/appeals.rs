@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::model::{FiledFor, Resolution};
@@ -10,6 +9,7 @@ use super::overrides::{self, NewOverride, later};
 use super::store::{self, Answered, Appeal, AppealCounts, AppealFilter};
 use crate::Id;
 use crate::customers;
+use crate::customers::file::now;
 use crate::db::{self, Conn, Failure, Subjects, transaction};
 use crate::events::model::{Content, Event, EventKind};
 use crate::events::store as event_store;
@@ -140,7 +140,7 @@ pub fn file(conn: &mut Conn, active: &Active, by: &By, user_id: Id, new: &NewApp
             evidence: new.evidence.clone(),
             user_id,
             author: by.name.clone(),
-            filed_at: Timestamp::now(),
+            filed_at: now(),
             filed_on: date,
             input_seq: subject.input_seq,
             answer_by: later(date, pack.appeals.answer_within),
@@ -205,7 +205,7 @@ pub fn answer(
         let answered = Answered {
             resolution: new.resolution,
             on: date,
-            at: Timestamp::now(),
+            at: now(),
             reviewer_id: user_id,
             reviewer: by.name.clone(),
             answer: new.answer.clone(),

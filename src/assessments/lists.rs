@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::model::Outcome;
 use super::store::{self, ListEntry, Listed};
 use crate::Id;
 use crate::customers;
+use crate::customers::file::now;
 use crate::db::{self, Conn, Failure, Subjects, transaction};
 use crate::events::model::{Content, Event, EventKind};
 use crate::events::store as event_store;
@@ -135,7 +135,7 @@ pub fn enter(conn: &mut Conn, active: &Active, by: &By, user_id: Id, new: &NewEn
             reason: new.reason.clone(),
             user_id,
             author: by.name.clone(),
-            created_at: Timestamp::now(),
+            created_at: now(),
             expires_on: new.expires_on,
         };
         store::insert_entry(conn, &entry)?;

@@ -1,11 +1,12 @@
 //! Overrides: a person decides instead of a policy, with a reason and a last day. What the policy says goes on beside it.
 
+use jiff::Span;
 use jiff::civil::Date;
-use jiff::{Span, Timestamp};
 
 use super::store::{self, Compared, KeptOverride};
 use crate::Id;
 use crate::customers;
+use crate::customers::file::now;
 use crate::customers::store::subjects::{self, Change};
 use crate::db::{self, Conn, Failure, Subjects, transaction};
 use crate::events::model::{Content, Event, EventKind};
@@ -125,7 +126,7 @@ pub fn write(
         reason: new.reason.clone(),
         user_id,
         author: by.name.clone(),
-        created_at: Timestamp::now(),
+        created_at: now(),
         starts_on: date,
         expires_on: new.expires_on,
         ended_on: None,

@@ -43,7 +43,7 @@ pub enum Error {
     #[error("a release decides in the shadow of the one in force already; end that first")]
     Shadowed,
     /// It has ended.
-    #[error("the run has ended")]
+    #[error("it has ended already")]
     Ended,
     /// It follows a basis or a closing.
     #[error("the run follows a new basis or a closing, without which nobody would know what is in force")]

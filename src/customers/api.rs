@@ -17,7 +17,7 @@ use crate::Id;
 use crate::db::Db;
 use crate::http::current::Current;
 use crate::http::etag;
-use crate::http::extract::{Body, IfMatch, Parameters, PathId};
+use crate::http::extract::{IfMatch, Members, Parameters, PathId};
 use crate::http::list::{Listed, Page};
 use crate::http::paging::PageParameters;
 use crate::http::problem::{Code, Problem, Problems};
@@ -199,9 +199,9 @@ pub async fn create_customer(
     _: Permit<WriteCustomers>,
     db: web::Data<Db>,
     rules: Current<Rules>,
-    body: Body<CustomerBody>,
+    body: Members<CustomerBody>,
 ) -> Result<HttpResponse, Problem> {
-    let Body(CustomerBody { code, name, profile, unknown }) = body;
+    let Members(CustomerBody { code, name, profile, unknown }) = body;
     let draft = record::Draft { code, name, profile, unknown };
     let known = rules.0.clone();
     let created = db.run(move |conn| record::create(conn, &known, &draft)).await?;
@@ -252,9 +252,9 @@ pub async fn change_customer(
     rules: Current<Rules>,
     PathId(id): PathId,
     IfMatch(versions): IfMatch,
-    body: Body<CustomerPatch>,
+    body: Members<CustomerPatch>,
 ) -> Result<HttpResponse, Problem> {
-    let Body(CustomerPatch { code, name, profile, unknown }) = body;
+    let Members(CustomerPatch { code, name, profile, unknown }) = body;
     let changes = record::Changes { code, name, profile, unknown };
     let known = rules.0.clone();
     let changed = db.run(move |conn| record::change(conn, &known, id, &versions, &changes)).await?;

@@ -143,6 +143,23 @@ fn update(
     versions: &Versions,
     work: impl Fn(&mut Customer) -> Result<(), Error>,
 ) -> Result<Customer, Error> {
+    let mut change = || changed(conn, rules, id, versions, &work);
+    loop {
+        match change() {
+            // Somebody else came first, which is all the same to who accepts any version.
+            Err(Error::Stale) if *versions == Versions::Any => {}
+            done => return done,
+        }
+    }
+}
+
+fn changed(
+    conn: &mut Conn,
+    rules: &Rules,
+    id: Id,
+    versions: &Versions,
+    work: &impl Fn(&mut Customer) -> Result<(), Error>,
+) -> Result<Customer, Error> {
     db::transaction(conn, |conn| {
         let before = store::find(conn, id)?.ok_or(Error::NotFound)?;
         if !versions.accept(before.version) {
@@ -190,7 +207,8 @@ pub fn check_text(what: &str, max: usize, text: &str) -> Result<String, (&'stati
     if length > max {
         return Err(("too_long", format!("{length} characters are more than the {max} allowed")));
     }
-    if let Some(control) = text.chars().find(|c| c.is_control()) {
+    // The separators of lines and paragraphs break lines too.
+    if let Some(control) = text.chars().find(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
         return Err(("control_character", format!("the control character {control:?} is not allowed")));
     }
     Ok(text.to_owned())

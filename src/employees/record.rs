@@ -136,7 +136,7 @@ fn text(pointer: &str, text: &str, longest: usize, faults: &mut Vec<Fault>) -> S
     let length = text.chars().count();
     if !(1..=longest).contains(&length) || text.chars().any(char::is_control) {
         let detail =
-            format!("a text without control characters of 1 to {longest} characters, and this one has {length}");
+            format!("a text has 1 to {longest} characters, none of them a control character; this one has {length}");
         faults.push(Fault::new(pointer, "out_of_range", detail));
     }
     text.to_owned()

@@ -63,6 +63,7 @@ pub fn unless_known(request: &HttpRequest, response: HttpResponse<BoxBody>) -> H
             let mut known = response.set_body(BoxBody::new(()));
             *known.status_mut() = StatusCode::NOT_MODIFIED;
             known.headers_mut().remove(header::CONTENT_TYPE);
+            known.headers_mut().remove(header::CONTENT_ENCODING);
             known
         }
         _ => response,

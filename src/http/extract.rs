@@ -30,7 +30,7 @@ const PIECE: usize = 64 << 10;
 /// Most characters of a parameter that is a text.
 const MAX_TEXT: usize = 200;
 
-/// A JSON body. Unknown fields are refused where the type says so.
+/// A JSON body. Unknown fields are refused where the type says so, and null where its schema doesn't allow it.
 pub struct Body<T>(pub T);
 
 impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Body<T> {
@@ -38,15 +38,31 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Body<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let is_json = is_json(request);
-        let bytes = bytes(request, payload);
-        Box::pin(async move {
-            if !is_json {
-                return Err(Problem::new(Code::UnsupportedMediaType));
-            }
-            json::body(&bytes.await?).map(Self)
-        })
+        let bytes = json_bytes(request, payload);
+        Box::pin(async move { json::body(&bytes.await?).map(Self) })
     }
+}
+
+/// A JSON body whose handler judges each member together with all others, also null.
+pub struct Members<T>(pub T);
+
+impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Members<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bytes = json_bytes(request, payload);
+        Box::pin(async move { json::members(&bytes.await?).map(Self) })
+    }
+}
+
+fn json_bytes(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<web::Bytes, Problem>> + use<> {
+    let is_json = is_json(request);
+    let bytes = bytes(request, payload);
+    async move { if is_json { bytes.await } else { Err(Problem::new(Code::UnsupportedMediaType)) } }
 }
 
 /// Whether a body is JSON in UTF-8, as far as its type says.

@@ -27,6 +27,9 @@ static RUST_TYPES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     names.into_iter().filter_map(|(pattern, name)| Some((Regex::new(pattern).ok()?, name))).collect()
 });
 
+/// How null is written.
+const NULL: &[u8] = b"null";
+
 /// Why a JSON text can't be read.
 enum Refused {
     /// It is no JSON.
@@ -35,8 +38,18 @@ enum Refused {
     Faulty(Vec<Fault>),
 }
 
-/// Reads a body: an object in which no key stands twice. Tells every fault in its shape.
+/// Reads a body: an object in which no key stands twice, and null only where the schema allows it. Tells every fault in its shape.
 pub fn body<T: DeserializeOwned + ToSchema + 'static>(bytes: &[u8]) -> Result<T, Problem> {
+    let read = members::<T>(bytes)?;
+    // Within a text these letters are no null, which costs a second look.
+    let may_have_null = bytes.windows(NULL.len()).any(|part| part == NULL);
+    let json = may_have_null.then(|| serde_json::from_slice(bytes).ok()).flatten();
+    let nulls = json.map(|json| shape::nulls::<T>(&json)).unwrap_or_default();
+    if nulls.is_empty() { Ok(read) } else { Err(Problem::invalid(nulls)) }
+}
+
+/// Reads a body whose reader judges null.
+pub fn members<T: DeserializeOwned + ToSchema + 'static>(bytes: &[u8]) -> Result<T, Problem> {
     object("the body", bytes).map_err(|refused| match refused {
         Refused::Broken(error) => Problem::detailed(Code::BadRequest, format!("the body is not JSON: {error}")),
         Refused::Faulty(faults) => Problem::invalid(faults),
@@ -83,8 +96,19 @@ pub fn item<T: DeserializeOwned + ToSchema + 'static>(json: &Json) -> Result<T, 
     if !json.is_object() {
         return Err(vec![Fault::new("", "wrong_type", "an item must be an object")]);
     }
-    T::deserialize(json)
-        .or_else(|_| serde_path_to_error::deserialize(json).map_err(|error| shape::faults::<T>(json, fault(&error))))
+    let read = T::deserialize(json)
+        .or_else(|_| serde_path_to_error::deserialize(json).map_err(|error| shape::faults::<T>(json, fault(&error))))?;
+    let nulls = if has_null(json) { shape::nulls::<T>(json) } else { Vec::new() };
+    if nulls.is_empty() { Ok(read) } else { Err(nulls) }
+}
+
+fn has_null(json: &Json) -> bool {
+    match json {
+        Json::Null => true,
+        Json::Array(items) => items.iter().any(has_null),
+        Json::Object(members) => members.values().any(has_null),
+        _ => false,
+    }
 }
 
 /// The fault that a deserializer's error tells.
@@ -267,6 +291,28 @@ mod tests {
         let text = faults(r#"{"measures": {"a": "1", "a": 2}, "cuont": 2}"#);
         let told: Vec<&str> = text.lines().map(|line| line.split(" ").next().unwrap()).collect();
         assert_eq!(told, ["/count", "/cuont", "/measures/a", "/measures/a"], "{text}");
+    }
+
+    #[derive(Debug, Deserialize, ToSchema)]
+    struct Remark {
+        #[serde(rename = "text")]
+        #[schema(nullable = false)]
+        _text: Option<String>,
+        #[serde(rename = "until")]
+        _until: Option<String>,
+    }
+
+    #[test]
+    fn null_stands_only_where_it_may() {
+        let told = |text: &str| body::<Remark>(text.as_bytes()).err().map(|problem| problem.errors().to_vec());
+        assert_eq!(told(r#"{"text": "a null", "until": null}"#), None);
+        let refused = Fault::new("/text", "wrong_type", "this is null, but must be a text");
+        assert_eq!(told(r#"{"text": null, "until": null}"#), Some(vec![refused.clone()]));
+        assert_eq!(item::<Remark>(&serde_json::json!({"text": null})).unwrap_err(), [refused]);
+        assert_eq!(
+            faults(r#"{"measures": null, "count": null}"#),
+            "/count wrong_type this is null, but must be a whole number\n/measures wrong_type this is null, but must be an object"
+        );
     }
 
     #[derive(Debug, Deserialize, ToSchema)]

@@ -28,7 +28,7 @@ pub enum Error {
     #[error("the role '{0}' is built in and can't be changed")]
     BuiltIn(String),
     /// A role that somebody has.
-    #[error("the role '{role}' is used by {users} users: take it from them first")]
+    #[error("the role '{role}' has users ({users}): take it from them first")]
     Used {
         /// The role.
         role: String,

@@ -273,7 +273,7 @@ pub async fn follow_import(
 
 /// Download an import's report
 ///
-/// A CSV file with a line for each faulty row and each remark, of at most 32 MiB: where it ends before all are told, its last line says so.
+/// A CSV file with a line for each fault of a row and each remark, in the order of the rows, of at most 32 MiB: where it ends before all are told, its last line says so.
 /// It is there when the import has finished, and for 30 days. Cells that a spreadsheet would take for formulas begin with `'`.
 #[utoipa::path(tag = "imports", operation_id = "getImportReport", security(("bearer" = ["imports:read"])),
     params(("id" = uuid::Uuid, Path, description = "The import's id")), responses(

@@ -42,7 +42,7 @@ pub fn by(conn: &mut Conn, user_id: Id) -> db::Result<By> {
     Ok(By { user_id: Some(user_id), name: user.username })
 }
 
-/// Keeps a release with its author and what he says of it; of one that is kept already it is noted where he says something new.
+/// Keeps a release with its author and what he says of it. One that is kept already stays as it is.
 pub fn keep(
     conn: &mut Conn,
     source: &Source,
@@ -53,12 +53,8 @@ pub fn keep(
 ) -> db::Result<Release> {
     let digest = source.digest();
     transaction(conn, |conn| {
-        let known = store::release_with_steps(conn, digest)?;
-        let said = known.as_ref().and_then(|release| release.last(StepKind::Created)).map(|step| &step.message);
-        if known.is_none() {
+        if store::release_with_steps(conn, digest)?.is_none() {
             store::keep_release(conn, digest, pack_id, &source.to_json())?;
-        }
-        if known.is_none() || (message.is_some() && said != Some(&message)) {
             store::add_step(conn, digest, &Step { message: message.clone(), ..step(StepKind::Created, by, parent) })?;
         }
         store::release_with_steps(conn, digest)?

@@ -94,7 +94,6 @@ impl ReleaseSummary {
     pub fn new(release: Release, in_force: Digest) -> Self {
         let state = release.state(in_force);
         let created = release.steps.iter().find(|step| step.kind == StepKind::Created).cloned();
-        let message = release.last(StepKind::Created).and_then(|step| step.message.clone());
         let step = |step: Step| StepView {
             kind: step.kind,
             by: step.by.name,
@@ -108,7 +107,7 @@ impl ReleaseSummary {
             state,
             created_at: release.created_at,
             author: created.as_ref().map(|step| step.by.name.clone()),
-            message,
+            message: created.as_ref().and_then(|step| step.message.clone()),
             parent: created.and_then(|step| step.parent),
             steps: release.steps.into_iter().map(step).collect(),
         }

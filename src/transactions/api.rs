@@ -402,9 +402,8 @@ pub async fn list_customer_metrics(
     parameters: Parameters,
 ) -> Result<web::Json<MetricList>, Problem> {
     let mut as_of = rules.business_date;
-    for (place, (name, value)) in parameters.0.iter().enumerate() {
+    for (name, value) in &parameters.0 {
         let read = match name.as_str() {
-            _ if place > 0 => Err(Fault::new(name, "doubled", "as_of is the only parameter and stands once")),
             "as_of" => date(value).map(|read| as_of = read).map_err(|(code, detail)| Fault::new("as_of", code, detail)),
             _ => Err(Parameters::unknown(name, &["as_of"])),
         };

@@ -124,7 +124,7 @@ fn an_operator_sees_to_roles_beside_a_running_service() {
     operated.told(&["set-role", "auditor", "--permission", "releases:read"]);
     assert!(operated.told(&["roles"]).contains("auditor: releases:read\n"));
     until("the service notices", || (runs() == 403).then_some(()));
-    operated.refused(&["delete-role", "auditor"], "used by 1 users");
+    operated.refused(&["delete-role", "auditor"], "has users (1)");
     operated.told(&["set-roles", "ana", "--role", "clerk"]);
     operated.told(&["delete-role", "auditor"]);
     for (arguments, wanted) in [

@@ -84,7 +84,8 @@ fn a_row_replaces_the_fields_that_the_file_has_columns_for() {
     let said = report.to_string();
     for part in [
         "line 4, code: the code 'B' stands on line 3 already [doubled]",
-        "line 5: 'name' is required; business.opened_on: 'opened_on' is required",
+        "line 5: 'name' is required [required]",
+        "line 5: business.opened_on: 'opened_on' is required [required]",
     ] {
         assert!(said.contains(part), "{part} is missing in {said}");
     }

@@ -123,6 +123,8 @@ fn who_is_on_a_list_by_hand_neither_enters_nor_leaves_by_his_outcome() {
     until("X1 is small", || (app.outcomes(&x1)["size"] == "small").then_some(()));
     assert_eq!(told(&app), [event("list_entered", "X1", "large")]);
     let entry = app.post("/v1/lists/friends/members", &json!({"customer_id": x1, "reason": "Of old"})).with(201);
+    let kept = app.get("/v1/lists/friends/members").with(200).json["items"][0]["entry"].clone();
+    assert_eq!(entry.json["created_at"], kept["created_at"]);
     assert_eq!(members(&app, "friends"), [("X1".to_owned(), false, true)]);
     app.send("DELETE", entry.header("Location"), &[], &Json::Null).with(204);
     let entered_and_left = [event("list_entered", "X1", "friends"), event("list_left", "X1", "friends")];

@@ -77,6 +77,20 @@ fn what_a_client_has_is_not_sent_again() {
 }
 
 #[test]
+fn who_accepts_any_version_is_never_told_of_another() {
+    let app = bakery();
+    let path = format!("/v1/customers/{}", app.customer("X1", json!({})));
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let change = json!({"name": format!("Shop {number}")});
+            let (app, path) = (&app, &path);
+            scope.spawn(move || app.patch(path, "*", &change).with(200));
+        }
+    });
+    assert_eq!(app.get(&path).json["version"], 9);
+}
+
+#[test]
 fn every_change_by_patch_wants_the_version_that_was_read() {
     let app = bakery();
     app.customer("X1", json!({}));

@@ -43,6 +43,28 @@ fn a_problem_is_told_in_the_readers_language_and_explained_without_network() {
 }
 
 #[test]
+fn who_accepts_no_encoding_is_told_so() {
+    let app = bakery();
+    for excluded in ["*;q=0", "identity;q=0, br"] {
+        let answer = app.send("GET", "/v1/customers", &[("Accept-Encoding", excluded)], &Json::Null).with(406);
+        assert_eq!(
+            (answer.header("Content-Type"), &answer.json["code"]),
+            ("application/problem+json", &json!("not_acceptable"))
+        );
+        assert_eq!(answer.header("X-Content-Type-Options"), "nosniff");
+    }
+}
+
+#[test]
+fn a_parameter_that_stands_twice_is_told_whatever_the_operation() {
+    let app = bakery();
+    for path in ["/v1/customers", "/v1/runs", "/v1/users", "/v1/products", "/v1/imports"] {
+        let answer = app.get(&format!("{path}?limit=1&limit=2")).with(422);
+        assert_eq!(answer.faults(), [("limit", "doubled")], "{path}");
+    }
+}
+
+#[test]
 fn methods_that_no_handler_names_are_answered_sensibly() {
     let app = bakery();
     let id = app.customer("X1", json!({}));

@@ -247,6 +247,29 @@ fn what_differs_is_told_cell_by_cell() {
 }
 
 #[test]
+fn what_is_kept_already_stays_as_it_is_whoever_sends_it_again() {
+    let app = served("");
+    let signed_in = |username: &str| {
+        app.user(username, &["policy_author"]);
+        app.sign_in(username)["access_token"].as_str().unwrap().to_owned()
+    };
+    let (first, second) = (signed_in("ana"), signed_in("eva"));
+    let send = |token: &str, message: &str| {
+        let body = json!({"files": {POLICY: "fn decide(customer, context) { decide(\"big\") }"}, "message": message});
+        app.send_as(token, "POST", "/v1/releases", &[], &body).with(201).json
+    };
+    let made = send(&first, "all are big");
+    assert_eq!((&made["author"], &made["message"]), (&json!("ana"), &json!("all are big")));
+    assert_eq!(send(&second, "another story"), made);
+    // The release that came with the folder has no author, also when somebody sends its files.
+    let in_force = app.get("/v1/basis").with(200).json["release"].as_str().unwrap().to_owned();
+    let path = format!("/v1/releases/{in_force}");
+    let before = app.get(&path).with(200).json;
+    app.post("/v1/releases", &json!({"files": {}, "message": "mine"})).with(201);
+    assert_eq!(app.get(&path).with(200).json, before);
+}
+
+#[test]
 fn a_draft_with_faults_is_kept_and_never_in_force() {
     let app = served("");
     let body = json!({"files": {POLICY: "fn decide(customer, context) { customer.nothing }"}, "message": "x"});
@@ -268,7 +291,8 @@ fn a_draft_with_faults_is_kept_and_never_in_force() {
     app.post(&format!("/v1/releases/{digest}/comparison"), &json!({})).with(409);
     app.get(&format!("/v1/releases/{digest}/difference")).with(409);
     app.post("/v1/releases", &json!({"files": {}, "message": " "})).with(422);
-    app.post("/v1/releases", &json!({"files": {"../x": "y"}, "message": "x"})).with(422);
+    let outside = app.post("/v1/releases", &json!({"files": {"../x": "y"}, "message": "x"}));
+    assert_eq!(outside.with(422).faults(), [("/files/..~1x", "path")]);
 }
 
 #[test]

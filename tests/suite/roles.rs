@@ -74,7 +74,7 @@ fn what_a_role_allows_holds_at_once() {
     app.patch(&format!("/v1/users/{id}"), "\"1\"", &json!({"roles": ["auditor"]})).with(200);
     assert_eq!((status("/v1/customers"), status("/v1/runs")), (403, 200));
     let used = app.send("DELETE", "/v1/roles/auditor", &[], &Json::Null).with(409);
-    assert!(used.json["detail"].as_str().unwrap().contains("1 users"), "{}", used.json);
+    assert!(used.json["detail"].as_str().unwrap().contains("has users (1)"), "{}", used.json);
     app.patch(&format!("/v1/users/{id}"), "\"2\"", &json!({"roles": []})).with(200);
     assert_eq!((status("/v1/customers"), status("/v1/runs"), status("/v1/me")), (403, 403, 200));
     app.send("DELETE", "/v1/roles/auditor", &[], &Json::Null).with(204);

@@ -522,6 +522,8 @@ fn employees_are_entered_and_changed() {
     let changed = office.app.patch(&path, read.header("ETag"), &moved).with(200);
     assert_eq!((changed.json.get("user_id"), changed.header("ETag")), (None, "\"2\""));
     assert_eq!(changed.json["areas"][0], json!({"name": "north", "from": "2017-01-01", "to": "2018-01-31"}));
+    let nameless = office.app.patch(&path, "\"2\"", &json!({"name": null, "status": null})).with(422);
+    assert_eq!(nameless.faults(), [("/name", "wrong_type"), ("/status", "wrong_type")]);
     let nowhere = office.app.patch(&path, "\"2\"", &json!({"area": {"name": "nord", "from": "2018-02-01"}})).with(422);
     assert_eq!(nowhere.faults(), [("/area/name", "unknown_choice")]);
     let on = |area: &str, day: &str| {

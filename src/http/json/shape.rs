@@ -41,8 +41,7 @@ impl Shape {
     }
 
     fn check(&self, json: &Json, schema: &Json, at: &str, faults: &mut Vec<Fault>) {
-        // Whether null may stand for nothing is the reader's to say.
-        if enough(faults) || json.is_null() {
+        if enough(faults) {
             return;
         }
         let schema = self.resolved(schema);
@@ -114,6 +113,15 @@ pub fn faults<T: ToSchema + 'static>(json: &Json, met: Fault) -> Vec<Fault> {
     if met.code == "doubled" || !faults.iter().any(|fault| fault.pointer == met.pointer) {
         faults.push(met);
     }
+    faults
+}
+
+/// Where null stands and the schema doesn't allow it, in what was read as a `T`: for readers null is nothing.
+pub fn nulls<T: ToSchema + 'static>(json: &Json) -> Vec<Fault> {
+    let shape = Shape::of::<T>();
+    let mut faults = Vec::new();
+    shape.check(json, &shape.whole, "", &mut faults);
+    faults.retain(|fault| json.pointer(&fault.pointer).is_some_and(Json::is_null));
     faults
 }
 

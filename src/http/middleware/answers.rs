@@ -75,7 +75,7 @@ impl Reader {
         let docs = self.of_docs && response.status().is_success();
         let headers = response.headers_mut();
         let content = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let (page, events) = (content.starts_with("text/html"), content.starts_with("text/event-stream"));
+        let page = content.starts_with("text/html");
         let cached = if headers.contains_key(header::ETAG) { "private, no-cache" } else { "no-store" };
         let wanted = [
             (true, header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -83,8 +83,6 @@ impl Reader {
             (self.of_api, header::CACHE_CONTROL, cached),
             (docs, header::CACHE_CONTROL, "public, max-age=3600"),
             (page, header::CONTENT_SECURITY_POLICY, PAGES),
-            // Compressing would hold events back.
-            (events, header::CONTENT_ENCODING, "identity"),
         ];
         for (name, value) in wanted.into_iter().filter(|(is, ..)| *is).map(|(_, name, value)| (name, value)) {
             if !headers.contains_key(&name) {

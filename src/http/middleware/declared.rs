@@ -1,5 +1,6 @@
-//! Refuses what an operation doesn't take: nothing is left out silently.
+//! Refuses what an operation doesn't take, and what stands twice in a query: nothing is left out silently.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix_web::body::MessageBody;
@@ -9,13 +10,13 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, web};
 use serde_json::Value as Json;
 
-use crate::faults::{Fault, MOST, pointer_segment, unknown_field};
+use crate::faults::{Fault, MOST, enough, pointer_segment, unknown_field};
 use crate::http::extract::{self, Parameters};
 use crate::http::paths::Paths;
 use crate::http::problem::Problem;
 use crate::identity::model::Principal;
 
-/// The middleware: a query or a body of an operation that declares none.
+/// The middleware: a query or a body of an operation that declares none, and parameters of which only one could hold.
 pub async fn only(
     mut request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -28,10 +29,15 @@ pub async fn only(
     let Some(takes) = takes.filter(|takes| takes.permission.as_ref().is_none_or(may)) else {
         return next.call(request).await;
     };
-    let mut faults = Vec::new();
-    if !takes.query {
-        let Parameters(sent) = Parameters::of(request.query_string())?;
-        faults.extend(sent.iter().take(MOST).map(|(name, _)| Parameters::unknown(name, &[])));
+    let Parameters(sent) = Parameters::of(request.query_string())?;
+    let (mut faults, mut seen) = (Vec::new(), BTreeSet::new());
+    for (name, _) in &sent {
+        let is_second = !seen.insert(name);
+        faults.extend((!takes.query).then(|| Parameters::unknown(name, &[])));
+        faults.extend(is_second.then(|| Fault::new(name, "doubled", "the parameter stands twice")));
+        if enough(&faults) {
+            break;
+        }
     }
     if !takes.body && request.method() != Method::GET {
         let (head, payload) = request.parts_mut();

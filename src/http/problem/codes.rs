@@ -106,6 +106,10 @@ codes! {
         ["The body is too large", "El cuerpo es demasiado grande", "请求体过大"],
         "The body, or what it unpacks to, has more bytes than the service takes. `detail` says how many it takes.",
         "Send several smaller requests.";
+    NotAcceptable = "not_acceptable", NOT_ACCEPTABLE,
+        ["No encoding of the answer is accepted", "No se acepta ninguna codificación de la respuesta", "不接受响应的任何编码"],
+        "The header `Accept-Encoding` excludes everything that the service can send, also what isn't packed. Nothing was changed.",
+        "Accept `gzip`, `deflate` or `identity`, or leave the header out.";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE,
         ["The body has a type that isn't taken here", "El tipo del cuerpo no se admite aquí", "不支持该请求体类型"],
         "The header `Content-Type` is missing, or names a type that the operation doesn't take or another encoding of text than UTF-8; or \

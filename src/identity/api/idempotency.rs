@@ -14,7 +14,7 @@ use crate::Id;
 use crate::db::Db;
 use crate::digest::Digest;
 use crate::faults::Fault;
-use crate::http::extract;
+use crate::http::extract::{self, Localised};
 use crate::http::openapi::{IDEMPOTENCY_KEY, UPLOADS, takes_key};
 use crate::http::paths::Paths;
 use crate::http::problem::{Code, Problem};
@@ -140,7 +140,11 @@ pub async fn once(
     let work = async move {
         match key.begin(&db, &body).await? {
             Begun::First(owned) => keep(next.call(request).await, owned).await,
-            Begun::Answered(response) => Ok(request.into_response(response)),
+            Begun::Answered(response) => {
+                // Whether it followed the reader's language isn't kept, so it is taken as one that did.
+                request.extensions_mut().insert(Localised);
+                Ok(request.into_response(response))
+            }
         }
     };
     apart(work).await?

@@ -12,7 +12,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::check::{PackCheck, PackFiles, examined};
 use crate::db::{self, Conn, Db};
 use crate::digest::Digest;
-use crate::faults::Fault;
+use crate::faults::{Fault, pointer_segment};
 use crate::http::current::Current;
 use crate::http::extract::{Body, Parameters, PathDigest};
 use crate::http::list::{Listed, Page};
@@ -85,7 +85,10 @@ pub async fn create_release(
         .await
         .map_err(|error: db::Error| Problem::from(error))?;
     let release = kept.map_err(|faults| {
-        let fault = |fault: &Diagnostic| Fault::new("/files", fault.code, fault.message.clone());
+        let fault = |fault: &Diagnostic| {
+            let file = Some(fault.file.as_str()).filter(|file| !file.is_empty()).map(pointer_segment);
+            Fault::new(format!("/files{}", file.unwrap_or_default()), fault.code, fault.message.clone())
+        };
         Problem::invalid(faults.iter().map(fault).collect())
     })?;
     let digest = release.digest;
