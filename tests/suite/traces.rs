@@ -61,7 +61,7 @@ fn a_request_is_a_span_of_its_senders_trace_and_shows_nothing_of_what_he_sent() 
     let client = service.client();
     client.send("POST", "/v1/customers", &json!({"code": MARK, "name": MARK})).with(201);
     let headers = [("Authorization", authorization.as_str()), ("X-Mark", MARK), ("User-Agent", MARK)];
-    client.send_raw("GET", &format!("/v1/customers/{MARK}?q={MARK}"), &headers, "").with(404);
+    client.send_raw("GET", &format!("/v1/customers/{MARK}?q={MARK}"), &headers, "").with(422);
     client.send_raw("GET", &format!("/v1/customers?q={MARK}"), &headers, "").with(200);
     let parent = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     client.send_raw("GET", "/livez", &[parent], "").with(200);
