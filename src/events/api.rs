@@ -12,7 +12,7 @@ use super::model::{Content, Event, EventKind};
 use super::store;
 use crate::Id;
 use crate::db::Db;
-use crate::faults::Fault;
+use crate::faults::{Fault, enough};
 use crate::http::extract::Parameters;
 use crate::http::paging;
 use crate::http::problem::{Problem, Problems};
@@ -90,8 +90,11 @@ pub async fn list_events(
     parameters: Parameters,
 ) -> Result<web::Json<EventList>, Problem> {
     let mut seen: BTreeMap<u8, i64> = BTreeMap::new();
-    let mut limit = paging::DEFAULT_LIMIT;
+    let (mut limit, mut faults) = (paging::DEFAULT_LIMIT, Vec::new());
     for (name, value) in &parameters.0 {
+        if enough(&faults) {
+            break;
+        }
         let read = match name.as_str() {
             "after" => paging::position(value)
                 .map(|read| seen = read)
@@ -99,7 +102,10 @@ pub async fn list_events(
             "limit" => paging::limit(value).map(|read| limit = read),
             _ => Err(Parameters::unknown(name, &["after", "limit"])),
         };
-        read.map_err(|fault| Problem::invalid(vec![fault]))?;
+        faults.extend(read.err());
+    }
+    if !faults.is_empty() {
+        return Err(Problem::invalid(faults));
     }
     let known = seen.clone();
     let found = db.run(move |conn| store::after(conn, &known, i64::from(limit))).await?;

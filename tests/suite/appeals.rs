@@ -110,6 +110,8 @@ fn somebody_else_answers_and_what_came_of_it_is_counted() {
     let before = office.app.get("/v1/appeal-report?to=2018-01-01").with(200).json;
     assert!(before["items"].as_array().unwrap().iter().all(|one| one["filed"] == 0), "{before}");
     office.app.get("/v1/appeal-report?untill=2018-01-01").with(422);
+    let backwards = office.app.get("/v1/appeal-report?from=2018-01-02&to=2018-01-01").with(422);
+    assert_eq!(backwards.faults(), [("to", "out_of_range")]);
 }
 
 #[test]

@@ -262,5 +262,7 @@ fn a_cursor_that_no_page_gave_and_a_limit_out_of_range_are_refused() {
         let answer = app.get(&format!("/v1/events?{query}")).with(422);
         assert_eq!(answer.faults(), [(pointer, code)], "{query}");
     }
+    let all = app.get("/v1/events?after=nonsense&limit=0&since=1").with(422);
+    assert_eq!(all.faults(), [("after", "cursor"), ("limit", "out_of_range"), ("since", "unknown_parameter")]);
     app.send_raw("GET", "/v1/events", &[], String::new()).with(401);
 }

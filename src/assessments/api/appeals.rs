@@ -433,6 +433,11 @@ pub async fn get_appeal_report(
         let read = |(code, detail)| faults.push(Fault::new(name, code, detail));
         text.and_then(|text| date(&text).map_err(read).ok())
     });
+    if let (Some(from), Some(to)) = (from, to)
+        && to < from
+    {
+        faults.push(Fault::new("to", "out_of_range", format!("{to} is before {from}, where the period begins")));
+    }
     faults.extend(parameters.0.iter().map(|(name, _)| Parameters::unknown(name, &["from", "to"])));
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
