@@ -56,6 +56,20 @@ fn who_accepts_no_encoding_is_told_so() {
 }
 
 #[test]
+fn a_problem_is_sent_as_it_is_to_who_takes_packed_answers() {
+    let app = bakery();
+    for (method, path, status) in [
+        ("GET", "/v1/nothing", 404),
+        ("DELETE", "/v1/pack", 405),
+        ("GET", "/v1/customers?limit=0", 422),
+        ("DELETE", "/v1/lists/none/members/none", 404),
+    ] {
+        let answer = app.send(method, path, &[("Accept-Encoding", "gzip")], &Json::Null).with(status);
+        assert!(answer.json["code"].is_string() && !answer.says("Content-Encoding", "gzip"), "{path}: {}", answer.text);
+    }
+}
+
+#[test]
 fn a_parameter_that_stands_twice_is_told_whatever_the_operation() {
     let app = bakery();
     for path in ["/v1/customers", "/v1/runs", "/v1/users", "/v1/products", "/v1/imports"] {

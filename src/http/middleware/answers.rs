@@ -105,6 +105,8 @@ impl Reader {
         }
         let body = problem.unwrap_or_else(|| Problem::of_status(status)).body(self.language, self.id.as_str());
         let headers = response.headers_mut();
+        // The body that it had may have been packed; this one isn't.
+        headers.remove(header::CONTENT_ENCODING);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(self.language));
         headers.append(header::VARY, HeaderValue::from_static("Accept-Language"));
