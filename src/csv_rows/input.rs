@@ -33,7 +33,7 @@ impl Input {
 }
 
 impl Rows {
-    /// Reads all rows and gives them to `take`, as many at once as `size` says; faulty ones go to the report.
+    /// Reads all rows and gives them to `take`, of as many lines at once as `size` says; faulty ones go to the report.
     ///
     /// # Errors
     /// When the file can't be read on, somebody stops the import, or `take` fails. What was taken before stays.
@@ -45,18 +45,29 @@ impl Rows {
         mut take: impl FnMut(Vec<Row>, &mut Report) -> Result<(), E>,
     ) -> Result<(), E> {
         watch.begun(self.bytes_total());
-        let (mut chunk, mut previous) = (Vec::<Row>::new(), 0);
+        let mut chunk = Vec::new();
+        // The last lines of the chunk before the last one and of that, and how many rows were read since.
+        let (mut settled, mut last, mut in_chunk) = (0, 0, 0);
         while let Some(row) = self.next() {
             report.counts.read += 1;
-            match row? {
-                Ok(row) => chunk.push(row),
-                Err(fault) => report.faulty(vec![fault]),
-            }
-            let is_full = chunk.len() == size;
+            in_chunk += 1;
+            let line = match row? {
+                Ok(row) => {
+                    let line = row.line();
+                    chunk.push(row);
+                    line
+                }
+                Err(fault) => {
+                    let line = fault.line;
+                    report.faulty(vec![fault]);
+                    line
+                }
+            };
+            let is_full = in_chunk == size;
             if is_full {
                 // `take` may still work on what it got last: of the rows before that everything is known.
-                report.settle(previous)?;
-                previous = chunk.first().map_or(previous, Row::line);
+                report.settle(settled + 1)?;
+                (settled, last, in_chunk) = (last, line, 0);
                 take(std::mem::take(&mut chunk), report)?;
             }
             report.tell(watch, &self, is_full)?;

@@ -212,3 +212,16 @@ fn a_quote_left_open_does_not_take_the_file_into_memory() {
     let error = rows.next().unwrap().unwrap_err();
     assert!(matches!(error, FileError { fault: FileFault::LongRow { line: 1 }, .. }), "{error}");
 }
+
+#[test]
+fn faults_are_told_while_a_file_is_read_also_where_no_row_is_right() {
+    let rows = open(b"code,name\nA1\nA2\nA3\nA4\nA5\nA6\n", &[]).unwrap();
+    let (mut report, mut told) = (Report::new(None).unwrap(), Vec::new());
+    let take = |_, report: &mut Report| {
+        told.push(report.first().len());
+        Ok::<_, Box<dyn std::error::Error>>(())
+    };
+    rows.take_in(2, &mut report, &mut Progress::hidden(), take).unwrap();
+    assert_eq!(told, [0, 0, 2, 2], "those of the chunk before the last one are told");
+    assert_eq!(report.finish().unwrap().first().len(), 6);
+}
